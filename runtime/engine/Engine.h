@@ -1,0 +1,68 @@
+//===- Engine.h - several requests at once over one compiled step ----------------------------------------------------===//
+#pragma once
+#include "runtime/comm/Communicator.h"
+#include "runtime/plan/Plan.h"
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace heddle {
+
+struct SamplingParams {             // ranges are checked by validate(); defaults are greedy
+  double temperature = 0;           // 0 = greedy; else in (0, 10]
+  int64_t topK = 0;                 // 0 = off
+  double topP = 1, minP = 0;        // (0, 1], [0, 1]
+  double repeatPenalty = 1;         // [0.1, 10], over prompt and output
+  std::optional<uint64_t> seed;     // drawn at admission when missing, and returned
+  int64_t logprobs = 0;             // 0 = none; else the sampled token's and the best `logprobs` ones', at most 20
+  int64_t maxTokens = 256;
+  std::vector<std::string> stop;    // at most 16, each 1..256 bytes
+  bool ignoreEnd = false;           // go on past end of text (benchmarks)
+};
+/// The first field that is out of range and why, as "top_p must be in (0, 1], not 1.5"; empty when all is well.
+struct FieldError { std::string field, message; };
+std::optional<FieldError> validate(const SamplingParams &params);
+
+struct Request { uint64_t id; std::vector<int32_t> prompt; SamplingParams sampling; };
+
+enum class StopReason : uint8_t { None, MaxTokens, EndOfText, StopString, ContextFull, Cancelled, Error };
+struct Alternative { int32_t token; float logprob; };
+struct TokenResult { int32_t token; float logprob; std::vector<Alternative> best; };
+struct Event {                      // what one step gave one request
+  uint64_t request;
+  std::vector<TokenResult> tokens;
+  std::string text;                 // complete UTF-8 characters only, text of a stop string withheld
+  StopReason stop = StopReason::None; // != None: the last event of the request
+  std::string stopString, error;
+  int64_t promptTokens = 0, outputTokens = 0; uint64_t seed = 0;
+};
+
+struct EngineOptions {
+  int64_t threads = 1;              // of this rank
+  int64_t context = 0;              // 0: the model's, at most 8192 by default
+  uint64_t kvBytes = 0;             // 0: enough for one full context of the whole group, at least 4 GiB cap
+  int64_t tokenBudget = 512;        // tokens of a step
+};
+
+/// One rank of an engine. Rank 0 takes requests and gives events; the other ranks call `follow()`, which returns when rank 0's engine
+/// is destroyed. Not thread-safe: one thread drives a rank (the step itself runs on `threads` OpenMP threads).
+class Engine {
+public:
+  Engine(const Plan &plan, const EngineOptions &options, Communicator &group);
+  ~Engine();
+  void submit(Request request);     // rank 0; throws std::invalid_argument for a prompt that cannot fit
+  void cancel(uint64_t request);
+  bool idle() const;
+  std::vector<Event> step();        // schedule → broadcast → execute → sample → update
+  void follow();                    // ranks > 0
+  /// Teacher-forced logits of `tokens` in chunks of `chunk`; calls `row(position, logits[vocabulary])` in order (eval). Rank 0.
+  void evaluate(const std::vector<int32_t> &tokens, int64_t chunk, const std::function<void(int64_t, const float *)> &row);
+private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+} // namespace heddle

@@ -1,0 +1,62 @@
+//===- Plan.h - a compiled model on disk ----------------------------------------------------------------------------===//
+//
+// NAME.plan/ manifest.json weights.bin code/TARGET.so tokenizer.json chat_template.jinja ir/0-graph.mlir … 6-llvm.ll code.s
+// Independent of the number of ranks. Written atomically by PlanWriter (compiler side), read by Plan::open.
+//===---------------------------------------------------------------------------------------------------------------===//
+#pragma once
+#include "runtime/plan/Share.h"
+#include "runtime/quant/Format.h"
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace heddle {
+
+/// What a rank needs of a weight. `whole`: all rows on every rank (norms, biases, embedding tables).
+/// `heads`: units are query heads of `unitRows` rows; `kvHeads`: the KV heads that the rank's query heads read, `unitRows` rows
+/// each; `rows`: units of `unitRows` rows (16, 32, or 1024 for the output head), the last one maybe short.
+enum class ShareKind : uint8_t { Whole, Heads, KvHeads, Rows };
+
+struct WeightEntry {
+  std::string name;          // the GGUF tensor's name
+  Format format;
+  int64_t rows, columns;     // a vector (norm, bias) is 1 row, format F32, stored as plain f32[columns], `packed` false
+  bool packed;
+  ShareKind share;
+  int64_t unitRows;          // rows per unit; 0 for Whole
+  uint64_t offset, bytes;    // in weights.bin, offset a multiple of 64
+};
+
+struct RopeTable { double base; int64_t dims; double linearScale; std::vector<double> factors; }; // factors: empty or [dims/2]
+
+struct PagedState { std::string name; int64_t layers, heads, kvHeads, headDim; };
+
+struct Manifest {
+  std::string name, architecture, build, key;  // key: hex of the cache key (model content, build, target, options)
+  std::vector<std::string> targets;             // code/<target>.so
+  int64_t vocabulary, logitStride, width, context, arenaBytesPerToken;
+  std::vector<WeightEntry> weights;             // order = index into weightOffsets
+  std::vector<RopeTable> ropes;
+  PagedState kv;
+  int64_t bos = -1, eos = -1; bool addBos = false;
+  std::vector<int64_t> endOfText;               // every id that ends generation
+};
+
+/// The rows [begin, end) of `weight` that a rank holds. `heads`/`kvHeads` come from the manifest's paged state.
+Share rowShare(const WeightEntry &weight, const PagedState &kv, int64_t rank, int64_t ranks);
+
+/// An opened plan: a checked manifest and the directory. Throws PlanError (one line: what, where, what to do) on anything malformed:
+/// every offset, size and share is checked against weights.bin before use.
+class Plan {
+public:
+  static Plan open(const std::filesystem::path &directory);
+  const Manifest &manifest() const;
+  const std::filesystem::path &directory() const;
+  std::filesystem::path file(std::string_view relative) const; // inside the plan; refuses names that leave it
+private:
+  Manifest manifest_;
+  std::filesystem::path directory_;
+};
+
+} // namespace heddle

@@ -1,0 +1,54 @@
+//===- StepAbi.h - how the runtime calls a compiled step ------------------------------------------------------------===//
+//
+// A plan's code/TARGET.so exports one function per entry point, `_mlir_ciface_<entry>`, with the arguments below, and imports
+// the two functions at the end of this file from the process that loads it. The compiler's lowering emits exactly this.
+//===---------------------------------------------------------------------------------------------------------------===//
+#pragma once
+#include <cstdint>
+
+namespace heddle {
+
+/// MLIR's descriptor of a rank-1 memref: `data` is what kernels read, offset 0, stride 1, size in elements.
+struct StepBuffer {
+  void *allocated = nullptr, *data = nullptr;
+  int64_t offset = 0, size = 0, stride = 1;
+  StepBuffer() = default;
+  StepBuffer(void *p, int64_t n) : allocated(p), data(p), size(n) {}
+};
+
+/// One call of `step`, by every thread of every rank at once with its own `thread`. T = tokens of this step, S = sequences in
+/// it, R = positions whose logits are wanted, P = page table width. Tokens of a sequence stand in increasing position.
+/// All pointers stay the caller's; buffers are aligned to 64 bytes.
+using StepFunction = void (*)(
+    StepBuffer *ids,           // i32 [T]     token ids, each < vocabulary
+    StepBuffer *positions,     // i32 [T]     absolute position of each token in its sequence
+    StepBuffer *sequences,     // i32 [T]     row of the page table that each token belongs to
+    StepBuffer *pageTable,     // i32 [S·P]   physical page of each 64-position chunk of each sequence
+    StepBuffer *rows,          // i32 [R]     indices into [0, T) whose logits are wanted, increasing
+    StepBuffer *logits,        // f32 [R · logitStride] out; complete on every rank after the step
+    StepBuffer *arena,         // i8  [T · arenaBytesPerToken] scratch, private to the rank
+    StepBuffer *kv,            // i8  [pages · kvPageBytes(rank)] this rank's part of the KV cache
+    StepBuffer *weights,       // i8  this rank's packed weights
+    StepBuffer *weightOffsets, // i64 [weights in manifest order] byte offset of this rank's share of each weight in `weights`
+    StepBuffer *rope,          // f32 every RoPE table of the manifest, one after another: [position][dims/2][cos, sin]
+    StepBuffer *ropeOffsets,   // i64 [tables] first f32 of each table
+    int64_t pageTableWidth,    // P
+    int64_t rank, int64_t ranks, int64_t thread, int64_t threads,
+    int64_t context);          // opaque, handed to the two functions below
+
+/// KV cache geometry of a paged state (docs/arithmetic.md). Page p of layer l, local KV head h starts at
+/// ((p · layers + l) · localHeads + h) · headPageBytes: K f16 [headDim][64] (transposed), then V f16 [64][headDim].
+inline constexpr int64_t kPageTokens = 64;
+inline int64_t headPageBytes(int64_t headDim) { return 2 * kPageTokens * headDim * 2; }
+
+} // namespace heddle
+
+extern "C" {
+/// Waits until all threads of this rank have called it. Called between kernels.
+void heddle_barrier(int64_t context, int64_t thread);
+
+/// Called by all threads of all ranks (it includes the thread barriers). `data` is row-major [tokens][rowBytes]; rank r has written
+/// bytes [share(units, r, ranks).begin, .end) · unitBytes of every row (clipped to rowBytes); afterwards every rank has all bytes.
+/// Never called when ranks == 1: generated code then calls heddle_barrier.
+void heddle_all_gather(int64_t context, int64_t thread, int64_t data, int64_t tokens, int64_t rowBytes, int64_t units, int64_t unitBytes);
+}
