@@ -1,0 +1,34 @@
+//===- Compile.h - from a model file to a plan ----------------------------------------------------------------------===//
+#pragma once
+#include "compiler/graph/ModelSource.h"
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace heddle {
+
+struct CompileOptions {
+  std::filesystem::path model;     // a GGUF file
+  std::filesystem::path output;    // the plan to write; replaced if it is one
+  std::string target;              // "x86-64-v3", "x86-64-v4", "x86-64-v4+vnni"; empty: this host's best
+  std::filesystem::path fromStage; // go on from this text of a stage; empty: from the model's graph
+  std::string key;                 // the cache key, kept in the manifest
+  std::function<void(std::string_view phase, double fraction)> progress; // called from the compiling thread
+};
+
+struct CompileReport {
+  std::filesystem::path plan;
+  std::vector<std::pair<std::string, double>> timings; // phase, seconds
+};
+
+/// Compiles `options.model` into the plan `options.output`. Throws CompileError, GgufError, TokenizerImportError or PlanError, each one
+/// line; then nothing is written. Not reentrant from several threads with one output.
+CompileReport compileModel(const CompileOptions &options);
+
+/// The text of one stage (graph … llvm, asm); writes nothing.
+std::string emitStage(const CompileOptions &options, std::string_view stage);
+
+} // namespace heddle

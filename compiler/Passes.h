@@ -1,0 +1,50 @@
+//===- Passes.h - every pass of the pipeline, by stage --------------------------------------------------------------===//
+#pragma once
+#include "ir/dialect/Dialect.h"
+#include "mlir/Pass/Pass.h"
+#include <memory>
+
+namespace heddle {
+
+/// Where the code will run: the tilings and the instruction choices depend on it, the bits do not.
+enum class Target { Avx2, Avx512, Avx512Vnni };
+/// "x86-64-v3", "x86-64-v4", "x86-64-v4+vnni".
+std::optional<Target> targetByName(llvm::StringRef name);
+llvm::StringRef targetName(Target target);
+
+// graph → fused: one file each in fusion/
+std::unique_ptr<mlir::Pass> createFuseSharedInputPass();
+std::unique_ptr<mlir::Pass> createFuseGatePass();
+std::unique_ptr<mlir::Pass> createFuseHeadsPass();
+std::unique_ptr<mlir::Pass> createFuseResidualPass();
+std::unique_ptr<mlir::Pass> createQuantizeActivationsPass();
+std::unique_ptr<mlir::Pass> createFuseRequantisationPass();
+// fused → sharded
+std::unique_ptr<mlir::Pass> createShardByRowsPass();
+// sharded → planned
+std::unique_ptr<mlir::Pass> createPlanMemoryPass();
+// planned → kernels
+std::unique_ptr<mlir::Pass> createTileKernelsPass(Target target = Target::Avx2);
+// kernels → loops
+std::unique_ptr<mlir::Pass> createLowerTilesPass();
+// loops → llvm
+std::unique_ptr<mlir::Pass> createLowerDotPass(Target target = Target::Avx2);
+std::unique_ptr<mlir::Pass> createLowerCallsPass();
+
+/// What all passes here are: named, over a module, stating the dialects they create ops of.
+template <class Derived>
+struct ModulePass : mlir::PassWrapper<Derived, mlir::OperationPass<mlir::ModuleOp>> {
+  using Base = ModulePass;
+  llvm::StringRef getArgument() const final { return Derived::flag; }
+  llvm::StringRef getDescription() const final { return Derived::summary; }
+  llvm::StringRef getName() const override { return Derived::flag; }
+  void getDependentDialects(mlir::DialectRegistry &registry) const override;
+};
+
+/// The dialects that passes create ops of.
+void insertPassDialects(mlir::DialectRegistry &registry);
+template <class Derived> void ModulePass<Derived>::getDependentDialects(mlir::DialectRegistry &registry) const {
+  insertPassDialects(registry);
+}
+
+} // namespace heddle

@@ -1,0 +1,132 @@
+//===- ObjectCode.cpp - LLVM IR, assembly and shared objects ---------------------------------------------------------===//
+#include "compiler/codegen/ObjectCode.h"
+#include "compiler/graph/ModelSource.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Program.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/TargetParser/Host.h"
+#include <fstream>
+
+using namespace heddle;
+
+namespace {
+struct TargetOptions {
+  const char *cpu, *features, *vectorWidth;
+};
+TargetOptions optionsOf(Target target) {
+  if (target == Target::Avx2) return {"x86-64-v3", "", "256"};
+  return {"x86-64-v4", target == Target::Avx512Vnni ? "+avx512vnni" : "", "512"};
+}
+
+std::unique_ptr<llvm::TargetMachine> makeMachine(Target target) {
+  static bool once = (llvm::InitializeNativeTarget(), llvm::InitializeNativeTargetAsmPrinter(), llvm::InitializeNativeTargetAsmParser(), true);
+  (void)once;
+  std::string error, triple = llvm::sys::getDefaultTargetTriple();
+  const llvm::Target *backend = llvm::TargetRegistry::lookupTarget(triple, error);
+  if (!backend) throw CompileError("LLVM has no backend for " + triple + ": " + error);
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Strict; // only what the IR calls fma is one (docs/arithmetic.md)
+  TargetOptions chosen = optionsOf(target);
+  return std::unique_ptr<llvm::TargetMachine>(backend->createTargetMachine(triple, chosen.cpu, chosen.features, options, llvm::Reloc::PIC_,
+                                                                          llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
+}
+} // namespace
+
+ObjectCode::ObjectCode(mlir::ModuleOp module, Target target) : target_(target), context_(std::make_unique<llvm::LLVMContext>()) {
+  mlir::registerBuiltinDialectTranslation(*module.getContext());
+  mlir::registerLLVMDialectTranslation(*module.getContext());
+  module_ = mlir::translateModuleToLLVMIR(module, *context_, "heddle");
+  if (!module_) throw CompileError("the llvm stage cannot be translated to LLVM IR: this is a bug, please report it");
+  auto machine = makeMachine(target);
+  module_->setTargetTriple(machine->getTargetTriple().str());
+  module_->setDataLayout(machine->createDataLayout());
+  TargetOptions chosen = optionsOf(target);
+  for (llvm::Function &function : *module_) {
+    if (function.isDeclaration()) continue;
+    function.addFnAttr("target-cpu", chosen.cpu);
+    function.addFnAttr("target-features", chosen.features);
+    function.addFnAttr("prefer-vector-width", chosen.vectorWidth); // LLVM prefers 256 bits on x86-64-v4 otherwise
+    function.addFnAttr("min-legal-vector-width", chosen.vectorWidth);
+    if (!function.getName().starts_with("_mlir_ciface_")) function.setLinkage(llvm::GlobalValue::InternalLinkage);
+    function.addFnAttr(llvm::Attribute::NoInline); // one function per kind of block keeps compile time flat with depth
+  }
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager graphs;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PipelineTuningOptions tuning;
+  tuning.LoopVectorization = tuning.SLPVectorization = false; // kernels are vectors already
+  tuning.LoopUnrolling = true;
+  llvm::PassBuilder passes(machine.get(), tuning);
+  passes.registerModuleAnalyses(modules);
+  passes.registerCGSCCAnalyses(graphs);
+  passes.registerFunctionAnalyses(functions);
+  passes.registerLoopAnalyses(loops);
+  passes.crossRegisterProxies(loops, functions, graphs, modules);
+  passes.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(*module_, modules);
+}
+
+ObjectCode::~ObjectCode() = default;
+
+std::string ObjectCode::llvmIr() const {
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  module_->print(out, nullptr);
+  return text;
+}
+
+std::string ObjectCode::emit(bool assembly) const {
+  auto machine = makeMachine(target_);
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream out(bytes);
+  llvm::legacy::PassManager passes;
+  auto kind = assembly ? llvm::CodeGenFileType::AssemblyFile : llvm::CodeGenFileType::ObjectFile;
+  if (machine->addPassesToEmitFile(passes, out, nullptr, kind)) throw CompileError("LLVM cannot emit code for this machine");
+  passes.run(*module_);
+  return std::string(bytes.begin(), bytes.end());
+}
+
+std::string ObjectCode::assembly() const { return emit(true); }
+
+void ObjectCode::writeSharedObject(const std::filesystem::path &file) const {
+  std::filesystem::path object = file.string() + ".o";
+  struct Remove {
+    std::filesystem::path path;
+    ~Remove() { std::error_code ignored; std::filesystem::remove(path, ignored); }
+  } cleanup{object};
+  std::string bytes = emit(false);
+  std::ofstream out(object, std::ios::binary);
+  if (!out.write(bytes.data(), bytes.size()).flush()) throw CompileError(object.string() + ": cannot be written: free space on the disk");
+  out.close();
+  std::string linker;
+  for (const char *name : {"ld.lld-19", "ld.lld", "lld"})
+    if (auto found = llvm::sys::findProgramByName(name)) { linker = *found; break; }
+  if (linker.empty()) throw CompileError("ld.lld-19 is not installed: install the package lld-19");
+  std::string output = file.string(), input = object.string(), error;
+  llvm::StringRef arguments[] = {linker, "-shared", "-o", output, input, "-z", "now", "--build-id=none"};
+  if (llvm::sys::ExecuteAndWait(linker, arguments, std::nullopt, {}, 60, 0, &error))
+    throw CompileError(output + ": linking failed" + (error.empty() ? "" : ": " + error) + ": free space on the disk and compile again");
+}
+
+std::vector<Target> heddle::hostTargetsOfCompiler() {
+  llvm::StringMap<bool> has = llvm::sys::getHostCPUFeatures();
+  auto all = [&](std::initializer_list<const char *> names) {
+    return llvm::all_of(names, [&](const char *name) { return has.lookup(name); });
+  };
+  std::vector<Target> targets;
+  if (!all({"avx2", "fma", "f16c", "bmi2"})) return targets;
+  if (all({"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"})) {
+    if (all({"avx512vnni"})) targets.push_back(Target::Avx512Vnni);
+    targets.push_back(Target::Avx512);
+  }
+  targets.push_back(Target::Avx2);
+  return targets;
+}

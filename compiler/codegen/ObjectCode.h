@@ -1,0 +1,35 @@
+//===- ObjectCode.h - from the llvm stage to a shared object --------------------------------------------------------===//
+#pragma once
+#include "compiler/Passes.h"
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace llvm {
+class LLVMContext;
+class Module;
+} // namespace llvm
+
+namespace heddle {
+
+/// A translated and optimised module for one target. Throws CompileError.
+class ObjectCode {
+public:
+  ObjectCode(mlir::ModuleOp module, Target target);
+  ~ObjectCode();
+  std::string llvmIr() const;
+  std::string assembly() const;
+  /// Links a shared object that exports `_mlir_ciface_step` and imports the functions of runtime/plan/StepAbi.h.
+  void writeSharedObject(const std::filesystem::path &file) const;
+
+private:
+  std::string emit(bool assembly) const;
+  Target target_;
+  std::unique_ptr<llvm::LLVMContext> context_;
+  std::unique_ptr<llvm::Module> module_;
+};
+
+/// What this machine can run, best first; empty when it is older than x86-64-v3.
+std::vector<Target> hostTargetsOfCompiler();
+
+} // namespace heddle

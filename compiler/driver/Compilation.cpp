@@ -1,0 +1,116 @@
+//===- Compilation.cpp - one model on its way through the stages -----------------------------------------------------===//
+#include "compiler/driver/Compilation.h"
+#include "compiler/architectures/Architectures.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Parser/Parser.h"
+#include <fstream>
+
+using namespace mlir;
+using namespace heddle;
+
+static Target chooseTarget(const std::string &name) {
+  if (name.empty()) {
+    std::vector<Target> host = hostTargetsOfCompiler();
+    if (host.empty()) throw CompileError("this CPU is older than x86-64-v3 (AVX2, FMA): name another with --target");
+    return host.front();
+  }
+  if (auto known = targetByName(name)) return *known;
+  throw CompileError("unknown target '" + name + "': choose x86-64-v3, x86-64-v4 or x86-64-v4+vnni");
+}
+
+static std::string oneLine(std::string text) {
+  if (size_t end = text.find('\n'); end != std::string::npos) text.resize(end);
+  return text;
+}
+
+Compilation::Compilation(const CompileOptions &options)
+    : model_(options.model), target_(chooseTarget(options.target)), context_(MLIRContext::Threading::DISABLED) {
+  DialectRegistry registry;
+  registerAllStages(registry);
+  context_.appendDialectRegistry(registry);
+  context_.loadAllAvailableDialects();
+  context_.getDiagEngine().registerHandler([this](Diagnostic &diagnostic) {
+    if (diagnostic.getSeverity() == DiagnosticSeverity::Error && diagnostics_.empty()) {
+      llvm::raw_string_ostream out(diagnostics_);
+      if (auto at = dyn_cast<FileLineColLoc>(diagnostic.getLocation())) out << "line " << at.getLine() << ", column " << at.getColumn() << ": ";
+      out << diagnostic.str();
+    }
+    return success();
+  });
+  if (options.fromStage.empty()) module_ = buildGraph(&context_, model_);
+  else readStage(options.fromStage);
+  if (failed(verify(*module_))) throw CompileError(model_.name() + ": " + oneLine(diagnostics_));
+}
+
+/// A saved stage says which one it is in its first line: `// stage 2: sharded`.
+void Compilation::readStage(const std::filesystem::path &file) {
+  std::ifstream in(file);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (!in) throw CompileError(file.string() + ": cannot be read: check the path");
+  StringRef first = StringRef(text).split('\n').first;
+  std::optional<Stage> stage = stageByName(first.rsplit(": ").second.trim());
+  if (!first.starts_with("// stage ") || !stage || *stage == Stage::Llvm)
+    throw CompileError(file.string() + ": the first line must name a stage that can be resumed, as \"// stage 1: fused\" (graph to loops)");
+  module_ = parseSourceString<ModuleOp>(text, ParserConfig(&context_), file.string());
+  if (!module_) throw CompileError(file.string() + ": " + oneLine(diagnostics_));
+  stage_ = *stage;
+}
+
+void Compilation::advance(Stage to, const std::function<void(Stage)> &seen) {
+  auto show = [&] {
+    if (seen) seen(stage_);
+  };
+  if (!std::exchange(seenFirst_, true)) show();
+  while (stage_ < to) {
+    Stage next = static_cast<Stage>(static_cast<int>(stage_) + 1);
+    PassManager passes(&context_, ModuleOp::getOperationName());
+    passes.enableVerifier(true); // after every pass
+    addStagePasses(passes, next, target_);
+    if (failed(passes.run(*module_)))
+      throw CompileError(model_.name() + ": stage " + kStageNames[static_cast<size_t>(next)] + ": " + oneLine(diagnostics_));
+    stage_ = next;
+    show();
+  }
+}
+
+Manifest heddle::describe(const Compilation &compilation) {
+  ModuleOp module = compilation.module();
+  Manifest m;
+  m.name = std::filesystem::path(compilation.model().name()).stem().string();
+  m.architecture = compilation.model().architecture();
+  m.vocabulary = compilation.model().vocabularySize();
+  m.logitStride = llvm::alignTo(m.vocabulary, 16);
+  m.width = compilation.model().integer("embedding_length").value_or(0);
+  m.context = compilation.model().integer("context_length").value_or(2048);
+  auto bytes = module->getAttrOfType<IntegerAttr>("heddle.arena_bytes_per_token");
+  if (!bytes) throw CompileError("the stage has no heddle.arena_bytes_per_token: go on from an unedited line of it");
+  m.arenaBytesPerToken = bytes.getInt();
+  for (auto weight : module.getOps<ir::WeightOp>()) {
+    auto type = cast<RankedTensorType>(weight.getType());
+    StringRef format = ir::formatName(type.getElementType());
+    WeightEntry entry;
+    entry.name = weight.getSymName().str();
+    entry.format = *formatByName(std::string_view(format.data(), format.size()));
+    entry.packed = type.getRank() == 2;
+    entry.rows = entry.packed ? type.getDimSize(0) : 1;
+    entry.columns = type.getShape().back();
+    entry.share = ShareKind::Whole, entry.unitRows = 0;
+    if (std::optional<ir::ShardAttr> shard = weight.getShare()) {
+      entry.share = shard->getUnit() == ir::Unit::Heads     ? ShareKind::Heads
+                    : shard->getUnit() == ir::Unit::KvHeads ? ShareKind::KvHeads
+                                                            : ShareKind::Rows;
+      entry.unitRows = shard->getSize();
+    }
+    entry.offset = entry.bytes = 0;
+    m.weights.push_back(std::move(entry));
+  }
+  for (auto rope : module.getOps<ir::RopeTableOp>()) {
+    RopeTable table{rope.getBase().convertToDouble(), static_cast<int64_t>(rope.getDims()), rope.getLinearScale().convertToDouble(), {}};
+    if (auto factors = rope.getFactors()) table.factors.assign(factors->begin(), factors->end());
+    m.ropes.push_back(std::move(table));
+  }
+  for (auto state : module.getOps<ir::PagedStateOp>())
+    m.kv = {state.getSymName().str(), static_cast<int64_t>(state.getLayers()), static_cast<int64_t>(state.getHeads()),
+            static_cast<int64_t>(state.getKvHeads()), static_cast<int64_t>(state.getHeadDim())};
+  return m;
+}

@@ -1,0 +1,93 @@
+//===- Compile.cpp - from a model file to a plan ---------------------------------------------------------------------===//
+#include "compiler/Compile.h"
+#include "compiler/driver/Compilation.h"
+#include "compiler/driver/PackWeights.h"
+#include <chrono>
+#include <thread>
+
+using namespace heddle;
+
+namespace {
+/// Measures phases and tells of them.
+class Phases {
+public:
+  explicit Phases(const CompileOptions &options, CompileReport &report) : options_(options), report_(report) {}
+  void begin(std::string name, double fraction) {
+    end();
+    name_ = std::move(name);
+    start_ = std::chrono::steady_clock::now();
+    if (options_.progress) options_.progress(name_, fraction);
+  }
+  void end() {
+    if (!name_.empty()) report_.timings.emplace_back(name_, std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count());
+    name_.clear();
+  }
+
+private:
+  const CompileOptions &options_;
+  CompileReport &report_;
+  std::string name_;
+  std::chrono::steady_clock::time_point start_;
+};
+
+std::string stageFileName(Stage stage) {
+  return "ir/" + std::to_string(static_cast<int>(stage)) + "-" + kStageNames[static_cast<size_t>(stage)] + (stage == Stage::Llvm ? ".ll" : ".mlir");
+}
+} // namespace
+
+CompileReport heddle::compileModel(const CompileOptions &options) {
+  CompileReport report;
+  Phases phases(options, report);
+  phases.begin("graph", 0);
+  Compilation compilation(options);
+  Manifest manifest;
+  std::vector<std::pair<std::string, std::string>> texts;
+  if (compilation.stage() >= Stage::Planned) manifest = describe(compilation);
+  for (int stage = static_cast<int>(compilation.stage()); stage <= static_cast<int>(Stage::Llvm); ++stage) {
+    if (stage > static_cast<int>(compilation.stage())) phases.begin(kStageNames[stage], 0.05 * stage);
+    compilation.advance(static_cast<Stage>(stage), [&](Stage at) {
+      if (at != Stage::Llvm) texts.emplace_back(stageFileName(at), printStage(compilation.module(), at));
+      if (at == Stage::Planned) manifest = describe(compilation);
+    });
+  }
+  phases.begin("machine code", 0.35);
+  ObjectCode code(compilation.module(), compilation.target());
+  texts.emplace_back(stageFileName(Stage::Llvm), code.llvmIr());
+  texts.emplace_back("code.s", code.assembly());
+
+  PlanWriter writer(options.output);
+  std::string target = targetName(compilation.target()).str();
+  std::filesystem::create_directories(writer.temporaryFolder() / "code");
+  code.writeSharedObject(writer.temporaryFolder() / "code" / (target + ".so"));
+
+  phases.begin("vocabulary", 0.6);
+  writer.addFile("tokenizer.json", compilation.model().tokenizerJson(manifest));
+  writer.addFile("chat_template.jinja", compilation.model().chatTemplate());
+  for (auto &[name, text] : texts) writer.addFile(name, text);
+
+  phases.begin("weights", 0.7);
+  int threads = std::max(1u, std::thread::hardware_concurrency());
+  packWeights(compilation.model().file(), manifest, writer, threads, [&](double done) {
+    if (options.progress) options.progress("weights", 0.7 + 0.25 * done);
+  });
+  phases.begin("writing", 0.95);
+  manifest.targets = {target};
+  manifest.key = options.key;
+  manifest.build = HEDDLE_BUILD;
+  writer.finish(manifest);
+  phases.end();
+  report.plan = options.output;
+  return report;
+}
+
+std::string heddle::emitStage(const CompileOptions &options, std::string_view name) {
+  bool assembly = name == "asm";
+  std::optional<Stage> stage = assembly ? Stage::Llvm : stageByName(llvm::StringRef(name.data(), name.size()));
+  if (!stage) throw CompileError("unknown stage '" + std::string(name) + "': graph, fused, sharded, planned, kernels, loops, llvm or asm");
+  Compilation compilation(options);
+  if (*stage < compilation.stage()) throw CompileError("stage " + std::string(name) + " comes before the one to go on from");
+  compilation.advance(*stage);
+  if (*stage != Stage::Llvm) return printStage(compilation.module(), *stage);
+  ObjectCode code(compilation.module(), compilation.target());
+  return assembly ? code.assembly() : code.llvmIr();
+}

@@ -1,0 +1,70 @@
+//===- GraphBuilder.h - writes a Transformer as its author would draw it --------------------------------------------===//
+//
+// An architecture file says the model's equations through this class; the result is stage 0, `graph`. Values are tensors
+// [tokens × features] of f32; weights are symbols that keep the file's names and formats.
+//===---------------------------------------------------------------------------------------------------------------===//
+#pragma once
+#include "compiler/graph/ModelSource.h"
+#include "ir/dialect/Dialect.h"
+#include <functional>
+#include <map>
+
+namespace heddle {
+
+class GraphBuilder {
+public:
+  using Value = mlir::Value;
+  /// The weights of the block being built, by role: weight("attn_q") is the block's argument of that name.
+  using Weights = std::function<Value(llvm::StringRef role)>;
+
+  GraphBuilder(mlir::MLIRContext *context, const ModelSource &model);
+
+  // ---- declarations ----
+  void declareRope(llvm::StringRef name, double base, int64_t dims, double linearScale, llvm::ArrayRef<double> factors = {});
+  void declareState(llvm::StringRef name, int64_t layers, int64_t heads, int64_t kvHeads, int64_t headDim);
+  /// Starts `step`; the batch's tensors (ids, positions, …) are its arguments.
+  void beginStep();
+  /// Ends `step` with its logits [rows × vocabulary].
+  void endStep(Value logits);
+
+  // ---- equations ----
+  Value weight(llvm::StringRef tensor);                                       // a weight of the file, in `step`
+  Value embed(Value table, float scale = 1);                                  // [T × width]
+  Value linear(Value x, Value weight);                                        // x · Wᵀ
+  Value rmsNorm(Value x, Value weight, float eps, int64_t groups = 1);
+  Value rope(Value x, llvm::StringRef table, int64_t heads, ir::RopeStyle style);
+  Value add(Value a, Value b);
+  Value mul(Value a, Value b);
+  Value activate(Value x, ir::Activation function);
+  Value wantedRows(Value x);                                                  // the tokens whose logits are wanted
+  struct Attention {
+    std::string state;
+    int64_t heads, kvHeads, headDim;
+    float scale;
+    int64_t window = 0;                                                       // 0: causal over everything
+    float softCap = 0;
+  };
+  Value attention(Value q, Value k, Value v, const Attention &how);
+
+  /// x after block number `layer` of kind `kind`, whose weights are `blk.<layer>.<role>.weight`. `body` is run once per distinct kind and
+  /// formats of its weights: equal blocks share one function.
+  Value block(llvm::StringRef kind, int64_t layer, Value x, llvm::ArrayRef<const char *> roles,
+              const std::function<Value(Value x, const Weights &weights)> &body);
+
+  mlir::OwningOpRef<mlir::ModuleOp> take() { return std::move(module_); }
+  const ModelSource &model() const { return model_; }
+
+private:
+  mlir::Type weightType(llvm::StringRef tensor);
+  mlir::RankedTensorType rowsType(int64_t features);
+
+  const ModelSource &model_;
+  mlir::OwningOpRef<mlir::ModuleOp> module_;
+  mlir::OpBuilder builder_;
+  mlir::Location loc_;
+  mlir::func::FuncOp step_;
+  Value ids_, positions_, sequences_, pageTable_, rows_, pageWidth_, layer_; // of the function being built
+  std::map<std::string, mlir::func::FuncOp> blocks_;                        // by kind and weight types
+};
+
+} // namespace heddle

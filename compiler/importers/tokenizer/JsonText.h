@@ -1,0 +1,15 @@
+//===- JsonText.h - long lists of strings as JSON --------------------------------------------------------------------===//
+// A vocabulary and its merges are a million strings; building a JSON tree of them first would take longer than the rest.
+#pragma once
+#include <string>
+#include <string_view>
+
+namespace heddle {
+
+/// The first byte that breaks UTF-8, or npos.
+size_t findBrokenUtf8(std::string_view text);
+
+/// Appends `text`, which is UTF-8, as a JSON string.
+void appendJsonString(std::string &out, std::string_view text);
+
+} // namespace heddle

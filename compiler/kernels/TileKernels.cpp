@@ -1,0 +1,269 @@
+//===- TileKernels.cpp - from ops on buffers to loops over register tiles -------------------------------------------===//
+//
+//   heddle.linear %x weights(%w) residual(%r) shares(%b, %e) outs(%y) …
+// →
+//   scf.for %g = %first to %last {                      // this thread's row groups of this rank's share
+//     scf.for %t = 0 to %tokens step 8 {                // token tiles; then 4, 2 and 1 for what is left
+//       %acc:8 = heddle.tile_product "q4_1" %x[%t], %w[%g] columns 576 …
+//       … epilogue on vectors of 16 rows, stores …
+//     }
+//   }
+//   heddle.barrier …
+//
+// Every op becomes loops over independent items (row groups, tokens, heads), cut evenly over threads, so that neither threads nor
+// ranks nor tile heights appear in any result. One barrier stands after each op that others read.
+//===---------------------------------------------------------------------------------------------------------------===//
+#include "compiler/Passes.h"
+#include "compiler/kernels/Emit.h"
+#include "compiler/planning/Environment.h"
+#include "runtime/plan/StepAbi.h"
+
+using namespace mlir;
+using namespace heddle;
+using namespace heddle::ir;
+
+namespace {
+struct TileKernels : heddle::ModulePass<TileKernels> {
+  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(TileKernels)
+  static constexpr llvm::StringLiteral flag = "heddle-tile-kernels";
+  static constexpr llvm::StringLiteral summary = "turn ops on buffers into SPMD loops over register tiles";
+
+  TileKernels() = default;
+  explicit TileKernels(Target target) { this->target = targetName(target).str(); }
+  TileKernels(const TileKernels &other) : ModulePass(other) { target = other.target.getValue(); }
+  Option<std::string> target{*this, "target", llvm::cl::desc("x86-64-v3, x86-64-v4 or x86-64-v4+vnni"), llvm::cl::init("x86-64-v3")};
+
+  void runOnOperation() override {
+    std::optional<Target> known = targetByName(target);
+    if (!known) {
+      getOperation().emitError("unknown target '") << target.getValue() << "' (x86-64-v3, x86-64-v4, x86-64-v4+vnni)";
+      return signalPassFailure();
+    }
+    heights_ = *known == Target::Avx2 ? SmallVector<int64_t>{4, 2, 1} : SmallVector<int64_t>{8, 4, 2, 1};
+    SmallVector<Operation *> ops;
+    getOperation().walk([&](Operation *op) {
+      if (isa<LinearOp, RmsNormOp, EmbedOp, SelectRowsOp, QuantizeOp, StoreKvOp, AttentionOp, AllGatherOp, ShareOp>(op)) ops.push_back(op);
+    });
+    for (Operation *op : ops)
+      if (failed(tile(op))) return signalPassFailure();
+  }
+
+  LogicalResult tile(Operation *op);
+  void linear(LinearOp op, Emit e);
+  void epilogue(LinearOp op, Emit &e, Value t, Value column, Value out, Value v);
+  LogicalResult storeKv(StoreKvOp op, Emit e);
+  LogicalResult attention(AttentionOp op, Emit e);
+
+  SmallVector<int64_t> heights_; // token-tile heights, tallest first
+};
+
+/// The part [begin, end) of `count` items that this thread takes.
+std::pair<Value, Value> threadRange(Emit &e, Operation *op, Value count) {
+  Value thread = argument(op, "thread"), threads = argument(op, "threads");
+  return {e.div(e.mul(count, thread), threads), e.div(e.mul(count, e.add(thread, e.index(1))), threads)};
+}
+
+void forItems(Emit &e, Operation *op, Value count, llvm::function_ref<void(Emit &, Value)> body) {
+  auto [begin, end] = threadRange(e, op, count);
+  e.forLoop(begin, end, 1, body);
+}
+
+LogicalResult TileKernels::tile(Operation *op) {
+  OpBuilder builder(op);
+  Emit e{builder, op->getLoc()};
+  if (auto share = dyn_cast<ShareOp>(op)) { // runtime/plan/Share.h, in index arithmetic
+    Value units = e.index(share.getUnits());
+    Value begin = e.div(e.mul(units, share.getRank()), share.getRanks());
+    Value end = e.div(e.mul(units, e.add(share.getRank(), e.index(1))), share.getRanks());
+    if (share.getKv()) {
+      Value group = e.index(share.getGroup());
+      Value first = e.div(begin, group), last = e.div(e.add(end, e.index(share.getGroup() - 1)), group);
+      Value empty = builder.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::eq, begin, end);
+      begin = first, end = builder.create<arith::SelectOp>(e.loc, empty, first, last);
+    }
+    share.getBegin().replaceAllUsesWith(begin);
+    share.getEnd().replaceAllUsesWith(end);
+    op->erase();
+    return success();
+  }
+  if (auto gather = dyn_cast<AllGatherOp>(op)) {
+    auto type = cast<MemRefType>(gather.getInput().getType());
+    bool q8 = type.getRank() == 3;
+    ShardAttr shard = *gather.getShard();
+    int64_t columns = *gather.getColumns(), rowBytes = q8 ? type.getDimSize(1) * 40 : type.getDimSize(1) * 4;
+    builder.create<GatherOp>(e.loc, gather.getInput(), argument(op, "context"), argument(op, "thread"), gather.getRanks(), rowBytes,
+                             llvm::divideCeil(columns, shard.getSize()), q8 ? shard.getSize() / 32 * 40 : shard.getSize() * 4);
+    op->erase();
+    return success();
+  }
+  if (auto linearOp = dyn_cast<LinearOp>(op)) linear(linearOp, e);
+  else if (auto norm = dyn_cast<RmsNormOp>(op))
+    forItems(e, op, e.dim(norm.getOut()), [&](Emit &e, Value t) {
+      e.b.create<TileRmsNormOp>(e.loc, norm.getInput(), norm.getWeight(), norm.getResidual(), norm.getOut(), t, norm.getEpsAttr());
+    });
+  else if (auto embed = dyn_cast<EmbedOp>(op))
+    forItems(e, op, e.dim(embed.getOut()), [&](Emit &e, Value t) {
+      e.b.create<TileEmbedOp>(e.loc, embed.getIds(), embed.getTable(), embed.getOut(), t, embed.getFormatAttr(), embed.getScaleAttr());
+    });
+  else if (auto select = dyn_cast<SelectRowsOp>(op))
+    forItems(e, op, e.dim(select.getOut()), [&](Emit &e, Value r) {
+      Value from = e.loadIndex(select.getRows(), r);
+      e.b.create<TileCopyRowOp>(e.loc, select.getInput(), from, select.getOut(), r);
+    });
+  else if (auto quantize = dyn_cast<QuantizeOp>(op))
+    forItems(e, op, e.dim(quantize.getOut()), [&](Emit &e, Value t) {
+      e.b.create<TileQuantizeRowOp>(e.loc, quantize.getInput(), quantize.getOut(), t);
+    });
+  else if (auto store = dyn_cast<StoreKvOp>(op)) {
+    if (failed(storeKv(store, e))) return failure();
+  } else if (failed(attention(cast<AttentionOp>(op), e))) return failure();
+  if (!isa_and_nonnull<AllGatherOp>(op->getNextNode())) // a gather waits for the threads itself
+    builder.create<BarrierOp>(e.loc, argument(op, "context"), argument(op, "thread"));
+  op->erase();
+  return success();
+}
+
+/// Row groups of one weight: where this rank's begin, and how many there are.
+struct Groups {
+  Value begin, count, stored; // stored: the group that the weight's buffer starts with
+};
+
+void TileKernels::linear(LinearOp op, Emit e) {
+  bool q8 = cast<MemRefType>(op.getOuts()[0].getType()).getRank() == 3, gated = op.getGate().has_value();
+  int64_t step = q8 ? 2 : 1; // row groups of a tile: a requantised block of 32 features needs two
+  ArrayRef<int64_t> rows = *op.getRows(), units = *op.getUnitRows();
+  Value tokens = e.dim(op.getInput());
+
+  SmallVector<Groups> groups;
+  Value total = e.index(0);
+  for (size_t i = 0; i < (gated ? 1 : op.getWeights().size()); ++i) {
+    int64_t tiles = llvm::divideCeil(rows[i], kGroupRows * step);
+    Value begin = e.index(0), end = e.index(tiles);
+    if (!op.getShares().empty()) {
+      Value perUnit = e.index(units[i] / (kGroupRows * step));
+      begin = e.minimum(e.mul(op.getShares()[2 * i], perUnit), end);
+      end = e.minimum(e.mul(op.getShares()[2 * i + 1], perUnit), end);
+    }
+    groups.push_back({begin, e.sub(end, begin), op.getWholeWeights() ? e.index(0) : begin});
+    total = e.add(total, groups.back().count);
+  }
+
+  // Threads cut all weights' groups as one list: [first, last) of it is this thread's.
+  auto [first, last] = threadRange(e, op, total);
+  Value before = e.index(0);
+  for (auto [i, group] : llvm::enumerate(groups)) {
+    auto clamp = [&](Value x) { return e.add(group.begin, e.minimum(e.maximum(e.sub(x, before), e.index(0)), group.count)); };
+    Value out = op.getOuts()[gated ? 0 : i];
+    auto product = [&, i = i](Emit &e, Value t, Value g, int64_t height, size_t weight) {
+      Value w = op.getWeights()[gated ? weight : i];
+      StringRef format = cast<StringAttr>((*op.getFormats())[gated ? weight : i]).getValue();
+      const FormatTraits &known = traits(*formatByName(std::string_view(format.data(), format.size())));
+      int64_t columns = cast<MemRefType>(w.getType()).getDimSize(1) / known.packedBytes * known.blockElements;
+      return SmallVector<Value>(e.b.create<TileProductOp>(e.loc, SmallVector<Type>(height, e.lanesType()), op.getInput(), t, w, g, format, columns)
+                                    .getAccumulators());
+    };
+    e.forLoop(clamp(first), clamp(last), 1, [&, &group = group](Emit &e, Value g) {
+      Value stored = e.mul(e.sub(g, group.stored), e.index(step)), column = e.mul(g, e.index(kGroupRows * step));
+      auto tileOf = [&](Emit &e, Value t, int64_t height) {
+        SmallVector<SmallVector<Value>> parts; // per row group of the tile: one vector per token
+        for (int64_t part = 0; part < step; ++part) {
+          Value index = part ? e.add(stored, e.index(part)) : stored;
+          SmallVector<Value> values = product(e, t, index, height, 0);
+          if (gated) {
+            SmallVector<Value> up = product(e, t, index, height, 1);
+            for (auto [value, other] : llvm::zip(values, up))
+              value = e.b.create<arith::MulFOp>(e.loc, e.b.create<TileActivateOp>(e.loc, e.lanesType(), value, op.getGateAttr()), other);
+          }
+          parts.push_back(values);
+        }
+        for (int64_t m = 0; m < height; ++m) {
+          Value token = m ? e.add(t, e.index(m)) : t;
+          if (q8) e.b.create<TileQuantizeOp>(e.loc, parts[0][m], parts[1][m], out, token, g);
+          else epilogue(op, e, token, column, out, parts[0][m]);
+        }
+      };
+      // The tallest tiles first, then what is left, so that any token count runs through the same code.
+      Value from = e.index(0);
+      for (int64_t height : heights_) {
+        Value to = e.add(from, e.mul(e.div(e.sub(tokens, from), e.index(height)), e.index(height)));
+        e.forLoop(from, to, height, [&](Emit &e, Value t) { tileOf(e, t, height); });
+        from = to;
+      }
+    });
+    before = e.add(before, group.count);
+  }
+}
+
+void TileKernels::epilogue(LinearOp op, Emit &e, Value t, Value column, Value out, Value v) {
+  if (op.getResidual()) v = e.b.create<arith::AddFOp>(e.loc, e.load(op.getResidual(), {t, column}), v);
+  e.store(v, out, {t, column});
+}
+
+/// Bytes of the page of (layer, local KV head) inside a physical page, and of a whole physical page.
+static std::pair<Value, Value> pageGeometry(Emit &e, Operation *op, PagedStateOp state, Value layer, Value localHead, Value localHeads) {
+  Value headBytes = e.index(headPageBytes(state.getHeadDim()));
+  Value base = e.mul(e.add(e.mul(layer, localHeads), localHead), headBytes);
+  return {base, e.mul(e.mul(e.index(state.getLayers()), localHeads), headBytes)};
+}
+
+/// A RoPE table's first element, its rotated dimensions; nothing without a table.
+static std::pair<Value, int64_t> ropeTable(Emit &e, Operation *op, std::optional<StringRef> name) {
+  if (!name) return {Value(), 0};
+  auto module = op->getParentOfType<ModuleOp>();
+  Value number = e.index(symbolIndex<RopeTableOp>(module, *name));
+  return {e.loadIndex(argument(op, "rope_offsets"), number), module.lookupSymbol<RopeTableOp>(*name).getDims()};
+}
+
+static LogicalResult checkHead(Operation *op, int64_t headDim, int64_t ropeDims, std::optional<RopeStyle> style) {
+  if (headDim % 16) return op->emitOpError("cannot be lowered yet for a head size of ") << headDim << ": it must be a multiple of 16";
+  if (!style) return success();
+  int64_t unit = *style == RopeStyle::Neox ? 32 : 16;
+  if (ropeDims % unit) return op->emitOpError("cannot be lowered yet for ") << ropeDims << " rotated dimensions in this RoPE style: a multiple of " << unit;
+  return success();
+}
+
+LogicalResult TileKernels::storeKv(StoreKvOp op, Emit e) {
+  auto state = op->getParentOfType<ModuleOp>().lookupSymbol<PagedStateOp>(op.getState());
+  auto [ropeOffset, ropeDims] = ropeTable(e, op, op.getRope());
+  if (failed(checkHead(op, op.getHeadDim(), ropeDims, op.getStyle()))) return failure();
+  Value begin = op.getShares()[0], count = e.sub(op.getShares()[1], begin), tokens = e.dim(op.getKeys());
+  forItems(e, op, e.mul(tokens, count), [&, ropeOffset = ropeOffset, ropeDims = ropeDims](Emit &e, Value item) {
+    Value t = e.rem(item, tokens), local = e.div(item, tokens);
+    Value position = e.loadIndex(op.getPositions(), t);
+    Value row = e.mul(e.loadIndex(op.getSequences(), t), argument(op, "page_width"));
+    Value page = e.loadIndex(op.getPageTable(), e.add(row, e.div(position, e.index(kPageTokens))));
+    auto [base, stride] = pageGeometry(e, op, state, op.getLayer(), local, count);
+    Value rope = ropeOffset ? argument(op, "rope") : Value();
+    e.b.create<TileStoreKvOp>(e.loc, op.getKeys(), op.getValues(), t, e.add(begin, local), position, argument(op, "kv"),
+                              e.add(e.mul(page, stride), base), op.getKNorm(), rope, ropeOffset, op.getHeadDim(), ropeDims,
+                              op.getNormEpsAttr(), op.getStyleAttr());
+  });
+  return success();
+}
+
+LogicalResult TileKernels::attention(AttentionOp op, Emit e) {
+  if (op.getSource() != KeySource::Paged) return op.emitOpError("cannot be lowered yet from source ") << stringifyKeySource(op.getSource());
+  if (op.getBias() || op.getProbeHeads() || op.getMask() == Mask::None)
+    return op.emitOpError("cannot be lowered yet with ") << (op.getBias() ? "a bias" : op.getProbeHeads() ? "probe_heads" : "mask none");
+  auto state = op->getParentOfType<ModuleOp>().lookupSymbol<PagedStateOp>(*op.getState());
+  auto [ropeOffset, ropeDims] = ropeTable(e, op, op.getRope());
+  if (failed(checkHead(op, op.getHeadDim(), ropeDims, op.getStyle()))) return failure();
+  Value begin = op.getShares()[0], count = e.sub(op.getShares()[1], begin), tokens = e.dim(op.getQuery());
+  Value kvBegin = op.getShares()[2], kvCount = e.sub(op.getShares()[3], kvBegin);
+  Value group = e.index(op.getHeads() / op.getKvHeads());
+  // Head by head, so that a thread's items read the same keys one after another.
+  forItems(e, op, e.mul(tokens, count), [&, ropeOffset = ropeOffset, ropeDims = ropeDims](Emit &e, Value item) {
+    Value t = e.rem(item, tokens), head = e.add(begin, e.div(item, tokens));
+    Value position = e.loadIndex(op.getPositions(), t);
+    Value firstPage = e.mul(e.loadIndex(op.getSequences(), t), argument(op, "page_width"));
+    auto [base, stride] = pageGeometry(e, op, state, op.getLayer(), e.sub(e.div(head, group), kvBegin), kvCount);
+    Value rope = ropeOffset ? argument(op, "rope") : Value();
+    e.b.create<TileAttentionOp>(e.loc, op.getQuery(), t, head, position, op.getPageTable(), firstPage, argument(op, "kv"), stride, base,
+                                op.getOut(), op.getQNorm(), rope, ropeOffset, op.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims),
+                                op.getScaleAttr(), op.getWindowAttr(), op.getSoftCapAttr(), op.getNormEpsAttr(), op.getStyleAttr());
+  });
+  return success();
+}
+} // namespace
+
+std::unique_ptr<Pass> heddle::createTileKernelsPass(Target target) { return std::make_unique<TileKernels>(target); }

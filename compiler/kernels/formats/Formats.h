@@ -1,0 +1,51 @@
+//===- Formats.h - how each weight format is unpacked in registers --------------------------------------------------===//
+//
+// A quantised format is read 32 elements of K at a time, for 16 rows at once (layouts: runtime/quant/README.md). One file per family
+// of formats says how; everything else about products is common (lowering/ProductTile.cpp).
+//===---------------------------------------------------------------------------------------------------------------===//
+#pragma once
+#include "compiler/kernels/Emit.h"
+
+namespace heddle {
+
+/// 16 rows × 32 K in registers.
+struct WeightBlock {
+  mlir::SmallVector<mlir::Value, 8> quads; // 8 × vector<64xi8>: four K per 32-bit lane
+  mlir::SmallVector<mlir::Value, 2> scales; // vector<16xf32>; one for 32 K, or two for 16 K each
+  mlir::Value minima;                       // vector<16xf32> or null
+};
+
+/// A packed row group being read: element [group, byte] of memref<groups × group_bytes × i8>.
+struct PackedGroup {
+  mlir::Value buffer, group;
+  mlir::Value bytes(Emit &e, mlir::Value offset, int64_t at, int64_t n, mlir::Type element) const {
+    return e.loadBytes(buffer, {group, at ? e.add(offset, e.index(at)) : offset}, n, element);
+  }
+};
+
+struct FormatKernel {
+  llvm::StringRef name;
+  int64_t codeMax;    // largest unsigned code
+  int64_t codeOffset; // subtracted from unsigned codes, by way of the exact activation sums
+  bool signedCodes;
+  bool hasMinimum;
+  /// Sub-block `sub` (an index value) of the block that starts at byte `block` of the group.
+  WeightBlock (*unpack)(Emit &e, const PackedGroup &weights, mlir::Value block, mlir::Value sub);
+};
+
+/// The kernel of a quantised format.
+const FormatKernel &formatKernel(llvm::StringRef name);
+
+extern const FormatKernel kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ4_K, kQ5_K, kQ6_K;
+
+// ---- shared by the formats ----
+/// 256 bytes of nibbles → 8 quads.
+mlir::SmallVector<mlir::Value, 8> unpackNibbles(Emit &e, const PackedGroup &weights, mlir::Value offset, int64_t at);
+/// Adds the fifth bits, 64 bytes at `at`, as 0x10 to each quad.
+void addFifthBits(Emit &e, const PackedGroup &weights, mlir::Value offset, int64_t at, mlir::SmallVector<mlir::Value, 8> &quads);
+/// 16 f16 at `at`, widened.
+mlir::Value halves(Emit &e, const PackedGroup &weights, mlir::Value offset, int64_t at);
+/// 16 bytes at `at` as f32 lanes, signed or not.
+mlir::Value byteLanes(Emit &e, const PackedGroup &weights, mlir::Value offset, int64_t at, bool isSigned);
+
+} // namespace heddle

@@ -1,0 +1,44 @@
+//===- KQuants.cpp - super-blocks of 256: Q4_K, Q5_K, Q6_K -----------------------------------------------------------===//
+#include "compiler/kernels/formats/Formats.h"
+
+using namespace mlir;
+using namespace heddle;
+
+namespace {
+/// d dmin, then per 32: sc mn nibbles [high].
+template <bool five> WeightBlock unpack45(Emit &e, const PackedGroup &weights, Value block, Value sub) {
+  Value at = e.add(block, e.mul(sub, e.index(five ? 352 : 288)));
+  WeightBlock w;
+  w.scales = {e.mulf(halves(e, weights, block, 0), byteLanes(e, weights, at, 64, false))};
+  w.minima = e.negf(e.mulf(halves(e, weights, block, 32), byteLanes(e, weights, at, 80, false)));
+  w.quads = unpackNibbles(e, weights, at, 96);
+  if (five) addFifthBits(e, weights, at, 352, w.quads);
+  return w;
+}
+
+/// d, then per 32: two signed scales of 16, nibbles, two bits more for each.
+WeightBlock unpack6(Emit &e, const PackedGroup &weights, Value block, Value sub) {
+  Value at = e.add(block, e.mul(sub, e.index(416)));
+  WeightBlock w;
+  Value d = halves(e, weights, block, 0);
+  w.scales = {e.mulf(d, byteLanes(e, weights, at, 32, true)), e.mulf(d, byteLanes(e, weights, at, 48, true))};
+  w.quads = unpackNibbles(e, weights, at, 64);
+  Type bytes = e.vectorType(64, e.b.getI8Type());
+  for (int64_t half = 0; half < 2; ++half) {
+    Value high = weights.bytes(e, at, 320 + 64 * half, 64, e.b.getI16Type());
+    for (int64_t i = 0; i < 4; ++i) { // bits 2i, 2i+1 belong in bits 4, 5
+      auto by = [&](int64_t n) { return e.splat(e.b.create<arith::ConstantOp>(e.loc, e.b.getI16IntegerAttr(n)), 32); };
+      Value moved = i < 2 ? e.b.create<arith::ShLIOp>(e.loc, high, by(4 - 2 * i)).getResult()
+                          : e.b.create<arith::ShRUIOp>(e.loc, high, by(2 * i - 4)).getResult();
+      Value mask = e.splat(e.b.create<arith::ConstantOp>(e.loc, e.b.getI16IntegerAttr(0x3030)), 32);
+      moved = e.b.create<vector::BitCastOp>(e.loc, bytes, e.b.create<arith::AndIOp>(e.loc, moved, mask));
+      w.quads[4 * half + i] = e.b.create<arith::OrIOp>(e.loc, w.quads[4 * half + i], moved);
+    }
+  }
+  return w;
+}
+} // namespace
+
+const FormatKernel heddle::kQ4_K{"q4_k", 15, 0, false, true, unpack45<false>};
+const FormatKernel heddle::kQ5_K{"q5_k", 31, 0, false, true, unpack45<true>};
+const FormatKernel heddle::kQ6_K{"q6_k", 63, 32, false, false, unpack6};

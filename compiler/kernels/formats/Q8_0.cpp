@@ -1,0 +1,14 @@
+//===- Q8_0.cpp - blocks of 32 signed bytes: d codes -----------------------------------------------------------------===//
+#include "compiler/kernels/formats/Formats.h"
+
+using namespace mlir;
+using namespace heddle;
+
+static WeightBlock unpack(Emit &e, const PackedGroup &weights, Value block, Value) {
+  WeightBlock w;
+  w.scales = {halves(e, weights, block, 0)};
+  for (int64_t q = 0; q < 8; ++q) w.quads.push_back(weights.bytes(e, block, 32 + 64 * q, 64, e.b.getI8Type()));
+  return w;
+}
+
+const FormatKernel heddle::kQ8_0{"q8_0", 255, 0, true, false, unpack};

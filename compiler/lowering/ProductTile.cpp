@@ -1,0 +1,103 @@
+//===- ProductTile.cpp - 16 rows × M tokens of a product, the whole of K ---------------------------------------------===//
+//
+// One accumulator vector per token, a lane per row, FMA in increasing K: the accumulator of a (row, token) never splits. Weights are
+// unpacked once per tile and used for all its tokens.
+//===---------------------------------------------------------------------------------------------------------------===//
+#include "compiler/kernels/formats/Formats.h"
+#include "compiler/lowering/Tiles.h"
+
+using namespace mlir;
+using namespace heddle;
+using namespace heddle::ir;
+
+/// One token's block of q8 activations: what the products of its 32 K need.
+struct ActivationBlock {
+  SmallVector<Value, 8> quads; // vector<64xi8>: each lane the same four q
+  Value d, s0, s1;             // f32, i32, i32
+};
+
+static ActivationBlock loadActivations(Emit &e, Value input, Value token, Value block) {
+  ActivationBlock a;
+  Type i32 = e.b.getI32Type();
+  for (int64_t q = 0; q < 8; ++q) {
+    Value four = e.extract(e.loadBytes(input, {token, block, e.index(4 * q)}, 4, i32), 0);
+    a.quads.push_back(e.b.create<vector::BitCastOp>(e.loc, e.vectorType(64, e.b.getI8Type()), e.splat(four)));
+  }
+  a.d = e.extract(e.loadBytes(input, {token, block, e.index(32)}, 4, e.b.getF32Type()), 0);
+  Value sums = e.loadBytes(input, {token, block, e.index(36)}, 4, e.b.getI16Type());
+  a.s0 = e.b.create<arith::ExtSIOp>(e.loc, i32, e.extract(sums, 0));
+  a.s1 = e.b.create<arith::ExtSIOp>(e.loc, i32, e.extract(sums, 1));
+  return a;
+}
+
+/// acc after one 32-block (docs/arithmetic.md, Products).
+static Value multiplyBlock(Emit &e, const FormatKernel &format, const WeightBlock &w, const ActivationBlock &a, Value acc) {
+  int64_t parts = w.scales.size(), quads = 8 / parts;
+  Value d = e.splat(a.d);
+  for (int64_t part = 0; part < parts; ++part) {
+    Value sum = parts == 1 ? e.b.create<arith::AddIOp>(e.loc, a.s0, a.s1).getResult() : part ? a.s1 : a.s0;
+    Value start = format.codeOffset ? e.b.create<arith::MulIOp>(e.loc, sum, e.i32(-format.codeOffset)).getResult() : e.i32(0);
+    auto slice = [&](const SmallVector<Value, 8> &all) { return ValueRange(ArrayRef<Value>(all).slice(part * quads, quads)); };
+    Value dot = e.b.create<DotOp>(e.loc, e.vectorType(16, e.b.getI32Type()), e.splat(start), sum, slice(w.quads), slice(a.quads),
+                                  e.b.getI64IntegerAttr(format.codeMax), format.signedCodes ? e.b.getUnitAttr() : UnitAttr());
+    Value exact = e.b.create<arith::SIToFPOp>(e.loc, e.lanesType(), dot);
+    acc = e.fma(exact, e.mulf(w.scales[part], d), acc);
+  }
+  if (w.minima) {
+    Value sum = e.b.create<arith::SIToFPOp>(e.loc, e.b.getF32Type(), e.b.create<arith::AddIOp>(e.loc, a.s0, a.s1));
+    acc = e.fma(w.minima, e.splat(e.mulf(a.d, sum)), acc);
+  }
+  return acc;
+}
+
+static SmallVector<Value> quantizedProduct(Emit &e, TileProductOp op, const FormatTraits &traits) {
+  const FormatKernel &format = formatKernel(op.getFormat());
+  PackedGroup weights{op.getWeights(), op.getGroup()};
+  SmallVector<Value> tokens;
+  for (int64_t m = 0, n = op.getNumResults(); m < n; ++m) tokens.push_back(m ? e.add(op.getToken(), e.index(m)) : op.getToken());
+  SmallVector<Value> start(tokens.size(), e.lanes(0));
+  int64_t subBlocks = traits.blockElements / 32;
+  auto step = [&](Emit &e, Value block, Value sub, Value activationBlock, ValueRange accumulators) {
+    WeightBlock w = format.unpack(e, weights, block, sub);
+    SmallVector<Value> next;
+    for (auto [token, acc] : llvm::zip(tokens, accumulators))
+      next.push_back(multiplyBlock(e, format, w, loadActivations(e, op.getInput(), token, activationBlock), acc));
+    return next;
+  };
+  return e.forCarrying(e.index(0), e.index(op.getColumns() / traits.blockElements), 1, start, [&](Emit &e, Value k, ValueRange accumulators) {
+    Value block = e.mul(k, e.index(traits.packedBytes));
+    if (subBlocks == 1) return step(e, block, e.index(0), k, accumulators);
+    return e.forCarrying(e.index(0), e.index(subBlocks), 1, accumulators, [&](Emit &e, Value sub, ValueRange inner) {
+      return step(e, block, sub, e.add(e.mul(k, e.index(subBlocks)), sub), inner);
+    });
+  });
+}
+
+/// F32, F16 and BF16 weights: 16 rows of one k are neighbours; widened exactly, activations stay f32.
+static SmallVector<Value> floatProduct(Emit &e, TileProductOp op, const FormatTraits &traits) {
+  int64_t count = op.getNumResults();
+  SmallVector<Value> start(count, e.lanes(0));
+  return e.forCarrying(e.index(0), e.index(op.getColumns()), 1, start, [&](Emit &e, Value k, ValueRange accumulators) {
+    Value at = e.mul(k, e.index(traits.packedBytes)), w;
+    if (traits.format == Format::F32) w = e.loadBytes(op.getWeights(), {op.getGroup(), at}, 64, e.b.getF32Type());
+    else if (traits.format == Format::F16)
+      w = e.b.create<arith::ExtFOp>(e.loc, e.lanesType(), e.loadBytes(op.getWeights(), {op.getGroup(), at}, 32, e.b.getF16Type()));
+    else {
+      Value bits = e.b.create<arith::ExtUIOp>(e.loc, e.vectorType(16, e.b.getI32Type()),
+                                              e.loadBytes(op.getWeights(), {op.getGroup(), at}, 32, e.b.getI16Type()));
+      w = e.b.create<arith::BitcastOp>(e.loc, e.lanesType(), e.b.create<arith::ShLIOp>(e.loc, bits, e.splat(e.i32(16))));
+    }
+    SmallVector<Value> next;
+    for (int64_t m = 0; m < count; ++m) {
+      Value token = m ? e.add(op.getToken(), e.index(m)) : op.getToken();
+      next.push_back(e.fma(w, e.splat(e.b.create<memref::LoadOp>(e.loc, op.getInput(), ValueRange{token, k})), accumulators[m]));
+    }
+    return next;
+  });
+}
+
+SmallVector<Value> heddle::emitProduct(Emit &e, TileProductOp op) {
+  StringRef name = op.getFormat();
+  const FormatTraits &known = traits(*formatByName(std::string_view(name.data(), name.size())));
+  return known.quantized ? quantizedProduct(e, op, known) : floatProduct(e, op, known);
+}

@@ -1,0 +1,137 @@
+//===- RowTiles.cpp - one token's row: norm, quantisation, embedding, copy -------------------------------------------===//
+#include "compiler/kernels/formats/Formats.h"
+#include "compiler/lowering/Tiles.h"
+#include "runtime/math/Functions.h"
+
+using namespace mlir;
+using namespace heddle;
+using namespace heddle::ir;
+
+Value heddle::foldLanes(Emit &e, Value v) {
+  for (int64_t width : {8, 4, 2, 1}) {
+    SmallVector<int64_t> low, high;
+    for (int64_t i = 0; i < width; ++i) low.push_back(i), high.push_back(i + width);
+    v = e.addf(e.shuffle(v, v, low), e.shuffle(v, v, high));
+  }
+  return e.extract(v, 0);
+}
+
+Value heddle::emitActivation(Emit &e, Activation function, Value v) {
+  EmitOps ops{e, v.getType()};
+  return function == Activation::Silu ? math::silu(ops, v) : math::geluTanh(ops, v);
+}
+
+void heddle::emitQuantizeBlock(Emit &e, Value low, Value high, Value out, Value token, Value block) {
+  Type ints = e.vectorType(16, e.b.getI32Type());
+  // The magnitudes of floats order like their bits, and a NaN's are the largest: it ends in d and shows in the logits.
+  auto magnitude = [&](Value v) { return e.b.create<arith::BitcastOp>(e.loc, ints, e.b.create<mlir::math::AbsFOp>(e.loc, v)); };
+  Value largest = e.b.create<arith::MaxSIOp>(e.loc, magnitude(low), magnitude(high));
+  largest = e.b.create<vector::ReductionOp>(e.loc, vector::CombiningKind::MAXSI, largest);
+  Value amax = e.b.create<arith::BitcastOp>(e.loc, e.b.getF32Type(), largest);
+  Value tiny = e.b.create<arith::CmpFOp>(e.loc, arith::CmpFPredicate::OLT, amax, e.f32(0x1p-100f));
+  Value d = e.select(tiny, e.f32(0), e.divf(amax, e.f32(127))), inverse = e.select(tiny, e.f32(0), e.divf(e.f32(127), amax));
+  Value zeroBits = e.splat(e.i32(0));
+  SmallVector<Value, 2> sums;
+  for (auto [half, v] : llvm::enumerate(std::array<Value, 2>{low, high})) {
+    Value scaled = e.b.create<mlir::math::RoundEvenOp>(e.loc, e.mulf(v, e.splat(inverse)));
+    EmitOps ops{e, scaled.getType()};
+    scaled = ops.selectLess(ops.constant(127), scaled, ops.constant(127), scaled);
+    scaled = ops.selectLess(scaled, ops.constant(-127), ops.constant(-127), scaled);
+    Value number = e.b.create<arith::CmpFOp>(e.loc, arith::CmpFPredicate::ORD, scaled, scaled);
+    Value q = e.b.create<arith::FPToSIOp>(e.loc, ints, e.select(number, scaled, e.lanes(0)));
+    q = e.select(number, q, zeroBits);
+    sums.push_back(e.b.create<vector::ReductionOp>(e.loc, vector::CombiningKind::ADD, q));
+    Value bytes = e.b.create<arith::TruncIOp>(e.loc, e.vectorType(16, e.b.getI8Type()), q);
+    e.storeBytes(bytes, out, {token, block, e.index(16 * half)});
+  }
+  e.storeBytes(e.splat(d, 1), out, {token, block, e.index(32)});
+  for (auto [half, sum] : llvm::enumerate(sums))
+    e.storeBytes(e.splat(e.b.create<arith::TruncIOp>(e.loc, e.b.getI16Type(), sum), 1), out, {token, block, e.index(36 + 2 * half)});
+}
+
+/// Writes 32 columns per step to q8 rows, 16 to f32 rows; `lanesAt(column)` makes the values.
+static void storeRow(Emit &e, Value out, Value token, int64_t features, llvm::function_ref<Value(Emit &, Value)> lanesAt) {
+  if (cast<MemRefType>(out.getType()).getRank() == 3)
+    e.forLoop(e.index(0), e.index(features / 32), 1, [&](Emit &e, Value block) {
+      Value column = e.mul(block, e.index(32));
+      Value low = lanesAt(e, column), high = lanesAt(e, e.add(column, e.index(16)));
+      emitQuantizeBlock(e, low, high, out, token, block);
+    });
+  else
+    e.forLoop(e.index(0), e.index(features), 16, [&](Emit &e, Value column) { e.store(lanesAt(e, column), out, {token, column}); });
+}
+
+void heddle::emitRmsNorm(Emit &e, TileRmsNormOp op) {
+  int64_t features = cast<MemRefType>(op.getWeight().getType()).getDimSize(0);
+  Value squares = e.forCarrying(e.index(0), e.index(features), 16, {e.lanes(0)}, [&](Emit &e, Value column, ValueRange acc) {
+    Value x = e.load(op.getInput(), {op.getToken(), column});
+    return SmallVector<Value>{e.fma(x, x, acc[0])};
+  })[0];
+  Value mean = e.divf(foldLanes(e, squares), e.f32(features));
+  Value root = e.b.create<mlir::math::SqrtOp>(e.loc, e.addf(mean, e.f32(op.getEps().convertToFloat())));
+  Value inverse = e.splat(e.divf(e.f32(1), root));
+  storeRow(e, op.getOut(), op.getToken(), features, [&](Emit &e, Value column) {
+    Value y = e.mulf(e.mulf(e.load(op.getInput(), {op.getToken(), column}), inverse), e.load(op.getWeight(), {column}));
+    return op.getResidual() ? e.addf(e.load(op.getResidual(), {op.getToken(), column}), y) : y;
+  });
+}
+
+void heddle::emitQuantizeRow(Emit &e, TileQuantizeRowOp op) {
+  int64_t features = cast<MemRefType>(op.getOut().getType()).getDimSize(1) * 32;
+  storeRow(e, op.getOut(), op.getToken(), features, [&](Emit &e, Value column) { return e.load(op.getInput(), {op.getToken(), column}); });
+}
+
+void heddle::emitCopyRow(Emit &e, TileCopyRowOp op) {
+  int64_t features = cast<MemRefType>(op.getInput().getType()).getDimSize(1);
+  e.forLoop(e.index(0), e.index(features), 16, [&](Emit &e, Value column) {
+    e.store(e.load(op.getInput(), {op.getFrom(), column}), op.getOut(), {op.getTo(), column});
+  });
+}
+
+// A row lies in one lane of its group. A whole group is unpacked, 16 rows for one, and the lane written: the table is read once per
+// token, so simplicity wins over the other 15 lanes' arithmetic.
+void heddle::emitEmbed(Emit &e, TileEmbedOp op) {
+  StringRef name = op.getFormat();
+  const FormatTraits &known = traits(*formatByName(std::string_view(name.data(), name.size())));
+  int64_t columns = cast<MemRefType>(op.getTable().getType()).getDimSize(1) / known.packedBytes * known.blockElements;
+  Value id = e.loadIndex(op.getIds(), op.getToken());
+  Value group = e.div(id, e.index(kGroupRows)), lane = e.rem(id, e.index(kGroupRows));
+  auto scaled = [&](Emit &e, Value x) { return op.getScale() ? e.mulf(x, e.f32(op.getScale()->convertToFloat())) : x; };
+  if (!known.quantized) {
+    int64_t width = known.packedBytes / kGroupRows;
+    e.forLoop(e.index(0), e.index(columns), 1, [&](Emit &e, Value k) {
+      Value at = e.add(e.mul(k, e.index(known.packedBytes)), e.mul(lane, e.index(width)));
+      Value x;
+      if (known.format == Format::F32) x = e.extract(e.loadBytes(op.getTable(), {group, at}, 4, e.b.getF32Type()), 0);
+      else if (known.format == Format::F16)
+        x = e.b.create<arith::ExtFOp>(e.loc, e.b.getF32Type(), e.extract(e.loadBytes(op.getTable(), {group, at}, 2, e.b.getF16Type()), 0));
+      else {
+        Value bits = e.b.create<arith::ExtUIOp>(e.loc, e.b.getI32Type(), e.extract(e.loadBytes(op.getTable(), {group, at}, 2, e.b.getI16Type()), 0));
+        x = e.b.create<arith::BitcastOp>(e.loc, e.b.getF32Type(), e.b.create<arith::ShLIOp>(e.loc, bits, e.i32(16)));
+      }
+      e.b.create<memref::StoreOp>(e.loc, scaled(e, x), op.getOut(), ValueRange{op.getToken(), k});
+    });
+    return;
+  }
+  const FormatKernel &format = formatKernel(name);
+  PackedGroup table{op.getTable(), group};
+  int64_t subBlocks = known.blockElements / 32;
+  e.forLoop(e.index(0), e.index(columns / 32), 1, [&](Emit &e, Value k) {
+    Value block = e.mul(e.div(k, e.index(subBlocks)), e.index(known.packedBytes)), sub = e.rem(k, e.index(subBlocks));
+    WeightBlock w = format.unpack(e, table, block, sub);
+    auto laneOf = [&](Value v) { return e.b.create<vector::ExtractElementOp>(e.loc, v, lane); };
+    for (int64_t q = 0; q < 8; ++q) {
+      Value four = e.b.create<vector::BitCastOp>(e.loc, e.vectorType(16, e.b.getI32Type()), w.quads[q]);
+      Value bytes = e.b.create<vector::BitCastOp>(e.loc, e.vectorType(4, e.b.getI8Type()), e.splat(laneOf(four), 1));
+      for (int64_t i = 0; i < 4; ++i) {
+        Value byte = e.extract(bytes, i), code;
+        if (format.signedCodes) code = e.b.create<arith::ExtSIOp>(e.loc, e.b.getI32Type(), byte);
+        else code = e.b.create<arith::SubIOp>(e.loc, e.b.create<arith::ExtUIOp>(e.loc, e.b.getI32Type(), byte), e.i32(format.codeOffset));
+        Value exact = e.b.create<arith::SIToFPOp>(e.loc, e.b.getF32Type(), code);
+        Value scale = laneOf(w.scales[w.scales.size() == 1 ? 0 : q / 4]);
+        Value x = w.minima ? e.fma(exact, scale, laneOf(w.minima)) : e.mulf(exact, scale);
+        e.b.create<memref::StoreOp>(e.loc, scaled(e, x), op.getOut(), ValueRange{op.getToken(), e.add(e.mul(k, e.index(32)), e.index(4 * q + i))});
+      }
+    }
+  });
+}

@@ -1,0 +1,34 @@
+//===- Tiles.h - the lowering of each tile op, one file a family ----------------------------------------------------===//
+#pragma once
+#include "compiler/kernels/Emit.h"
+
+namespace heddle {
+
+// Each emits the loops of one tile op at `e`; results are returned where the op has any.
+mlir::SmallVector<mlir::Value> emitProduct(Emit &e, ir::TileProductOp op);
+void emitRmsNorm(Emit &e, ir::TileRmsNormOp op);
+void emitQuantizeRow(Emit &e, ir::TileQuantizeRowOp op);
+void emitEmbed(Emit &e, ir::TileEmbedOp op);
+void emitCopyRow(Emit &e, ir::TileCopyRowOp op);
+void emitStoreKv(Emit &e, ir::TileStoreKvOp op);
+void emitAttention(Emit &e, ir::TileAttentionOp op);
+
+// ---- shared pieces ----
+/// The fixed tree that folds 16 partial sums: lanes +8, +4, +2, +1 (docs/arithmetic.md).
+mlir::Value foldLanes(Emit &e, mlir::Value v);
+/// silu or gelu_tanh of lanes.
+mlir::Value emitActivation(Emit &e, ir::Activation function, mlir::Value v);
+/// Quantises 32 features in two vectors and stores block `block` of row `token` of memref<T × blocks × 40 × i8>.
+void emitQuantizeBlock(Emit &e, mlir::Value low, mlir::Value high, mlir::Value out, mlir::Value token, mlir::Value block);
+
+/// One head of one token, [head_dim] in vectors of 16: normed and rotated if asked.
+struct HeadPrologue {
+  mlir::Value norm, rope, ropeOffset;
+  int64_t headDim, ropeDims;
+  std::optional<llvm::APFloat> eps;
+  std::optional<ir::RopeStyle> style;
+};
+mlir::SmallVector<mlir::Value> loadHead(Emit &e, mlir::Value rows, mlir::Value token, mlir::Value head, mlir::Value position,
+                                        const HeadPrologue &prologue);
+
+} // namespace heddle

@@ -1,0 +1,331 @@
+//===- PlanMemory.cpp - from values to buffers in one arena ---------------------------------------------------------===//
+//
+//   %h = heddle.rms_norm %x, %w … -> tensor<?x576x!heddle.q8>
+//   %g, … = heddle.linear %h weights(%wg, %wu) gate silu …
+// →
+//   %h = memref.view %arena[%tokens * 2304 …][%tokens] : memref<?xi8> to memref<?x18x40xi8>
+//   heddle.rms_norm %x, %w … outs(%h)
+//   heddle.linear %h weights(%wg, %wu) … outs(%g)
+//
+// Every value becomes rows in one arena, at `tokens × offset` bytes, where offsets come from liveness: rows of values that are never
+// alive together overlap. A residual that dies in its op is updated in place; gathers work in place. A block writes its result over
+// its input. Weights become views of packed row groups at offsets read at run time. Function arguments: planning/Environment.h.
+//===---------------------------------------------------------------------------------------------------------------===//
+#include "compiler/Passes.h"
+#include "compiler/planning/Environment.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/IR/IRMapping.h"
+#include "runtime/quant/Format.h"
+
+using namespace mlir;
+using namespace heddle::ir;
+
+namespace {
+constexpr int64_t kAlignment = 64; // of a buffer's row bytes: cache lines are never shared between buffers
+
+int64_t rowBytes(RankedTensorType type) {
+  int64_t features = type.getDimSize(1);
+  return llvm::alignTo(isQ8(type) ? features / 32 * 40 : llvm::alignTo(features, 16) * 4, kAlignment);
+}
+
+/// [T × features]: f32 rows padded to whole vectors, or q8 blocks of 40 bytes.
+MemRefType bufferType(RankedTensorType type) {
+  OpBuilder b(type.getContext());
+  int64_t features = type.getDimSize(1);
+  if (isQ8(type)) return MemRefType::get({ShapedType::kDynamic, features / 32, 40}, b.getI8Type());
+  return MemRefType::get({ShapedType::kDynamic, static_cast<int64_t>(llvm::alignTo(features, 16))}, b.getF32Type());
+}
+
+/// A matrix as packed row groups, a vector as it is.
+FailureOr<MemRefType> weightBuffer(RankedTensorType type, Operation *at) {
+  OpBuilder b(type.getContext());
+  StringRef name = formatName(type.getElementType());
+  if (type.getRank() == 1) {
+    if (name != "f32") return at->emitError("vector weights must be f32, not ") << name, failure();
+    return MemRefType::get(type.getShape(), b.getF32Type());
+  }
+  const heddle::FormatTraits &format = heddle::traits(*heddle::formatByName(std::string_view(name.data(), name.size())));
+  return MemRefType::get({static_cast<int64_t>(llvm::divideCeil(type.getDimSize(0), heddle::kGroupRows)), format.groupBytes(type.getDimSize(1))}, b.getI8Type());
+}
+
+struct Buffer {
+  int64_t bytes, first, last, offset = -1; // a row's bytes; first and last op alive
+  bool given;                              // a function argument's: not in the arena
+};
+
+struct PlanMemory : heddle::ModulePass<PlanMemory> {
+  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(PlanMemory)
+  static constexpr llvm::StringLiteral flag = "heddle-plan-memory";
+  static constexpr llvm::StringLiteral summary = "place every value in one arena, by liveness";
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    SmallVector<func::FuncOp> functions(module.getOps<func::FuncOp>());
+    int64_t blockBytes = 0, stepBytes = 0;
+    for (func::FuncOp function : functions) { // blocks first: the step needs nothing of them but their size
+      buffers_.clear(), bufferOf_.clear();
+      if (failed(findBuffers(function))) return signalPassFailure();
+      int64_t bytes = assignOffsets();
+      (function.getName() == "step" ? stepBytes : blockBytes) = std::max(function.getName() == "step" ? stepBytes : blockBytes, bytes);
+      if (failed(rewrite(function, bytes))) return signalPassFailure();
+    }
+    module->setAttr("heddle.arena_bytes_per_token", Builder(&getContext()).getI64IntegerAttr(stepBytes + blockBytes));
+  }
+
+  static bool isRows(Value value) {
+    auto type = dyn_cast<RankedTensorType>(value.getType());
+    return type && type.getRank() == 2 && type.isDynamicDim(0);
+  }
+
+  /// Gives every value its buffer: its own, or that of what it updates in place.
+  LogicalResult findBuffers(func::FuncOp function) {
+    Block &body = function.front();
+    llvm::DenseMap<Value, int64_t> lastUse;
+    llvm::DenseMap<Operation *, int64_t> number;
+    for (auto [i, op] : llvm::enumerate(body)) {
+      number[&op] = i;
+      for (Value operand : op.getOperands()) lastUse[operand] = i;
+    }
+    auto own = [&](Value value, int64_t at, bool given) {
+      bufferOf_[value] = buffers_.size();
+      buffers_.push_back({rowBytes(cast<RankedTensorType>(value.getType())), at, std::max(at, lastUse.lookup(value)), -1, given});
+    };
+    auto alias = [&](Value value, Value same) {
+      bufferOf_[value] = bufferOf_[same];
+      Buffer &buffer = buffers_[bufferOf_[same]];
+      buffer.last = std::max(buffer.last, lastUse.lookup(value));
+    };
+    for (Value argument : function.getArguments())
+      if (isRows(argument)) own(argument, -1, true);
+    for (auto [i, op] : llvm::enumerate(body)) {
+      int64_t at = i;
+      if (auto back = dyn_cast<func::ReturnOp>(op)) {
+        Value value = back.getOperand(0);
+        if (function.getName() == "step") buffers_[bufferOf_[value]].given = true; // the logits are the caller's
+        else if (bufferOf_[value] != bufferOf_[function.getArgument(0)])
+          return op.emitError("block ") << function.getName() << " must update its first argument in place: its result has no residual of it";
+        continue;
+      }
+      for (Value result : op.getResults()) {
+        if (!isRows(result)) continue;
+        Value residual;
+        if (auto linear = dyn_cast<LinearOp>(op)) residual = linear.getResidual();
+        if (auto norm = dyn_cast<RmsNormOp>(op)) residual = norm.getResidual();
+        if (auto gather = dyn_cast<AllGatherOp>(op)) alias(result, gather.getInput());
+        else if (isa<func::CallOp>(op)) alias(result, op.getOperand(0));
+        else if (residual && diesAt(residual, at, body, number)) alias(result, residual);
+        else own(result, at, false);
+      }
+    }
+    return success();
+  }
+
+  /// True when no value in `value`'s buffer is read after op number `at`.
+  bool diesAt(Value value, int64_t at, Block &body, llvm::DenseMap<Operation *, int64_t> &number) {
+    for (auto &[other, buffer] : bufferOf_)
+      if (buffer == bufferOf_[value])
+        for (Operation *user : other.getUsers())
+          if (number[user] > at) return false;
+    return true;
+  }
+
+  /// First fit over the intervals in which buffers are alive. Returns the arena's bytes per token.
+  int64_t assignOffsets() {
+    int64_t total = 0;
+    for (Buffer &buffer : buffers_) {
+      if (buffer.given) continue;
+      int64_t offset = 0;
+      bool moved = true;
+      while (moved) {
+        moved = false;
+        for (Buffer &other : buffers_)
+          if (other.offset >= 0 && other.first <= buffer.last && buffer.first <= other.last && offset < other.offset + other.bytes &&
+              other.offset < offset + buffer.bytes) {
+            offset = other.offset + other.bytes;
+            moved = true;
+          }
+      }
+      buffer.offset = offset;
+      total = std::max(total, offset + buffer.bytes);
+    }
+    return total;
+  }
+
+  LogicalResult rewrite(func::FuncOp function, int64_t bytes);
+  void rewriteOp(Operation &op, OpBuilder &b, IRMapping &map);
+  Value view(Value value, OpBuilder &b, IRMapping &map);
+
+  SmallVector<Buffer> buffers_;
+  llvm::DenseMap<Value, int64_t> bufferOf_;
+  Value arena_, scratch_, tokens_, rows_, logits_; // of the function being rewritten
+  int64_t ownBytes_ = 0;
+};
+
+/// The new function: buffers for tensors, and the environment.
+LogicalResult PlanMemory::rewrite(func::FuncOp function, int64_t bytes) {
+  MLIRContext *context = &getContext();
+  OpBuilder b(context);
+  Location loc = function.getLoc();
+  Type index = b.getIndexType();
+  Type i8s = MemRefType::get({ShapedType::kDynamic}, b.getI8Type()), i32s = MemRefType::get({ShapedType::kDynamic}, b.getI32Type());
+  Type i64s = MemRefType::get({ShapedType::kDynamic}, b.getI64Type()), f32s = MemRefType::get({ShapedType::kDynamic}, b.getF32Type());
+  bool isStep = function.getName() == "step";
+
+  SmallVector<std::pair<StringRef, Type>> arguments;
+  llvm::StringMap<Value> old;
+  for (BlockArgument arg : function.getArguments()) {
+    StringRef name = function.getArgAttrOfType<StringAttr>(arg.getArgNumber(), heddle::kArgumentName).getValue();
+    old[name] = arg;
+    Type type = arg.getType();
+    if (auto tensor = dyn_cast<RankedTensorType>(type)) {
+      if (isRows(arg)) type = bufferType(tensor);
+      else if (tensor.getElementType().isInteger(32)) type = i32s;
+      else {
+        FailureOr<MemRefType> weight = weightBuffer(tensor, function);
+        if (failed(weight)) return failure();
+        type = *weight;
+      }
+    }
+    arguments.push_back({name, type});
+  }
+  if (isStep)
+    arguments = {{"ids", i32s}, {"positions", i32s}, {"sequences", i32s}, {"page_table", i32s}, {"rows", i32s}, {"logits", i8s},
+                 {"arena", i8s}, {"kv", i8s}, {"weights", i8s}, {"weight_offsets", i64s}, {"rope", f32s}, {"rope_offsets", i64s},
+                 {"page_width", index}, {"rank", index}, {"ranks", index}};
+  else
+    arguments.append({{"arena", i8s}, {"scratch", index}, {"kv", i8s}, {"rope", f32s}, {"rope_offsets", i64s}});
+  arguments.append({{"thread", index}, {"threads", index}, {"context", index}});
+
+  SmallVector<Type> types;
+  for (auto &[name, type] : arguments) types.push_back(type);
+  b.setInsertionPoint(function);
+  auto planned = b.create<func::FuncOp>(loc, function.getName(), b.getFunctionType(types, {}));
+  if (isStep) planned->setAttr("llvm.emit_c_interface", b.getUnitAttr());
+  else planned.setPrivate();
+  Block *entry = planned.addEntryBlock();
+  IRMapping map;
+  for (auto [i, argument] : llvm::enumerate(arguments)) {
+    planned.setArgAttr(i, heddle::kArgumentName, b.getStringAttr(argument.first));
+    if (Value from = old.lookup(argument.first)) map.map(from, entry->getArgument(i));
+  }
+  b.setInsertionPointToEnd(entry);
+  Value zero = b.create<arith::ConstantIndexOp>(loc, 0);
+  arena_ = heddle::argument(planned, "arena");
+  tokens_ = b.create<memref::DimOp>(loc, entry->getArgument(0), zero);
+  rows_ = isStep ? b.create<memref::DimOp>(loc, heddle::argument(planned, "rows"), zero) : tokens_;
+  logits_ = isStep ? heddle::argument(planned, "logits") : Value();
+  scratch_ = isStep ? zero : heddle::argument(planned, "scratch");
+  ownBytes_ = bytes;
+  for (Operation &op : function.front()) rewriteOp(op, b, map);
+  function.erase();
+  return success();
+}
+
+/// The buffer of a result: one already made for what it aliases, or a view of the arena.
+Value PlanMemory::view(Value value, OpBuilder &b, IRMapping &map) {
+  Location loc = value.getLoc();
+  int64_t id = bufferOf_[value];
+  auto type = bufferType(cast<RankedTensorType>(value.getType()));
+  for (auto &[other, buffer] : bufferOf_)
+    if (buffer == id && other != value && map.contains(other) && map.lookup(other).getType() == type) return map.lookup(other);
+  // After select_rows there are as many rows as wanted logits.
+  bool wanted = false;
+  for (Value v = value; Operation *op = v.getDefiningOp(); v = op->getOperand(0)) {
+    if (isa<SelectRowsOp>(op)) wanted = true;
+    if (op->getNumOperands() == 0 || !isRows(op->getOperand(0))) break;
+  }
+  Value count = wanted ? rows_ : tokens_;
+  Value offset;
+  if (buffers_[id].given) {
+    offset = b.create<arith::ConstantIndexOp>(loc, 0);
+    return b.create<memref::ViewOp>(loc, type, logits_, offset, count);
+  }
+  offset = b.create<arith::MulIOp>(loc, tokens_, b.create<arith::ConstantIndexOp>(loc, buffers_[id].offset));
+  offset = b.create<arith::AddIOp>(loc, scratch_, offset);
+  return b.create<memref::ViewOp>(loc, type, arena_, offset, count);
+}
+
+void PlanMemory::rewriteOp(Operation &op, OpBuilder &b, IRMapping &map) {
+  Location loc = op.getLoc();
+  ModuleOp module = getOperation();
+  if (auto get = dyn_cast<GetOp>(op)) {
+    int64_t number = heddle::symbolIndex<WeightOp>(module, get.getWeight());
+    Operation *function = b.getInsertionBlock()->getParentOp();
+    Value offset = b.create<memref::LoadOp>(loc, heddle::argument(function, "weight_offsets"),
+                                            ValueRange{b.create<arith::ConstantIndexOp>(loc, number)});
+    offset = b.create<arith::IndexCastOp>(loc, b.getIndexType(), offset);
+    auto type = *weightBuffer(cast<RankedTensorType>(get.getType()), &op);
+    map.map(get.getResult(), b.create<memref::ViewOp>(loc, type, heddle::argument(function, "weights"), offset, ValueRange{}));
+    return;
+  }
+  if (auto call = dyn_cast<func::CallOp>(op)) {
+    Operation *function = b.getInsertionBlock()->getParentOp();
+    SmallVector<Value> operands;
+    for (Value operand : call.getOperands()) operands.push_back(map.lookup(operand));
+    Value scratch = b.create<arith::MulIOp>(loc, tokens_, b.create<arith::ConstantIndexOp>(loc, ownBytes_));
+    operands.append({arena_, scratch});
+    for (StringRef name : {"kv", "rope", "rope_offsets", "thread", "threads", "context"}) operands.push_back(heddle::argument(function, name));
+    b.create<func::CallOp>(loc, call.getCallee(), TypeRange{}, operands);
+    map.map(call.getResult(0), map.lookup(call.getOperand(0)));
+    return;
+  }
+  if (isa<func::ReturnOp>(op)) {
+    b.create<func::ReturnOp>(loc);
+    return;
+  }
+  if (auto gather = dyn_cast<AllGatherOp>(op)) {
+    auto type = cast<RankedTensorType>(gather.getInput().getType());
+    b.create<AllGatherOp>(loc, Type(), map.lookup(gather.getInput()), heddle::argument(b.getInsertionBlock()->getParentOp(), "ranks"),
+                          cast<ShardAttr>(type.getEncoding()), b.getI64IntegerAttr(type.getDimSize(1)));
+    map.map(gather.getResult(), map.lookup(gather.getInput()));
+    return;
+  }
+  // Every other op keeps its operands, loses its tensor results and gets their buffers in outs.
+  SmallVector<Value> outs;
+  for (Value result : op.getResults())
+    if (isRows(result)) {
+      outs.push_back(view(result, b, map));
+      map.map(result, outs.back());
+    }
+  auto mapped = [&](Value value) { return value ? map.lookup(value) : Value(); };
+  auto all = [&](ValueRange values) { return llvm::map_to_vector(values, mapped); };
+  if (auto linear = dyn_cast<LinearOp>(op)) {
+    SmallVector<StringRef> formats;
+    SmallVector<int64_t> rows, units;
+    for (auto [i, weight] : llvm::enumerate(linear.getWeights())) {
+      auto type = cast<RankedTensorType>(weight.getType());
+      formats.push_back(formatName(type.getElementType()));
+      rows.push_back(type.getDimSize(0));
+      auto shard = dyn_cast_or_null<ShardAttr>(cast<RankedTensorType>(linear.getResults()[linear.getGate() ? 0 : i].getType()).getEncoding());
+      units.push_back(shard ? shard.getSize() : 0);
+    }
+    b.create<LinearOp>(loc, TypeRange{}, mapped(linear.getInput()), all(linear.getWeights()), mapped(linear.getResidual()),
+                       all(linear.getShares()), outs, linear.getGateAttr(), b.getStrArrayAttr(formats), b.getDenseI64ArrayAttr(rows),
+                       b.getDenseI64ArrayAttr(units), linear.getWholeWeights());
+  } else if (auto norm = dyn_cast<RmsNormOp>(op)) {
+    b.create<RmsNormOp>(loc, Type(), mapped(norm.getInput()), mapped(norm.getWeight()), mapped(norm.getResidual()), outs[0],
+                        norm.getEpsAttr(), norm.getGroupsAttr());
+  } else if (auto embed = dyn_cast<EmbedOp>(op)) {
+    StringRef format = formatName(getElementTypeOrSelf(embed.getTable().getType()));
+    b.create<EmbedOp>(loc, Type(), mapped(embed.getIds()), mapped(embed.getTable()), outs[0], embed.getScaleAttr(), b.getStringAttr(format));
+  } else if (auto select = dyn_cast<SelectRowsOp>(op)) {
+    b.create<SelectRowsOp>(loc, Type(), mapped(select.getInput()), mapped(select.getRows()), outs[0]);
+  } else if (auto quantize = dyn_cast<QuantizeOp>(op)) {
+    b.create<QuantizeOp>(loc, Type(), mapped(quantize.getInput()), outs[0]);
+  } else if (auto attention = dyn_cast<AttentionOp>(op)) {
+    b.create<AttentionOp>(loc, TypeRange{}, mapped(attention.getQuery()), mapped(attention.getKeys()), mapped(attention.getValues()),
+                          mapped(attention.getPositions()), mapped(attention.getSequences()), mapped(attention.getPageTable()),
+                          mapped(attention.getLayer()), mapped(attention.getQNorm()), mapped(attention.getBias()),
+                          all(attention.getShares()), outs[0], attention.getSourceAttr(), attention.getStateAttr(),
+                          attention.getHeadsAttr(), attention.getKvHeadsAttr(), attention.getHeadDimAttr(), attention.getScaleAttr(),
+                          attention.getMaskAttr(), attention.getWindowAttr(), attention.getSoftCapAttr(), attention.getNormEpsAttr(),
+                          attention.getRopeAttr(), attention.getStyleAttr(), attention.getProbeHeadsAttr());
+  } else {
+    Operation *clone = b.clone(op, map); // share, constants, store_kv: nothing of theirs is a tensor result
+    for (auto [from, to] : llvm::zip(op.getResults(), clone->getResults())) map.map(from, to);
+  }
+}
+} // namespace
+
+std::unique_ptr<Pass> heddle::createPlanMemoryPass() { return std::make_unique<PlanMemory>(); }

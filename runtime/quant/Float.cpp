@@ -1,0 +1,40 @@
+//===- Float.cpp - F32, F16, BF16 -------------------------------------------------------------------------------------===//
+//
+// A block is one element; packed, the 16 elements of one k stand beside each other.
+//===---------------------------------------------------------------------------------------------------------------===//
+#include "runtime/quant/Codec.h"
+
+namespace heddle::quant {
+namespace {
+
+float asIs(uint32_t bits) { return std::bit_cast<float>(bits); }
+
+/// Loops for elements stored as `Bits`, widened by `Widen`.
+template <class Bits, float (*Widen)(Bits)> struct FloatLoops {
+  static constexpr int64_t size = sizeof(Bits);
+
+  static void dequantize(const std::byte *row, int64_t columns, double *out) {
+    for (int64_t k = 0; k < columns; ++k)
+      out[k] = Widen(load<Bits>(row + k * size));
+  }
+  static void pack(const std::byte *const rows[kGroupRows], int64_t columns, std::byte *out) {
+    for (int64_t lane = 0; lane < kGroupRows; ++lane)
+      for (int64_t k = 0; k < columns; ++k)
+        store(out + (k * kGroupRows + lane) * size, rows[lane] ? load<Bits>(rows[lane] + k * size) : Bits(0));
+  }
+  static void widen(const std::byte *group, int lane, int64_t columns, float *out) {
+    for (int64_t k = 0; k < columns; ++k)
+      out[k] = Widen(load<Bits>(group + (k * kGroupRows + lane) * size));
+  }
+  static constexpr Codec codec(Format format, std::string_view name, uint32_t ggmlType) {
+    return {
+        {format, name, ggmlType, 1, size, kGroupRows * size, false, kFloatBound}, {0, false}, dequantize, pack, nullptr, widen};
+  }
+};
+
+} // namespace
+
+const Codec kF32 = FloatLoops<uint32_t, asIs>::codec(Format::F32, "f32", 0);
+const Codec kF16 = FloatLoops<uint16_t, widenF16>::codec(Format::F16, "f16", 1);
+const Codec kBF16 = FloatLoops<uint16_t, widenBF16>::codec(Format::BF16, "bf16", 30);
+} // namespace heddle::quant

@@ -1,0 +1,43 @@
+//===- Q4_0.cpp - 32 × 4 bit, one scale -------------------------------------------------------------------------------===//
+//
+// File block, 18 bytes: d f16; qs[16], element j in the low nibble of qs[j], element j + 16 in the high one. w = d · (c − 8).
+//===---------------------------------------------------------------------------------------------------------------===//
+#include "runtime/quant/Planes.h"
+
+namespace heddle::quant {
+namespace {
+struct Q4_0 {
+  static constexpr FormatTraits traits = {Format::Q4_0, "q4_0", 2, 32, 18, 288, true, kQ8Bound};
+  static constexpr RowView view = {32, false};
+
+  static void decode(const std::byte *block, uint8_t *codes) {
+    for (int j = 0; j < 16; ++j) {
+      codes[j] = loadU8(block + 2 + j) & 15;
+      codes[j + 16] = loadU8(block + 2 + j) >> 4;
+    }
+  }
+  static void dequantize(const std::byte *block, double *out) {
+    uint8_t codes[32];
+    decode(block, codes);
+    double d = loadF16(block);
+    for (int k = 0; k < 32; ++k)
+      out[k] = (codes[k] - 8) * d;
+  }
+  static void pack(const std::byte *const blocks[kGroupRows], std::byte *out) {
+    Codes codes;
+    for (int lane = 0; lane < 16; ++lane) {
+      decode(blocks[lane], codes[lane]);
+      store(out + 2 * lane, load<uint16_t>(blocks[lane]));
+    }
+    packNibbles(codes, out + 32);
+  }
+  static void unpack(const std::byte *packed, int lane, int8_t *codes, float *scales, float *) {
+    scales[0] = loadF16(packed + 2 * lane);
+    for (int k = 0; k < 32; ++k)
+      codes[k] = static_cast<int8_t>(nibbleAt(packed + 32, lane, k) - 8);
+  }
+};
+} // namespace
+
+const Codec kQ4_0 = blockCodec<Q4_0>();
+} // namespace heddle::quant
