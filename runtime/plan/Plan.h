@@ -8,10 +8,18 @@
 #include "runtime/quant/Format.h"
 #include <cstdint>
 #include <filesystem>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace heddle {
+
+/// One line: which file or folder, what is wrong, what to do.
+class PlanError : public std::runtime_error {
+public:
+  using std::runtime_error::runtime_error;
+};
 
 /// What a rank needs of a weight. `whole`: all rows on every rank (norms, biases, embedding tables).
 /// `heads`: units are query heads of `unitRows` rows; `kvHeads`: the KV heads that the rank's query heads read, `unitRows` rows
@@ -42,6 +50,9 @@ struct Manifest {
   int64_t bos = -1, eos = -1; bool addBos = false;
   std::vector<int64_t> endOfText;               // every id that ends generation
 };
+
+/// A share in the manifest's spelling: whole, heads, kv_heads, rows.
+std::string_view shareName(ShareKind kind);
 
 /// The rows [begin, end) of `weight` that a rank holds. `heads`/`kvHeads` come from the manifest's paged state.
 Share rowShare(const WeightEntry &weight, const PagedState &kv, int64_t rank, int64_t ranks);

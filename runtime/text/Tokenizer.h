@@ -1,5 +1,6 @@
 //===- Tokenizer.h - text to token ids and back ----------------------------------------------------------------------===//
 #pragma once
+#include "runtime/text/TextError.h"
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -12,36 +13,57 @@ namespace heddle {
 /// A Hugging Face tokenizer (third_party/text). Immutable, any number of threads may use it. Throws TextError (one line).
 class Tokenizer {
 public:
+  /// From the bytes of a tokenizer.json.
   static std::shared_ptr<const Tokenizer> fromJson(std::string_view json);
-  /// Special tokens written in the text become their ids when `parseSpecial`. Invalid UTF-8 throws. Adds no BOS.
+
+  /// Special tokens written in the text become their ids when `parseSpecial`; otherwise they are text like any other.
+  /// Invalid UTF-8 throws, naming the byte. Adds no BOS.
   std::vector<int32_t> encode(std::string_view text, bool parseSpecial) const;
+
+  /// Always valid UTF-8: what is broken becomes U+FFFD. Ids outside the vocabulary have no text. The space that some
+  /// SentencePiece models put before the first word is taken away again.
   std::string decode(std::span<const int32_t> ids, bool skipSpecial) const;
+
+  /// The bytes that `id` adds after `previous` (-1: nothing), perhaps a part of a character; none for special tokens.
+  std::string decodeNext(int32_t previous, int32_t id) const;
+
+  /// One more than the highest id. A model may have more rows than that.
   int64_t vocabularySize() const;
+
   ~Tokenizer();
+  Tokenizer(const Tokenizer &) = delete;
+  Tokenizer &operator=(const Tokenizer &) = delete;
+
 private:
   Tokenizer() = default;
   void *handle_ = nullptr;
 };
 
-/// Text of a growing list of tokens, given out in whole UTF-8 characters only. One per sequence.
+/// Text of a growing list of tokens, given out in whole UTF-8 characters only. One per sequence. What it gives continues a
+/// prompt, so a leading space stays. The cost of a token does not depend on how many came before.
 class StreamDecoder {
 public:
   explicit StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer);
-  std::string push(int32_t id);   // text that became complete
-  std::string flush();            // what is left, broken characters as U+FFFD
+  std::string push(int32_t id); ///< text that became complete
+  std::string flush();          ///< what is left, broken characters as U+FFFD
 private:
   std::shared_ptr<const Tokenizer> tokenizer_;
-  std::vector<int32_t> ids_;
-  size_t prefix_ = 0, read_ = 0;
+  std::string pending_;   // the beginning of a character, at most 3 bytes between calls
+  int32_t previous_ = -1; // the last token that had text
 };
 
-struct ChatMessage { std::string role, content; };
+struct ChatMessage {
+  std::string role, content;
+};
 
-/// A model's own chat template (Jinja). Throws TextError with the template's message.
+/// A model's own chat template (Jinja). Throws TextError with the template's message. Any number of threads may use it.
 class ChatTemplate {
 public:
+  /// Throws at syntax errors.
   ChatTemplate(std::string source, std::string bosToken, std::string eosToken);
+  /// The prompt for a conversation; `addGenerationPrompt` opens the assistant's turn.
   std::string render(std::span<const ChatMessage> messages, bool addGenerationPrompt) const;
+
 private:
   std::string source_, bos_, eos_;
 };

@@ -1,0 +1,253 @@
+//===- Interpreter.cpp - the walk, and the ops that are not about attention -----------------------------------------===//
+#include "ir/reference/Interpreter.h"
+#include "ir/dialect/Verify.h"
+#include "runtime/plan/Share.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace heddle;
+using namespace heddle::reference;
+
+Symbols::Symbols(ModuleOp module) {
+  for (auto function : module.getOps<func::FuncOp>())
+    functions[function.getName()] = function;
+  for (auto state : module.getOps<ir::PagedStateOp>())
+    states[state.getSymName()] = state;
+  for (auto table : module.getOps<ir::RopeTableOp>()) {
+    Rope rope{
+        static_cast<int64_t>(table.getDims()), table.getBase().convertToDouble(), table.getLinearScale().convertToDouble(), {}};
+    if (auto factors = table.getFactors())
+      rope.factors.assign(factors->begin(), factors->end());
+    ropes[table.getSymName()] = std::move(rope);
+  }
+}
+
+// ---- plumbing ----
+
+LogicalResult Interpreter::fail(Operation *op, const Twine &what) {
+  if (exchange_.fail())
+    op->emitOpError() << "on rank " << rank_.index << " of " << rank_.ranks << ": " << what;
+  return failure();
+}
+
+LogicalResult Interpreter::bind(Operation *op, Problem problem, std::vector<Tensor> results, Frame &frame) {
+  if (!problem.empty())
+    return fail(op, problem);
+  for (auto [result, tensor] : llvm::zip_equal(op->getResults(), results)) {
+    auto type = dyn_cast<RankedTensorType>(result.getType());
+    for (int64_t d = 0; type && d < type.getRank(); ++d)
+      if (!type.isDynamicDim(d) && type.getDimSize(d) != tensor.shape[static_cast<size_t>(d)])
+        return fail(op, "computes a dimension of " + Twine(tensor.shape[static_cast<size_t>(d)]) +
+                            " where its result type says " + Twine(type.getDimSize(d)));
+    frame[result] = std::make_shared<const Tensor>(std::move(tensor));
+  }
+  return success();
+}
+LogicalResult Interpreter::bind(Operation *op, Problem problem, Tensor result, Frame &frame) {
+  std::vector<Tensor> results;
+  results.push_back(std::move(result));
+  return bind(op, std::move(problem), std::move(results), frame);
+}
+
+int64_t Interpreter::index(Value value, Frame &frame) const {
+  const auto *i = at(value, frame).as<int64_t>();
+  return i ? *i : -1;
+}
+
+static Tensor indexTensor(int64_t value) {
+  Tensor t;
+  t.valid = {0, 1};
+  t.data = value;
+  return t;
+}
+
+FailureOr<std::vector<TensorPtr>> Interpreter::run(func::FuncOp function, std::vector<TensorPtr> arguments) {
+  if (function.isExternal())
+    return fail(function, "has no body");
+  if (arguments.size() != function.getNumArguments())
+    return fail(function, "takes " + Twine(function.getNumArguments()) + " arguments, not " + Twine(arguments.size()));
+  if (depth_ == 16)
+    return fail(function, "calls itself");
+  ++depth_;
+  Frame frame;
+  for (auto [parameter, argument] : llvm::zip_equal(function.getArguments(), arguments))
+    frame[parameter] = argument;
+  for (Operation &op : function.getBody().front()) {
+    if (auto result = dyn_cast<func::ReturnOp>(op)) {
+      --depth_;
+      std::vector<TensorPtr> values;
+      for (Value value : result.getOperands())
+        values.push_back(frame.at(value));
+      return values;
+    }
+    if (failed(visit(op, frame)))
+      return failure();
+  }
+  return fail(function, "does not return");
+}
+
+LogicalResult Interpreter::visit(Operation &op, Frame &frame) {
+  for (Value operand : op.getOperands())
+    if (isa<MemRefType>(operand.getType()))
+      return fail(&op, "acts on buffers: only stages graph, fused and sharded are interpreted");
+  return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
+      .Case<ir::GetOp, ir::EmbedOp, ir::SelectRowsOp, ir::AddOp, ir::MulOp, ir::ActivateOp, ir::LinearOp, ir::QuantizeOp,
+            ir::RmsNormOp, ir::RopeOp, ir::AttentionOp, ir::StoreKvOp, ir::ShareOp, ir::AllGatherOp, func::CallOp>(
+          [&](auto known) { return visit(known, frame); })
+      .Default([&](Operation *other) -> LogicalResult {
+        auto value = other->getAttrOfType<IntegerAttr>("value"); // arith.constant, without arith's headers
+        if (other->getName().getStringRef() == "arith.constant" && value && other->getResult(0).getType().isIndex())
+          return bind(other, {}, indexTensor(value.getInt()), frame);
+        return fail(other, "is no tensor op: only stages graph, fused and sharded are interpreted");
+      });
+}
+
+LogicalResult Interpreter::visit(func::CallOp op, Frame &frame) {
+  std::vector<TensorPtr> arguments;
+  for (Value operand : op.getOperands())
+    arguments.push_back(frame.at(operand));
+  FailureOr<std::vector<TensorPtr>> results = run(symbols_.functions.lookup(op.getCallee()), std::move(arguments));
+  if (failed(results))
+    return failure();
+  for (auto [result, value] : llvm::zip_equal(op.getResults(), *results))
+    frame[result] = value;
+  return success();
+}
+
+// ---- model ops ----
+
+LogicalResult Interpreter::visit(ir::GetOp op, Frame &frame) {
+  auto type = cast<RankedTensorType>(op.getType());
+  std::optional<WeightShape> shape = weights_.shape(op.getWeight());
+  if (!shape)
+    return fail(op, "has no data for weight @" + op.getWeight());
+  int64_t rows = type.getRank() == 2 ? type.getDimSize(0) : 1, columns = ir::lastDim(type);
+  if (shape->rows != rows || shape->columns != columns || shape->quantized != ir::isQuantized(type.getElementType()))
+    return fail(op, "weight @" + op.getWeight() + " has data of another shape or kind: " + Twine(shape->rows) + " × " +
+                        Twine(shape->columns) + (shape->quantized ? " quantised" : " floats"));
+  Tensor t;
+  t.shape.assign(type.getShape().begin(), type.getShape().end());
+  t.valid = {0, columns};
+  t.data = WeightRef{op.getWeight().str(), shape->quantized};
+  return bind(op, {}, std::move(t), frame);
+}
+
+LogicalResult Interpreter::visit(ir::EmbedOp op, Frame &frame) {
+  Tensor out;
+  std::optional<float> scale = op.getScale() ? std::optional(op.getScale()->convertToFloat()) : std::nullopt;
+  Problem problem = kernels_.embed(at(op.getIds(), frame), at(op.getTable(), frame), scale, out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
+LogicalResult Interpreter::visit(ir::SelectRowsOp op, Frame &frame) {
+  Tensor out;
+  Problem problem = kernels_.selectRows(at(op.getInput(), frame), at(op.getRows(), frame), out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
+LogicalResult Interpreter::visit(ir::AddOp op, Frame &frame) {
+  Tensor out;
+  Problem problem = kernels_.add(at(op.getLhs(), frame), at(op.getRhs(), frame), out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
+LogicalResult Interpreter::visit(ir::MulOp op, Frame &frame) {
+  Tensor out;
+  Problem problem = kernels_.mul(at(op.getLhs(), frame), at(op.getRhs(), frame), out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
+static Function function(ir::Activation a) { return a == ir::Activation::Silu ? Function::silu : Function::geluTanh; }
+
+LogicalResult Interpreter::visit(ir::ActivateOp op, Frame &frame) {
+  Tensor out;
+  Problem problem = kernels_.activate(function(op.getFunction()), at(op.getInput(), frame), out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
+// ---- products and norms ----
+
+LogicalResult Interpreter::visit(ir::LinearOp op, Frame &frame) {
+  LinearCall call{&at(op.getInput(), frame), {}, {}, maybe(op.getResidual(), frame), {}, ir::isQ8(op.getResult(0).getType())};
+  if (op.getGate())
+    call.gate = function(*op.getGate());
+  for (auto [i, weight] : llvm::enumerate(op.getWeights())) {
+    call.weights.push_back(&at(weight, frame));
+    auto type = cast<RankedTensorType>(op.getResult(op.getGate() ? 0 : static_cast<unsigned>(i)).getType());
+    if (ir::isQ8(type) != call.q8Result)
+      return fail(op, "results must be all f32 or all q8");
+    auto shard = dyn_cast_if_present<ir::ShardAttr>(type.getEncoding());
+    if (static_cast<bool>(shard) == op.getShares().empty())
+      return fail(op, "shares and #heddle.shard results go together");
+    int64_t rows = ir::lastDim(type);
+    if (!shard) {
+      call.outputs.push_back({0, rows});
+      continue;
+    }
+    int64_t begin = index(op.getShares()[2 * i], frame), end = index(op.getShares()[2 * i + 1], frame);
+    call.outputs.push_back(
+        {std::min(begin * shard.getSize(), rows), std::min(end * shard.getSize(), rows)}); // the last unit may be short
+  }
+  std::vector<Tensor> out;
+  Problem problem = kernels_.linear(call, out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
+LogicalResult Interpreter::visit(ir::QuantizeOp op, Frame &frame) {
+  Tensor out;
+  Problem problem = kernels_.quantize(at(op.getInput(), frame), out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
+LogicalResult Interpreter::visit(ir::RmsNormOp op, Frame &frame) {
+  NormCall call{&at(op.getInput(), frame),    &at(op.getWeight(), frame),           maybe(op.getResidual(), frame),
+                op.getEps().convertToFloat(), static_cast<int64_t>(op.getGroups()), ir::isQ8(op.getResult().getType())};
+  Tensor out;
+  Problem problem = kernels_.norm(call, out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
+LogicalResult Interpreter::visit(ir::RopeOp op, Frame &frame) {
+  auto rope = symbols_.ropes.find(op.getTable());
+  if (rope == symbols_.ropes.end())
+    return fail(op, "names no declared RoPE table");
+  Tensor out;
+  Problem problem = kernels_.rope(at(op.getInput(), frame), at(op.getPositions(), frame), rope->second,
+                                  op.getStyle() == ir::RopeStyle::Interleaved, static_cast<int64_t>(op.getHeads()), out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
+// ---- ranks ----
+
+LogicalResult Interpreter::visit(ir::ShareOp op, Frame &frame) {
+  int64_t rank = index(op.getRank(), frame), ranks = index(op.getRanks(), frame);
+  if (ranks <= 0 || rank < 0 || rank >= ranks)
+    return fail(op, "rank " + Twine(rank) + " of " + Twine(ranks) + " does not exist");
+  Share s = share(static_cast<int64_t>(op.getUnits()), rank, ranks);
+  if (op.getKv())
+    s = kvShare(s, static_cast<int64_t>(op.getGroup()));
+  std::vector<Tensor> out;
+  out.push_back(indexTensor(s.begin));
+  out.push_back(indexTensor(s.end));
+  return bind(op, {}, std::move(out), frame);
+}
+
+LogicalResult Interpreter::visit(ir::AllGatherOp op, Frame &frame) {
+  TensorPtr mine = frame.at(op.getInput());
+  auto shard = cast<ir::ShardAttr>(cast<RankedTensorType>(op.getInput().getType()).getEncoding());
+  if (shard.getUnit() != ir::Unit::KvHeads) { // KV heads overlap: which ones depends on the query heads
+    // The runtime moves the bytes that the type promises: a rank must hold exactly those, unless its value is lost already.
+    int64_t columns = mine->columns(), units = (columns + shard.getSize() - 1) / shard.getSize();
+    Share s = share(units, rank_.index, rank_.ranks);
+    Columns promised{std::min(s.begin * shard.getSize(), columns), std::min(s.end * shard.getSize(), columns)};
+    if (mine->valid.size() > 0 && promised != mine->valid)
+      return fail(op, "brings columns [" + Twine(mine->valid.begin) + ", " + Twine(mine->valid.end) +
+                          ") but its type promises [" + Twine(promised.begin) + ", " + Twine(promised.end) + ")");
+  }
+  std::vector<TensorPtr> parts = exchange_.all(rank_.index, std::move(mine));
+  if (parts.empty())
+    return failure();
+  Tensor out;
+  Problem problem = kernels_.gather(parts, out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}

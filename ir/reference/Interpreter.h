@@ -1,0 +1,76 @@
+//===- Interpreter.h - walks functions op by op for one rank, internal ----------------------------------------------===//
+#pragma once
+#include "ir/dialect/Dialect.h"
+#include "ir/reference/Exchange.h"
+#include "ir/reference/Kernels.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/StringMap.h"
+
+namespace heddle::reference {
+
+/// The module's symbols, looked up once. The walk itself must not create types or attributes: ranks run in parallel.
+struct Symbols {
+  explicit Symbols(mlir::ModuleOp module);
+  llvm::StringMap<mlir::func::FuncOp> functions;
+  llvm::StringMap<ir::PagedStateOp> states;
+  llvm::StringMap<Rope> ropes;
+};
+
+/// One rank's walk. Lives for one run; the states outlive it.
+class Interpreter {
+public:
+  struct Rank {
+    int index, ranks;
+  };
+  Interpreter(const Symbols &symbols, const Kernels &kernels, const WeightSource &weights, Exchange &exchange,
+              llvm::StringMap<PagedState> &states, Rank rank, int64_t pageWidth)
+      : symbols_(symbols), kernels_(kernels), weights_(weights), exchange_(exchange), states_(states), rank_(rank),
+        pageWidth_(pageWidth) {}
+
+  /// Fails after an error was emitted by the first rank that failed.
+  mlir::FailureOr<std::vector<TensorPtr>> run(mlir::func::FuncOp function, std::vector<TensorPtr> arguments);
+
+private:
+  using Frame = llvm::DenseMap<mlir::Value, TensorPtr>;
+
+  mlir::LogicalResult visit(mlir::Operation &op, Frame &frame);
+  mlir::LogicalResult visit(ir::GetOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::EmbedOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::SelectRowsOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::AddOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::MulOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::ActivateOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::LinearOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::QuantizeOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::RmsNormOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::RopeOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::AttentionOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::StoreKvOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::ShareOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::AllGatherOp op, Frame &frame);
+  mlir::LogicalResult visit(mlir::func::CallOp op, Frame &frame);
+
+  /// Emits, unless another rank already did, and wakes the other ranks.
+  mlir::LogicalResult fail(mlir::Operation *op, const llvm::Twine &what);
+  /// Binds results, or fails with what is wrong.
+  mlir::LogicalResult bind(mlir::Operation *op, Problem problem, std::vector<Tensor> results, Frame &frame);
+  mlir::LogicalResult bind(mlir::Operation *op, Problem problem, Tensor result, Frame &frame);
+
+  const Tensor &at(mlir::Value value, Frame &frame) const { return *frame.at(value); }
+  const Tensor *maybe(mlir::Value value, Frame &frame) const { return value ? frame.at(value).get() : nullptr; }
+  int64_t index(mlir::Value value, Frame &frame) const;
+  PagedState *state(llvm::StringRef name);
+  HeadPrologue prologue(mlir::Value norm, std::optional<llvm::APFloat> eps, std::optional<llvm::StringRef> rope,
+                        std::optional<ir::RopeStyle> style, Frame &frame) const;
+
+  const Symbols &symbols_;
+  const Kernels &kernels_;
+  const WeightSource &weights_;
+  Exchange &exchange_;
+  llvm::StringMap<PagedState> &states_;
+  Rank rank_;
+  int64_t pageWidth_;
+  int depth_ = 0; // of calls
+};
+
+} // namespace heddle::reference

@@ -1,0 +1,149 @@
+//===- Reference.cpp - runs a function on every rank ----------------------------------------------------------------===//
+#include "ir/reference/Reference.h"
+#include "ir/reference/Interpreter.h"
+#include <cstring>
+#include <thread>
+
+using namespace mlir;
+using namespace heddle;
+using namespace heddle::reference;
+
+struct Reference::Implementation {
+  Implementation(ModuleOp m, Mode mode, const WeightSource &w, int ranks)
+      : module(m), symbols(m), weights(w), kernels(makeKernels(mode, w)), states(static_cast<size_t>(ranks)) {
+    clear();
+  }
+  void clear() {
+    for (auto &rank : states) {
+      rank.clear();
+      for (auto &entry : symbols.states) {
+        ir::PagedStateOp op = entry.second;
+        rank.try_emplace(entry.first(), static_cast<int64_t>(op.getLayers()), static_cast<int64_t>(op.getKvHeads()),
+                         static_cast<int64_t>(op.getHeadDim()));
+      }
+    }
+  }
+
+  ModuleOp module;
+  Symbols symbols;
+  const WeightSource &weights;
+  std::unique_ptr<Kernels> kernels;
+  std::vector<llvm::StringMap<PagedState>> states; // by rank
+};
+
+Reference::Reference(ModuleOp module, Mode mode, const WeightSource &weights, int ranks)
+    : impl_(std::make_unique<Implementation>(module, mode, weights, std::max(ranks, 1))) {}
+Reference::~Reference() = default;
+void Reference::clear() { impl_->clear(); }
+
+static TensorPtr indexArgument(int64_t value) {
+  auto t = std::make_shared<Tensor>();
+  t->valid = {0, 1};
+  t->data = value;
+  return t;
+}
+
+template <class Real> static bool sameReals(const Tensor &a, const Tensor &b) {
+  const Real *x = reals<Real>(a), *y = reals<Real>(b);
+  if (!x || !y)
+    return true;
+  for (int64_t i = 0, n = a.rows() * a.columns(); i < n; ++i)
+    if (!(x[i] != x[i]) && std::memcmp(x + i, y + i, sizeof(Real)))
+      return false;
+  return true;
+}
+/// Where rank 0 has a NaN the result is lost anyway, and visibly so.
+static bool same(const Tensor &a, const Tensor &b) {
+  return a.shape == b.shape && a.data.index() == b.data.index() && sameReals<float>(a, b) && sameReals<double>(a, b);
+}
+
+FailureOr<std::vector<TensorPtr>> Reference::call(std::string_view name, std::vector<Tensor> arguments, int64_t pageWidth) {
+  StringRef symbol(name.data(), name.size());
+  func::FuncOp function = impl_->symbols.functions.lookup(symbol);
+  if (!function)
+    return impl_->module.emitError() << "has no function @" << symbol;
+  std::vector<TensorPtr> shared;
+  for (Tensor &t : arguments)
+    shared.push_back(std::make_shared<const Tensor>(std::move(t)));
+  int ranks = static_cast<int>(impl_->states.size());
+  bool sharded = function.getNumArguments() == shared.size() + 2;
+  if (ranks > 1 && !sharded)
+    return function.emitOpError() << "takes no rank and ranks, so it cannot run on " << ranks << " ranks";
+
+  Exchange exchange(ranks);
+  std::vector<FailureOr<std::vector<TensorPtr>>> results(static_cast<size_t>(ranks));
+  auto runRank = [&](int rank) {
+    std::vector<TensorPtr> mine = shared;
+    if (sharded) {
+      mine.push_back(indexArgument(rank));
+      mine.push_back(indexArgument(ranks));
+    }
+    Interpreter interpreter(impl_->symbols, *impl_->kernels, impl_->weights, exchange, impl_->states[static_cast<size_t>(rank)],
+                            {rank, ranks}, pageWidth);
+    results[static_cast<size_t>(rank)] = interpreter.run(function, std::move(mine));
+  };
+  std::vector<std::thread> threads;
+  for (int rank = 1; rank < ranks; ++rank)
+    threads.emplace_back(runRank, rank);
+  runRank(0);
+  for (std::thread &thread : threads)
+    thread.join();
+
+  for (auto &result : results)
+    if (failed(result))
+      return failure(); // said by the rank that failed first
+  for (size_t rank = 1; rank < results.size(); ++rank)
+    for (auto [i, value] : llvm::enumerate(*results[rank]))
+      if (!same(*(*results[0])[i], *value))
+        return function.emitOpError() << "result " << i << " differs between rank 0 and rank " << rank;
+  return std::move(*results[0]);
+}
+
+// ---- step ----
+
+static Tensor integers(const std::vector<int32_t> &values) {
+  auto n = static_cast<int64_t>(values.size());
+  Tensor t;
+  t.shape = {n};
+  t.valid = {0, n};
+  t.data = values;
+  return t;
+}
+
+FailureOr<TensorPtr> Reference::step(const Batch &b) {
+  func::FuncOp function = impl_->symbols.functions.lookup("step");
+  if (!function)
+    return impl_->module.emitError() << "has no function @step";
+  unsigned count = function.getNumArguments();
+  if ((count != 6 && count != 8) || function.getNumResults() != 1)
+    return function.emitOpError()
+           << "must take ids, positions, sequences, page table, rows, page width and, when sharded, rank and ranks, "
+              "and return the logits";
+  auto bad = [&](const Twine &what) { return function.emitOpError() << "bad batch: " << what; };
+  size_t tokens = b.ids.size();
+  if (b.positions.size() != tokens || b.sequences.size() != tokens)
+    return bad("ids, positions and sequences differ in length");
+  if (b.pageWidth <= 0 || b.pageTable.size() % static_cast<size_t>(b.pageWidth))
+    return bad("page table is no multiple of its width");
+  auto sequences = static_cast<int64_t>(b.pageTable.size()) / b.pageWidth;
+  for (size_t t = 0; t < tokens; ++t) {
+    if (b.sequences[t] < 0 || b.sequences[t] >= sequences)
+      return bad("token " + Twine(t) + " is of no sequence of the page table");
+    int64_t chunk = b.positions[t] / kChunk;
+    if (b.positions[t] < 0 || chunk >= b.pageWidth)
+      return bad("token " + Twine(t) + " stands at a position without a page");
+    if (b.pageTable[static_cast<size_t>(b.sequences[t] * b.pageWidth + chunk)] < 0)
+      return bad("token " + Twine(t) + " has a negative page");
+  }
+  for (int32_t row : b.rows)
+    if (row < 0 || static_cast<size_t>(row) >= tokens)
+      return bad("row " + Twine(row) + " is not one of the " + Twine(tokens) + " tokens");
+  std::vector<Tensor> arguments;
+  for (const auto *values : {&b.ids, &b.positions, &b.sequences, &b.pageTable, &b.rows})
+    arguments.push_back(integers(*values));
+  arguments.push_back(*indexArgument(b.pageWidth));
+  FailureOr<std::vector<TensorPtr>> results = call("step", std::move(arguments), b.pageWidth);
+  if (failed(results))
+    return failure();
+  return results->front();
+}

@@ -1,0 +1,55 @@
+//===- Reference.h - the plain-loop interpreter of stages graph, fused and sharded ----------------------------------===//
+//
+// Executes a verified module op by op, slowly and readably: the meaning that compiled code is tested against. No MLIR headers
+// here.
+//===---------------------------------------------------------------------------------------------------------------===//
+#pragma once
+#include "ir/reference/Tensor.h"
+#include "ir/reference/Weights.h"
+#include "llvm/Support/LogicalResult.h"
+#include <memory>
+#include <string_view>
+
+namespace mlir {
+class ModuleOp;
+}
+
+namespace heddle::reference {
+
+/// The inputs of one step (runtime/plan/StepAbi.h has the same ones). T tokens, S sequences, R rows.
+struct Batch {
+  std::vector<int32_t> ids;       // [T]
+  std::vector<int32_t> positions; // [T] absolute, in the token's sequence
+  std::vector<int32_t> sequences; // [T] row of the page table
+  std::vector<int32_t> pageTable; // [S × pageWidth] page of each 64-position chunk
+  std::vector<int32_t> rows;      // [R] tokens whose logits are wanted
+  int64_t pageWidth = 1;
+};
+
+/// Lifecycle: holds references to the module and the weights, which must outlive it and stay unchanged; owns the KV caches of all
+/// ranks, which live from step to step until `clear`. One thread at a time may call it; inside, every rank is a thread. Errors
+/// are emitted as diagnostics at the op that found them.
+class Reference {
+public:
+  Reference(mlir::ModuleOp module, Mode mode, const WeightSource &weights, int ranks = 1);
+  ~Reference();
+  Reference(const Reference &) = delete;
+  Reference &operator=(const Reference &) = delete;
+
+  /// Runs @step: ids, positions, sequences, page table, rows, page width and, where it takes them, rank and ranks. More than one
+  /// rank needs a step that takes them. Result [R × vocabulary]: floats of the one arithmetic or doubles of exact mathematics.
+  llvm::FailureOr<TensorPtr> step(const Batch &batch);
+
+  /// Runs any function on every rank with the same arguments; where it takes exactly two more, they are rank and ranks. The
+  /// results of rank 0, after checking that every other rank has the same bits in whatever both hold.
+  llvm::FailureOr<std::vector<TensorPtr>> call(std::string_view function, std::vector<Tensor> arguments, int64_t pageWidth = 1);
+
+  /// Forgets every cached key and value.
+  void clear();
+
+private:
+  struct Implementation;
+  std::unique_ptr<Implementation> impl_;
+};
+
+} // namespace heddle::reference

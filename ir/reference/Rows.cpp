@@ -1,0 +1,131 @@
+//===- Rows.cpp - element-wise ops, norms, rotary embedding ---------------------------------------------------------===//
+#include "ir/reference/KernelsImpl.h"
+#include <algorithm>
+
+using namespace heddle::reference;
+
+static Columns both(Columns a, Columns b) {
+  Columns c{std::max(a.begin, b.begin), std::min(a.end, b.end)};
+  return c.size() > 0 ? c : Columns{};
+}
+
+/// `f` of each pair of elements.
+template <class A, class F> static Problem elementWise(const Tensor &a, const Tensor &b, Tensor &out, F f) {
+  using Real = typename A::Real;
+  if (!isReal<A>(a) || !isReal<A>(b))
+    return "operands must hold reals";
+  if (a.shape != b.shape)
+    return "operands differ in shape";
+  out = makeReals<Real>(a.shape);
+  out.valid = both(a.valid, b.valid);
+  for (int64_t i = 0, n = a.rows() * a.columns(); i < n; ++i)
+    reals<Real>(out)[i] = f(reals<Real>(a)[i], reals<Real>(b)[i]);
+  return {};
+}
+
+template <class A> Problem KernelsOf<A>::add(const Tensor &a, const Tensor &b, Tensor &out) const {
+  return elementWise<A>(a, b, out, [](Real x, Real y) { return x + y; });
+}
+template <class A> Problem KernelsOf<A>::mul(const Tensor &a, const Tensor &b, Tensor &out) const {
+  return elementWise<A>(a, b, out, [](Real x, Real y) { return x * y; });
+}
+template <class A> Problem KernelsOf<A>::activate(Function f, const Tensor &input, Tensor &out) const {
+  return elementWise<A>(input, input, out, [f](Real x, Real) { return A::activate(f, x); });
+}
+
+template <class A> Problem KernelsOf<A>::selectRows(const Tensor &input, const Tensor &rows, Tensor &out) const {
+  const auto *wanted = rows.as<std::vector<int32_t>>();
+  if (!wanted)
+    return "rows must be i32";
+  int64_t columns = input.columns(), blocks = columns / kQ8Block;
+  out = input;
+  out.shape[0] = static_cast<int64_t>(wanted->size());
+  std::vector<Real> x;
+  Q8Rows q8;
+  for (int64_t row : *wanted) {
+    if (row < 0 || row >= input.rows())
+      return "row " + std::to_string(row) + " is outside the " + std::to_string(input.rows()) + " tokens of the step";
+    if (const Real *from = reals<Real>(input))
+      x.insert(x.end(), from + row * columns, from + (row + 1) * columns);
+    if (const auto *from = input.as<Q8Rows>()) {
+      q8.q.insert(q8.q.end(), from->q.begin() + row * columns, from->q.begin() + (row + 1) * columns);
+      q8.d.insert(q8.d.end(), from->d.begin() + row * blocks, from->d.begin() + (row + 1) * blocks);
+    }
+  }
+  if (input.as<Q8Rows>())
+    out.data = std::move(q8);
+  else
+    out.data = std::move(x);
+  return {};
+}
+
+template <class A> std::vector<typename A::Real> KernelsOf<A>::vectorOf(const Tensor &t, int64_t n) const {
+  if (t.columns() != n || t.rows() != 1)
+    return {};
+  if (const Real *x = reals<Real>(t))
+    return {x, x + n};
+  const auto *weight = t.as<WeightRef>();
+  if (!weight || weight->quantized)
+    return {};
+  typename A::Row row;
+  A::fetch(weights_, *weight, 0, n, row);
+  std::vector<Real> out;
+  for (int64_t k = 0; k < n; ++k)
+    out.push_back(A::element(row, k));
+  return out;
+}
+
+template <class A> Problem KernelsOf<A>::norm(const NormCall &call, Tensor &out) const {
+  const Tensor &x = *call.input;
+  if (!isReal<A>(x) || (call.residual && !isReal<A>(*call.residual)))
+    return "operands must hold reals";
+  int64_t tokens = x.rows(), columns = x.columns(), n = columns / call.groups;
+  std::vector<Real> weight = vectorOf(*call.weight, n);
+  if (weight.empty())
+    return "weight must be a float vector of " + std::to_string(n);
+  Tensor y = makeReals<Real>(x.shape);
+  // A norm reads its whole row, or its group's whole part of it.
+  bool known = call.groups == 1 ? x.whole() : x.valid.begin % n == 0 && x.valid.end % n == 0;
+  if (known && (!call.residual || call.residual->valid.contains(x.valid))) {
+    y.valid = x.valid;
+    for (int64_t t = 0; t < tokens; ++t)
+      for (int64_t g = 0; g < call.groups; ++g)
+        A::norm(reals<Real>(x) + t * columns + g * n, weight.data(), n, call.eps, reals<Real>(y) + t * columns + g * n);
+    if (call.residual)
+      for (int64_t i = 0; i < tokens * columns; ++i)
+        reals<Real>(y)[i] = reals<Real>(*call.residual)[i] + reals<Real>(y)[i];
+  }
+  if (call.q8Result)
+    return quantize(y, out);
+  out = std::move(y);
+  return {};
+}
+
+template <class A>
+Problem KernelsOf<A>::rope(const Tensor &input, const Tensor &positions, const Rope &rope, bool interleaved, int64_t heads,
+                           Tensor &out) const {
+  const auto *at = positions.as<std::vector<int32_t>>();
+  if (!isReal<A>(input) || !at || static_cast<int64_t>(at->size()) != input.rows())
+    return "needs reals and an i32 position per row";
+  int64_t columns = input.columns(), headDim = columns / heads;
+  out = input;
+  if (input.valid.begin % headDim || input.valid.end % headDim)
+    return "this rank's share cuts a head";
+  for (int64_t t = 0; t < input.rows(); ++t)
+    for (int64_t h = 0; h < heads; ++h)
+      A::rotate(rope, interleaved, (*at)[static_cast<size_t>(t)], reals<Real>(out) + t * columns + h * headDim);
+  return {};
+}
+
+namespace heddle::reference {
+#define HEDDLE_ROWS_OF(A)                                                                                                        \
+  template Problem KernelsOf<A>::add(const Tensor &, const Tensor &, Tensor &) const;                                            \
+  template Problem KernelsOf<A>::mul(const Tensor &, const Tensor &, Tensor &) const;                                            \
+  template Problem KernelsOf<A>::activate(Function, const Tensor &, Tensor &) const;                                             \
+  template Problem KernelsOf<A>::selectRows(const Tensor &, const Tensor &, Tensor &) const;                                     \
+  template std::vector<A::Real> KernelsOf<A>::vectorOf(const Tensor &, int64_t) const;                                           \
+  template Problem KernelsOf<A>::norm(const NormCall &, Tensor &) const;                                                         \
+  template Problem KernelsOf<A>::rope(const Tensor &, const Tensor &, const Rope &, bool, int64_t, Tensor &) const;
+HEDDLE_ROWS_OF(Exact)
+HEDDLE_ROWS_OF(One)
+} // namespace heddle::reference

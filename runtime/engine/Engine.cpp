@@ -1,0 +1,86 @@
+//===- Engine.cpp - construction, agreement of the ranks, the public face ---------------------------------------------===//
+#include "runtime/engine/Engine.h"
+#include "runtime/engine/EngineImpl.h"
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <unistd.h>
+
+namespace heddle {
+namespace {
+
+constexpr int64_t kDefaultContext = 8192, kMostThreads = 1024, kMostBudget = 1 << 16;
+
+void checkOption(bool good, const std::string &message) {
+  if (!good) throw std::invalid_argument(message);
+}
+
+/// By default a quarter of the memory, at most 4 GiB, but a whole context at least. Untouched pages cost nothing.
+uint64_t defaultKvBytes(uint64_t contextBytes) {
+  uint64_t memory = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  return std::max(contextBytes, std::min(memory / 4, uint64_t{4} << 30));
+}
+
+EngineSettings decide(const EngineOptions &options, int64_t modelContext, const KvShape &kv) {
+  checkOption(options.threads >= 1 && options.threads <= kMostThreads,
+              "threads must be in [1, " + std::to_string(kMostThreads) + "], not " + std::to_string(options.threads));
+  checkOption(options.context >= 0 && options.context <= modelContext,
+              "context must be in [1, " + std::to_string(modelContext) + "], not " + std::to_string(options.context));
+  checkOption(options.tokenBudget >= 1 && options.tokenBudget <= kMostBudget,
+              "token budget must be in [1, " + std::to_string(kMostBudget) + "], not " + std::to_string(options.tokenBudget));
+  int64_t context = options.context ? options.context : std::min(modelContext, kDefaultContext);
+  uint64_t pageBytes = static_cast<uint64_t>(kv.layers * kv.kvHeads * headPageBytes(kv.headDim));
+  uint64_t contextBytes = static_cast<uint64_t>(KvCache::pagesFor(context)) * pageBytes;
+  int64_t pages = std::min<int64_t>(kv.pagesIn(options.kvBytes ? options.kvBytes : defaultKvBytes(contextBytes)), INT32_MAX);
+  if (pages < KvCache::pagesFor(context)) { // only when kvBytes was given
+    checkOption(options.context == 0 && pages > 0,
+                "a KV memory of " + std::to_string(options.kvBytes) + " bytes holds " + std::to_string(pages * kPageTokens) +
+                    " positions, fewer than the context of " + std::to_string(context) + "; give it " +
+                    std::to_string(contextBytes) + " bytes or lower the context");
+    context = pages * kPageTokens;
+  }
+  return {context, pages, options.tokenBudget};
+}
+
+} // namespace
+
+EngineSettings agree(const EngineOptions &options, int64_t modelContext, const KvShape &kv, Communicator &group) {
+  EngineSettings settings{};
+  std::vector<std::byte> message; // the settings, or why there are none, as text
+  if (group.rank() == 0) {
+    std::string error;
+    try {
+      settings = decide(options, modelContext, kv);
+    } catch (const std::invalid_argument &refused) {
+      error = refused.what();
+    }
+    message.resize(1 + sizeof settings + error.size());
+    message[0] = static_cast<std::byte>(error.empty());
+    std::memcpy(message.data() + 1, &settings, sizeof settings);
+    std::memcpy(message.data() + 1 + sizeof settings, error.data(), error.size());
+  }
+  group.broadcast(message);
+  if (message.size() < 1 + sizeof settings)
+    throw StepPlanError("engine settings: the message is cut off; run the same build of Heddle on every host");
+  std::memcpy(&settings, message.data() + 1, sizeof settings);
+  const char *error = reinterpret_cast<const char *>(message.data()) + 1 + sizeof settings;
+  checkOption(message[0] == std::byte{1}, std::string(error, message.size() - 1 - sizeof settings));
+  return settings;
+}
+
+Engine::Engine(const StepModel &model, const EngineOptions &options, Communicator &group, TextDecoderFactory text)
+    : impl_(std::make_unique<Impl>(model, agree(options, model.context, model.kv, group), options.threads, group, std::move(text))) {}
+Engine::~Engine() = default;
+
+void Engine::submit(Request request) { impl_->submit(std::move(request)); }
+void Engine::cancel(uint64_t request) { impl_->cancel(request); }
+bool Engine::idle() const { return impl_->idle(); }
+int64_t Engine::context() const { return impl_->context(); }
+EngineStats Engine::stats() const { return impl_->stats(); }
+std::vector<Event> Engine::step() { return impl_->step(); }
+void Engine::follow() { impl_->follow(); }
+void Engine::evaluate(const std::vector<int32_t> &tokens, int64_t chunk, const std::function<void(int64_t, const float *)> &row) {
+  impl_->evaluate(tokens, chunk, row);
+}
+
+} // namespace heddle

@@ -1,0 +1,249 @@
+//===- EngineImpl.cpp - schedule, broadcast, execute, sample, update --------------------------------------------------===//
+#include "runtime/engine/EngineImpl.h"
+#include <algorithm>
+#include <random>
+#include <stdexcept>
+
+namespace heddle {
+
+Engine::Impl::Impl(const StepModel &model, const EngineSettings &settings, int64_t threads, Communicator &group,
+                   TextDecoderFactory text)
+    : model_(model), settings_(settings), group_(group), text_(std::move(text)), cache_(settings.pages),
+      executor_(model, settings.pages, threads, group) {}
+
+Engine::Impl::~Impl() {
+  if (group_.rank() != 0 || broken_) return;
+  try {
+    StepPlan last;
+    last.epoch = ++epoch_;
+    last.stop = true;
+    std::vector<std::byte> message = last.serialize();
+    group_.broadcast(message); // ends follow() on the other ranks
+  } catch (const std::exception &) {
+    group_.abandon(); // a peer is gone; whoever drives the others learns it there
+  }
+}
+
+// ---- requests ----
+
+void Engine::Impl::checkTokens(const std::vector<int32_t> &tokens, const char *what) const {
+  if (tokens.empty()) throw std::invalid_argument(std::string(what) + " is empty: it needs at least one token");
+  for (size_t i = 0; i < tokens.size(); ++i)
+    if (tokens[i] < 0 || tokens[i] >= model_.vocabulary)
+      throw std::invalid_argument(std::string(what) + ": token " + std::to_string(i) + " is " + std::to_string(tokens[i]) +
+                                  ", outside of the vocabulary of " + std::to_string(model_.vocabulary));
+}
+
+void Engine::Impl::submit(Request request) {
+  if (auto error = validate(request.sampling)) throw std::invalid_argument(error->message);
+  checkTokens(request.prompt, "prompt");
+  if (static_cast<int64_t>(request.prompt.size()) >= settings_.context)
+    throw std::invalid_argument("the prompt has " + std::to_string(request.prompt.size()) + " tokens, but the context of " +
+                                std::to_string(settings_.context) + " must hold it and at least one token of the answer");
+  for (const Running &other : running_)
+    if (other.request.id == request.id) throw std::invalid_argument("request " + std::to_string(request.id) + " is running already");
+  if (!text_ && !request.sampling.stop.empty()) throw std::invalid_argument("stop needs a tokenizer, and this model has none");
+
+  uint64_t seed = request.sampling.seed ? *request.sampling.seed : (uint64_t{std::random_device{}()} << 32 | std::random_device{}());
+  OutputText text(text_ ? text_() : nullptr, request.sampling.stop);
+  std::vector<int32_t> known = request.prompt;
+  running_.push_back({std::move(request), nextSequence_++, seed, std::move(known), 0, std::move(text), false});
+}
+
+void Engine::Impl::cancel(uint64_t id) {
+  auto found = std::find_if(running_.begin(), running_.end(), [&](const Running &r) { return r.request.id == id; });
+  if (found == running_.end()) return;
+  Event event;
+  event.request = id;
+  event.stop = StopReason::Cancelled;
+  finish(*found, event);
+  events_.push_back(std::move(event));
+  running_.erase(found);
+}
+
+// ---- one step ----
+
+std::vector<Event> Engine::Impl::step() {
+  StepPlan next;
+  Schedule schedule = plan(next);
+  if (!next.ids.empty()) update(schedule, execute(next));
+  return std::exchange(events_, {});
+}
+
+/// Preempts, reserves pages and writes the step down.
+Schedule Engine::Impl::plan(StepPlan &step) {
+  std::vector<RequestState> states;
+  for (const Running &r : running_)
+    states.push_back({static_cast<int64_t>(r.known.size()), r.computed, static_cast<int64_t>(cache_.pages(r.sequence).size())});
+  Schedule decided = schedule(states, cache_.freePages(), {settings_.tokenBudget, kPageTokens});
+
+  for (int64_t index : decided.preempted) {
+    cache_.release(running_[index].sequence);
+    running_[index].computed = 0;
+  }
+  preemptions_ += static_cast<int64_t>(decided.preempted.size());
+  std::vector<KvCache::Sequence> sequences;
+  for (auto [index, tokens] : decided.work) {
+    const Running &r = running_[index];
+    addSequence(step, r.sequence, std::span(r.known).subspan(r.computed, tokens), r.computed, false);
+    if (r.computed + tokens == static_cast<int64_t>(r.known.size())) step.rows.push_back(static_cast<int32_t>(step.ids.size()) - 1);
+    sequences.push_back(r.sequence);
+  }
+  setPageTable(step, sequences);
+  return decided;
+}
+
+/// Adds positions [begin, begin + tokens) of a sequence, as the next row of the page table.
+void Engine::Impl::addSequence(StepPlan &step, KvCache::Sequence sequence, std::span<const int32_t> tokens, int64_t begin,
+                               bool allRows) {
+  int64_t end = begin + static_cast<int64_t>(tokens.size());
+  if (!cache_.reserve(sequence, begin, end, step.pageWork))
+    throw std::logic_error("engine: the scheduler promised pages that the KV cache does not have");
+  int32_t row = step.sequences.empty() ? 0 : step.sequences.back() + 1;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (allRows) step.rows.push_back(static_cast<int32_t>(step.ids.size()));
+    step.ids.push_back(tokens[i]);
+    step.positions.push_back(static_cast<int32_t>(begin + static_cast<int64_t>(i)));
+    step.sequences.push_back(row);
+  }
+}
+
+/// A row of the table per sequence, padded with page 0, which is never read there.
+void Engine::Impl::setPageTable(StepPlan &step, std::span<const KvCache::Sequence> sequences) const {
+  for (KvCache::Sequence s : sequences)
+    step.pageTableWidth = std::max<int64_t>(step.pageTableWidth, static_cast<int64_t>(cache_.pages(s).size()));
+  for (size_t s = 0; s < sequences.size(); ++s) {
+    std::span<const int32_t> pages = cache_.pages(sequences[s]);
+    step.pageTable.insert(step.pageTable.end(), pages.begin(), pages.end());
+    step.pageTable.resize((s + 1) * step.pageTableWidth, 0);
+  }
+}
+
+const float *Engine::Impl::execute(StepPlan &step) {
+  step.epoch = ++epoch_;
+  ++steps_;
+  computedTokens_ += static_cast<int64_t>(step.ids.size());
+  broken_ = true; // until it is over
+  if (group_.size() > 1) {
+    std::vector<std::byte> message = step.serialize();
+    group_.broadcast(message);
+  }
+  const float *logits = executor_.run(step);
+  broken_ = false;
+  return logits;
+}
+
+StepLimits Engine::Impl::limits() const {
+  return {model_.vocabulary, settings_.context, settings_.pages, std::max(settings_.tokenBudget, settings_.context)};
+}
+
+void Engine::Impl::follow() {
+  for (;;) {
+    std::vector<std::byte> message;
+    group_.broadcast(message);
+    StepPlan step = StepPlan::parse(message, limits());
+    if (step.epoch != ++epoch_)
+      throw StepPlanError("step plan: rank " + std::to_string(group_.rank()) + " expected step " + std::to_string(epoch_) + ", got " +
+                          std::to_string(step.epoch));
+    if (step.stop) return;
+    executor_.run(step);
+  }
+}
+
+// ---- what the step gave ----
+
+void Engine::Impl::update(const Schedule &schedule, const float *logits) {
+  for (auto [index, tokens] : schedule.work) {
+    Running &r = running_[index];
+    r.computed += tokens;
+    if (r.computed < static_cast<int64_t>(r.known.size())) continue; // in the middle of a prompt
+    extend(r, sampler_.sample(logits, model_.vocabulary, r.known, r.request.sampling, r.seed));
+    logits += model_.logitStride;
+  }
+  std::erase_if(running_, [](const Running &r) { return r.finished; });
+}
+
+/// Appends a sampled token and tells about it.
+void Engine::Impl::extend(Running &r, Sampler::Result &&sampled) {
+  Event event;
+  event.request = r.request.id;
+  if (sampled.nonFinite >= 0) {
+    event.stop = StopReason::Error;
+    event.error = "request " + std::to_string(r.request.id) + ": the logits at position " + std::to_string(r.known.size() - 1) +
+                  " are not finite (first at token id " + std::to_string(sampled.nonFinite) +
+                  "); the model's weights overflow or are damaged: check the file";
+  } else {
+    int32_t token = sampled.token.token;
+    r.known.push_back(token);
+    event.tokens.push_back(std::move(sampled.token));
+    event.stop = stopReason(r, token);
+    if (event.stop != StopReason::EndOfText) event.text = r.text.push(token);
+    if (r.text.stopped()) event.stop = StopReason::StopString;
+  }
+  if (event.stop != StopReason::None) {
+    finish(r, event);
+  } else {
+    event.promptTokens = static_cast<int64_t>(r.request.prompt.size());
+    event.outputTokens = static_cast<int64_t>(r.known.size()) - event.promptTokens;
+    event.seed = r.seed;
+  }
+  events_.push_back(std::move(event));
+}
+
+StopReason Engine::Impl::stopReason(const Running &r, int32_t token) const {
+  bool end = std::find(model_.endOfText.begin(), model_.endOfText.end(), token) != model_.endOfText.end();
+  if (end && !r.request.sampling.ignoreEnd) return StopReason::EndOfText;
+  if (static_cast<int64_t>(r.known.size() - r.request.prompt.size()) >= r.request.sampling.maxTokens) return StopReason::MaxTokens;
+  if (static_cast<int64_t>(r.known.size()) >= settings_.context) return StopReason::ContextFull;
+  return StopReason::None;
+}
+
+/// Completes a request's last event and gives its pages back.
+void Engine::Impl::finish(Running &r, Event &event) {
+  event.text += r.text.finish(); // the withheld tail may itself hold a stop string
+  if (r.text.stopped()) {
+    event.stopString = *r.text.stopped();
+    if (event.stop != StopReason::Cancelled && event.stop != StopReason::Error) event.stop = StopReason::StopString;
+  }
+  event.promptTokens = static_cast<int64_t>(r.request.prompt.size());
+  event.outputTokens = static_cast<int64_t>(r.known.size()) - event.promptTokens;
+  event.seed = r.seed;
+  cache_.release(r.sequence);
+  r.finished = true;
+}
+
+// ---- evaluation and metrics ----
+
+void Engine::Impl::evaluate(const std::vector<int32_t> &tokens, int64_t chunk,
+                            const std::function<void(int64_t, const float *)> &row) {
+  if (!idle()) throw std::logic_error("evaluate() while requests are running");
+  if (chunk < 1) throw std::invalid_argument("chunk must be at least 1, not " + std::to_string(chunk));
+  checkTokens(tokens, "text");
+  int64_t count = static_cast<int64_t>(tokens.size());
+  if (count > settings_.context)
+    throw std::invalid_argument("the text has " + std::to_string(count) + " tokens, but the context holds " +
+                                std::to_string(settings_.context));
+  KvCache::Sequence sequence = nextSequence_++;
+  struct GiveBack { // also when `row` throws
+    Impl &engine;
+    KvCache::Sequence sequence;
+    ~GiveBack() {
+      engine.cache_.release(sequence);
+      engine.executor_.shrink();
+    }
+  } giveBack{*this, sequence};
+  for (int64_t begin = 0; begin < count; begin += chunk) {
+    int64_t size = std::min(chunk, count - begin);
+    StepPlan step;
+    addSequence(step, sequence, std::span(tokens).subspan(begin, size), begin, true);
+    setPageTable(step, std::span(&sequence, 1));
+    const float *logits = execute(step);
+    for (int64_t i = 0; i < size; ++i) row(begin + i, logits + i * model_.logitStride);
+  }
+}
+
+EngineStats Engine::Impl::stats() const {
+  return {static_cast<int64_t>(running_.size()), computedTokens_, steps_, preemptions_, cache_.totalPages(), cache_.freePages()};
+}
+
+} // namespace heddle

@@ -1,0 +1,69 @@
+//===- EngineImpl.h - the parts of an engine -------------------------------------------------------------------------===//
+#pragma once
+#include "runtime/engine/Engine.h"
+#include "runtime/engine/OutputText.h"
+#include "runtime/engine/Sampler.h"
+#include "runtime/engine/StepExecutor.h"
+#include "runtime/scheduler/Scheduler.h"
+
+namespace heddle {
+
+/// What rank 0 decides for the group before anything is loaded.
+struct EngineSettings { int64_t context, pages, tokenBudget; };
+
+/// Checks the options and gives rank 0's settings to all ranks (collective). `modelContext` is the longest context the model can have.
+EngineSettings agree(const EngineOptions &options, int64_t modelContext, const KvShape &kv, Communicator &group);
+
+/// Engine's state; see there for lifecycle and threads. Ranks other than 0 use the executor only.
+class Engine::Impl {
+public:
+  Impl(const StepModel &model, const EngineSettings &settings, int64_t threads, Communicator &group, TextDecoderFactory text);
+  ~Impl();
+
+  void submit(Request request);
+  void cancel(uint64_t request);
+  bool idle() const { return running_.empty() && events_.empty(); }
+  std::vector<Event> step();
+  void follow();
+  void evaluate(const std::vector<int32_t> &tokens, int64_t chunk, const std::function<void(int64_t, const float *)> &row);
+  EngineStats stats() const;
+  int64_t context() const { return settings_.context; }
+
+private:
+  struct Running {                 // a request from submit to its last event
+    Request request;
+    KvCache::Sequence sequence;    // its name in the KV cache
+    uint64_t seed;
+    std::vector<int32_t> known;    // prompt and output
+    int64_t computed = 0;          // of them, with keys and values in the cache
+    OutputText text;
+    bool finished = false;         // its last event is made
+  };
+
+  Schedule plan(StepPlan &step);   // decides, and moves pages accordingly
+  void addSequence(StepPlan &step, KvCache::Sequence sequence, std::span<const int32_t> tokens, int64_t begin, bool allRows);
+  void setPageTable(StepPlan &step, std::span<const KvCache::Sequence> sequences) const;
+  const float *execute(StepPlan &step);
+  void update(const Schedule &schedule, const float *logits);
+  void extend(Running &running, Sampler::Result &&sampled);
+  StopReason stopReason(const Running &running, int32_t token) const;
+  void finish(Running &running, Event &event);
+  void checkTokens(const std::vector<int32_t> &tokens, const char *what) const;
+  StepLimits limits() const;
+
+  StepModel model_;
+  EngineSettings settings_;
+  Communicator &group_;
+  TextDecoderFactory text_;
+  KvCache cache_;
+  StepExecutor executor_;
+  Sampler sampler_;
+  std::vector<Running> running_;   // in order of arrival
+  std::vector<Event> events_;      // for the next step() to return
+  KvCache::Sequence nextSequence_ = 0;
+  uint64_t epoch_ = 0;
+  bool broken_ = false;            // a step threw: the group is out of step
+  int64_t steps_ = 0, computedTokens_ = 0, preemptions_ = 0;
+};
+
+} // namespace heddle

@@ -1,0 +1,108 @@
+//===- PlanEngine.cpp - the engine over a plan on disk ----------------------------------------------------------------===//
+#include "runtime/engine/PlanEngine.h"
+#include "runtime/comm/Host.h"
+#include "runtime/engine/EngineImpl.h"
+#include "runtime/engine/HostTarget.h"
+#include "runtime/plan/RopeTables.h"
+#include "runtime/plan/WeightLoader.h"
+#include "runtime/text/Tokenizer.h"
+#include <dlfcn.h>
+#include <fstream>
+#include <iterator>
+
+namespace heddle {
+namespace {
+
+/// Compiled code, mapped while it lives.
+class CodeLibrary {
+public:
+  explicit CodeLibrary(const std::filesystem::path &file) : handle_(dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL)) {
+    if (!handle_) throw std::runtime_error("cannot load " + file.string() + ": " + dlerror() + "; compile the plan again");
+    step_ = reinterpret_cast<StepFunction>(dlsym(handle_, "_mlir_ciface_step"));
+    if (step_) return;
+    dlclose(handle_);
+    throw std::runtime_error(file.string() + " has no entry point `step`; compile the plan again");
+  }
+  CodeLibrary(const CodeLibrary &) = delete;
+  ~CodeLibrary() { dlclose(handle_); }
+  StepFunction step() const { return step_; }
+
+private:
+  void *handle_;
+  StepFunction step_ = nullptr;
+};
+
+/// What a StepModel's buffers point into.
+struct Loaded {
+  CodeLibrary code;
+  RankWeights weights;
+  RopeTables ropes;
+};
+
+class StreamTextDecoder : public TextDecoder {
+public:
+  explicit StreamTextDecoder(std::shared_ptr<const Tokenizer> tokenizer) : decoder_(std::move(tokenizer)) {}
+  std::string push(int32_t id) override { return decoder_.push(id); }
+  std::string flush() override { return decoder_.flush(); }
+
+private:
+  StreamDecoder decoder_;
+};
+
+/// Null for a plan without tokenizer.json.
+TextDecoderFactory textOf(const Plan &plan) {
+  std::filesystem::path file = plan.file("tokenizer.json");
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return nullptr;
+  std::string json((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  std::shared_ptr<const Tokenizer> tokenizer = Tokenizer::fromJson(json);
+  return [tokenizer] { return std::make_unique<StreamTextDecoder>(tokenizer); };
+}
+
+KvShape kvShapeOf(const PagedState &kv) { return {kv.layers, kv.heads, kv.kvHeads, kv.headDim}; }
+
+} // namespace
+
+StepModel loadStepModel(const Plan &plan, const std::string &target, int64_t context, int64_t rank, int64_t ranks) {
+  const Manifest &manifest = plan.manifest();
+  std::string code = "code/" + chooseTarget(manifest.targets, hostTargets(), target, plan.directory().string()) + ".so";
+  std::shared_ptr<Loaded> loaded(new Loaded{CodeLibrary(std::filesystem::absolute(plan.file(code))),
+                                            RankWeights::load(plan, rank, ranks), RopeTables(manifest.ropes, context)});
+  StepModel model;
+  model.step = loaded->code.step();
+  model.weights = {loaded->weights.data(), static_cast<int64_t>(loaded->weights.bytes())};
+  std::span<const int64_t> offsets = loaded->weights.offsets(), ropeOffsets = loaded->ropes.offsets();
+  model.weightOffsets = {const_cast<int64_t *>(offsets.data()), static_cast<int64_t>(offsets.size())}; // compiled code only reads
+  model.rope = {loaded->ropes.data(), loaded->ropes.size()};
+  model.ropeOffsets = {const_cast<int64_t *>(ropeOffsets.data()), static_cast<int64_t>(ropeOffsets.size())};
+  model.vocabulary = manifest.vocabulary;
+  model.logitStride = manifest.logitStride;
+  model.arenaBytesPerToken = manifest.arenaBytesPerToken;
+  model.context = context;
+  model.kv = kvShapeOf(manifest.kv);
+  model.endOfText = manifest.endOfText;
+  model.owner = std::move(loaded);
+  return model;
+}
+
+void checkSamePlan(Communicator &group, const std::string &key, const std::string &problem) {
+  std::vector<std::string> keys = gatherStrings(group, key), problems = gatherStrings(group, problem);
+  std::vector<std::string> hosts = gatherStrings(group, hostName());
+  for (size_t r = 0; r < keys.size(); ++r) {
+    std::string where = "rank " + std::to_string(r) + " on host " + hosts[r];
+    if (!problems[r].empty()) throw std::runtime_error(where + ": " + problems[r]);
+    if (keys[r] != keys[0])
+      throw std::runtime_error(where + " has another plan (" + keys[r].substr(0, 12) + ") than rank 0 (" + keys[0].substr(0, 12) +
+                               "); copy the same plan to the same path on every host");
+  }
+}
+
+Engine::Engine(const Plan &plan, const EngineOptions &options, Communicator &group) {
+  const Manifest &manifest = plan.manifest();
+  if (group.size() > 1) checkSamePlan(group, manifest.key);
+  EngineSettings settings = agree(options, manifest.context, kvShapeOf(manifest.kv), group);
+  StepModel model = loadStepModel(plan, options.target, settings.context, group.rank(), group.size());
+  impl_ = std::make_unique<Impl>(model, settings, options.threads, group, group.rank() == 0 ? textOf(plan) : nullptr);
+}
+
+} // namespace heddle

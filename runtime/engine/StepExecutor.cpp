@@ -1,0 +1,119 @@
+//===- StepExecutor.cpp - runs the compiled step on this rank --------------------------------------------------------===//
+#include "runtime/engine/StepExecutor.h"
+#include "runtime/engine/SpinBarrier.h"
+#include <algorithm>
+#include <exception>
+#include <immintrin.h>
+#include <omp.h>
+
+namespace heddle {
+
+/// Lives as long as its executor; used by the threads of one step at a time.
+struct StepContext {
+  StepContext(int64_t threads, Communicator &group) : barrier(threads), group(group) {}
+  SpinBarrier barrier;
+  Communicator &group;
+  std::vector<int64_t> begin, end; // of the running all-gather; thread 0 only
+  std::exception_ptr error;        // of a peer; thread 0 only
+};
+
+namespace {
+
+/// Sets the floating-point environment of docs/arithmetic.md for a scope: round to nearest even, denormals kept, exceptions masked.
+class FloatEnvironment {
+public:
+  FloatEnvironment() : before_(_mm_getcsr()) { _mm_setcsr(0x1f80); }
+  ~FloatEnvironment() { _mm_setcsr(before_); }
+
+private:
+  unsigned before_;
+};
+
+StepBuffer ints(StepInts &values) { return {values.data(), static_cast<int64_t>(values.size())}; }
+
+} // namespace
+
+StepExecutor::StepExecutor(const StepModel &model, int64_t pages, int64_t threads, Communicator &group)
+    : model_(model), threads_(threads), group_(group), kv_(pages, model.kv.pageBytes(group.rank(), group.size())),
+      context_(std::make_unique<StepContext>(threads, group)) {
+  omp_set_dynamic(0);
+  kmp_set_blocktime(10); // ms that workers spin for the next step: libomp's 200 keep an idle server busy for long
+  int64_t got = 0;
+#pragma omp parallel num_threads(static_cast<int>(threads))
+  if (omp_get_thread_num() == 0) got = omp_get_num_threads();
+  if (got != threads) // the step's barrier would wait for ever
+    throw std::runtime_error("asked for " + std::to_string(threads) + " threads, OpenMP gave " + std::to_string(got) +
+                             "; lower --threads or raise OMP_THREAD_LIMIT");
+}
+
+StepExecutor::~StepExecutor() = default;
+
+/// Contents do not survive.
+std::byte *StepExecutor::grow(HugeBuffer &buffer, int64_t bytes, const char *what) {
+  if (static_cast<int64_t>(buffer.size()) < bytes || !buffer.data()) {
+    size_t more = std::max<size_t>(bytes, buffer.size() + buffer.size() / 2);
+    buffer = HugeBuffer(); // first, so that the two do not stand side by side
+    buffer = HugeBuffer(more, what);
+  }
+  return buffer.data();
+}
+
+void StepExecutor::shrink() {
+  arena_ = HugeBuffer();
+  logits_ = HugeBuffer();
+}
+
+const float *StepExecutor::run(StepPlan &plan) {
+  kv_.apply(plan.pageWork);
+  int64_t tokens = static_cast<int64_t>(plan.ids.size()), rows = static_cast<int64_t>(plan.rows.size());
+  int64_t arenaBytes = tokens * model_.arenaBytesPerToken, logits = rows * model_.logitStride;
+  StepBuffer ids = ints(plan.ids), positions = ints(plan.positions), sequences = ints(plan.sequences);
+  StepBuffer pageTable = ints(plan.pageTable), wanted = ints(plan.rows), kv(kv_.data(), kv_.size());
+  StepBuffer out(grow(logits_, logits * int64_t{sizeof(float)}, "logits"), logits);
+  StepBuffer arena(grow(arena_, arenaBytes, "the arena"), arenaBytes);
+  int64_t context = reinterpret_cast<int64_t>(context_.get());
+  context_->error = nullptr;
+
+#pragma omp parallel num_threads(static_cast<int>(threads_))
+  {
+    FloatEnvironment environment;
+    model_.step(&ids, &positions, &sequences, &pageTable, &wanted, &out, &arena, &kv, &model_.weights, &model_.weightOffsets,
+                &model_.rope, &model_.ropeOffsets, plan.pageTableWidth, group_.rank(), group_.size(), omp_get_thread_num(),
+                threads_, context);
+  }
+  if (context_->error) std::rethrow_exception(context_->error);
+  return static_cast<const float *>(out.data);
+}
+
+} // namespace heddle
+
+using heddle::StepContext;
+
+extern "C" {
+
+__attribute__((visibility("default"))) void heddle_barrier(int64_t context, int64_t) {
+  reinterpret_cast<StepContext *>(context)->barrier.wait();
+}
+
+__attribute__((visibility("default"))) void heddle_all_gather(int64_t context, int64_t thread, int64_t data, int64_t tokens,
+                                                              int64_t rowBytes, int64_t units, int64_t unitBytes) {
+  StepContext &step = *reinterpret_cast<StepContext *>(context);
+  step.barrier.wait(); // all threads have written
+  if (thread == 0 && !step.error) {
+    try { // compiled code has no unwind tables: the error waits until the step is over, whose results then mean nothing
+      int64_t ranks = step.group.size();
+      step.begin.resize(ranks);
+      step.end.resize(ranks);
+      for (int64_t r = 0; r < ranks; ++r) {
+        heddle::Share mine = heddle::share(units, r, ranks);
+        step.begin[r] = std::min(mine.begin * unitBytes, rowBytes);
+        step.end[r] = std::min(mine.end * unitBytes, rowBytes);
+      }
+      step.group.allGather(reinterpret_cast<std::byte *>(data), tokens, rowBytes, step.begin, step.end);
+    } catch (...) {
+      step.error = std::current_exception();
+    }
+  }
+  step.barrier.wait(); // all threads may read
+}
+}

@@ -1,0 +1,48 @@
+//===- StepExecutor.h - runs the compiled step on this rank ----------------------------------------------------------===//
+#pragma once
+#include "runtime/comm/Communicator.h"
+#include "runtime/engine/StepPlan.h"
+#include "runtime/kvcache/KvMemory.h"
+#include "runtime/plan/StepAbi.h"
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace heddle {
+
+/// A model as one rank runs it: a compiled step (or, in tests, any function of that type) and what it reads.
+struct StepModel {
+  StepFunction step = nullptr;
+  std::shared_ptr<const void> owner;                    // keeps the code and the four buffers alive
+  StepBuffer weights, weightOffsets, rope, ropeOffsets; // this rank's; RoPE tables for `context` positions
+  int64_t vocabulary = 0, logitStride = 0, arenaBytesPerToken = 0, context = 0;
+  KvShape kv{1, 1, 1, 1};
+  std::vector<int64_t> endOfText;
+};
+
+struct StepContext; // what heddle_barrier and heddle_all_gather find behind their `context`
+
+/// Owns this rank's arena, logits and KV memory. One thread drives it; run() enters one OpenMP region of `threads` threads, in
+/// which every thread computes with round-to-nearest and without flushing denormals, whatever the caller had set.
+class StepExecutor {
+public:
+  /// Throws when `threads` threads cannot be had.
+  StepExecutor(const StepModel &model, int64_t pages, int64_t threads, Communicator &group);
+  ~StepExecutor();
+  /// Does the page work and the step. Logits [rows][logitStride] in the plan's order, until the next run. Throws what the
+  /// communicator threw; the executor cannot be used after that.
+  const float *run(StepPlan &plan);
+  /// Gives big buffers back that only evaluation needs.
+  void shrink();
+
+private:
+  std::byte *grow(HugeBuffer &buffer, int64_t bytes, const char *what);
+  StepModel model_;
+  int64_t threads_;
+  Communicator &group_;
+  KvMemory kv_;
+  HugeBuffer arena_, logits_;
+  std::unique_ptr<StepContext> context_;
+};
+
+} // namespace heddle

@@ -1,0 +1,251 @@
+//===- ManifestJson.cpp - manifest.json to Manifest and back ------------------------------------------------------------===//
+#include "runtime/plan/ManifestJson.h"
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace heddle {
+namespace {
+
+using nlohmann::json;
+
+constexpr int64_t kMost31 = INT32_MAX;           // ids, rows, columns: i32 in the step
+constexpr int64_t kMostArena = int64_t{1} << 36; // per token: times any token count stays in int64
+constexpr double kMostAngle = 1073741824.0;      // 2^30, the domain of math::sincos
+constexpr size_t kLongestText = 4096, kMostRopes = 64;
+
+/// A JSON value with the way to it, for errors such as "…: 'weights[3].rows' must be …".
+class Node {
+public:
+  Node(const json &value, std::string path, const std::string &where) : value_(value), path_(std::move(path)), where_(where) {}
+
+  [[noreturn]] void fail(const std::string &what) const {
+    throw PlanError(where_ + ": " + (path_.empty() ? "it " : "'" + path_ + "' ") + what + ": compile the model again");
+  }
+  Node at(const char *key) const {
+    if (!value_.is_object())
+      fail("must be an object");
+    auto found = value_.find(key);
+    std::string path = path_.empty() ? key : path_ + "." + key;
+    if (found == value_.end())
+      throw PlanError(where_ + ": '" + path + "' is missing: compile the model again");
+    return {*found, path, where_};
+  }
+  int64_t integer(int64_t least, int64_t most) const {
+    bool fits = value_.is_number_integer() && !(value_.is_number_unsigned() && value_.get<uint64_t>() > INT64_MAX);
+    int64_t x = fits ? value_.get<int64_t>() : 0;
+    if (!fits || x < least || x > most)
+      fail("must be an integer from " + std::to_string(least) + " to " + std::to_string(most));
+    return x;
+  }
+  double number(double least, double most) const {
+    double x = value_.is_number() ? value_.get<double>() : NAN;
+    if (!(x >= least && x <= most))
+      fail("must be a number from " + json(least).dump() + " to " + json(most).dump());
+    return x;
+  }
+  std::string text() const {
+    if (!value_.is_string() || value_.get_ref<const std::string &>().size() > kLongestText)
+      fail("must be a string of at most " + std::to_string(kLongestText) + " bytes");
+    return value_.get<std::string>();
+  }
+  /// A word that is safe as a file name.
+  std::string word() const {
+    std::string s = text();
+    bool good = !s.empty() && s.size() <= 128 && s[0] != '.' && std::all_of(s.begin(), s.end(), [](unsigned char c) {
+      return std::isalnum(c) || c == '.' || c == '_' || c == '+' || c == '-';
+    });
+    if (!good)
+      fail("must be a word of 1 to 128 letters, digits and ._+-");
+    return s;
+  }
+  bool boolean() const {
+    if (!value_.is_boolean())
+      fail("must be true or false");
+    return value_.get<bool>();
+  }
+  template <class Visit> void each(Visit visit) const {
+    if (!value_.is_array())
+      fail("must be an array");
+    for (size_t i = 0; i < value_.size(); ++i)
+      visit(Node(value_[i], path_ + "[" + std::to_string(i) + "]", where_));
+  }
+
+private:
+  const json &value_;
+  std::string path_;
+  const std::string &where_;
+};
+
+ShareKind shareFrom(const Node &node) {
+  std::string text = node.text();
+  for (ShareKind kind : {ShareKind::Whole, ShareKind::Heads, ShareKind::KvHeads, ShareKind::Rows})
+    if (shareName(kind) == text)
+      return kind;
+  node.fail("must be whole, heads, kv_heads or rows");
+}
+
+WeightEntry weightFrom(const Node &node, const PagedState &kv, uint64_t weightsBytes) {
+  WeightEntry w;
+  w.name = node.at("name").text();
+  auto format = formatByName(node.at("format").text());
+  if (!format)
+    node.at("format").fail("is no known weight format");
+  w.format = *format;
+  w.rows = node.at("rows").integer(1, kMost31);
+  w.columns = node.at("columns").integer(1, kMost31);
+  w.packed = node.at("packed").boolean();
+  w.share = shareFrom(node.at("share"));
+  w.unitRows = node.at("unit_rows").integer(0, kMost31);
+  w.offset = static_cast<uint64_t>(node.at("offset").integer(0, INT64_MAX));
+  w.bytes = static_cast<uint64_t>(node.at("bytes").integer(1, INT64_MAX));
+
+  if (w.columns % traits(w.format).blockElements != 0)
+    node.at("columns").fail("must be a multiple of the format's block of " + std::to_string(traits(w.format).blockElements));
+  if (!w.packed && (w.rows != 1 || w.format != Format::F32 || w.share != ShareKind::Whole))
+    node.fail("is not packed, so it must be one whole row of f32");
+  const bool whole = w.share == ShareKind::Whole;
+  if (whole != (w.unitRows == 0) || w.unitRows % kGroupRows != 0)
+    node.at("unit_rows").fail("must be 0 for a whole weight, else a positive multiple of 16");
+  const int64_t heads = w.share == ShareKind::Heads ? kv.heads : kv.kvHeads;
+  if ((w.share == ShareKind::Heads || w.share == ShareKind::KvHeads) && w.unitRows * heads != w.rows)
+    node.at("rows").fail("must be unit_rows times the " + std::to_string(heads) + " heads");
+  if (weightBytes(w) != w.bytes)
+    node.at("bytes").fail("does not fit the weight's shape and format");
+  if (w.offset % kWeightAlignment != 0)
+    node.at("offset").fail("must be a multiple of 64");
+  if (w.offset > weightsBytes || w.bytes > weightsBytes - w.offset)
+    node.fail("reaches beyond the " + std::to_string(weightsBytes) + " bytes of weights.bin");
+  return w;
+}
+
+RopeTable ropeFrom(const Node &node, int64_t context) {
+  RopeTable rope{
+      node.at("base").number(1, 1e300), node.at("dims").integer(2, 65536), node.at("linear_scale").number(1e-6, 1e6), {}};
+  if (rope.dims % 2 != 0)
+    node.at("dims").fail("must be even");
+  node.at("factors").each([&](const Node &factor) { rope.factors.push_back(factor.number(1e-6, 1e6)); });
+  if (!rope.factors.empty() && rope.factors.size() != static_cast<size_t>(rope.dims / 2))
+    node.at("factors").fail("must be empty or hold one number for each of the " + std::to_string(rope.dims / 2) + " pairs");
+  double least = rope.factors.empty() ? 1 : *std::min_element(rope.factors.begin(), rope.factors.end());
+  if (static_cast<double>(context) / (rope.linearScale * least) >= kMostAngle)
+    node.fail("turns by more than 2^30 within the context");
+  return rope;
+}
+
+/// Two weights are the same bytes (tied embeddings, listed twice) or have none in common: loading then never takes much more
+/// memory than weights.bin has bytes.
+void checkOverlaps(const Manifest &m, const Node &weights) {
+  std::vector<const WeightEntry *> order;
+  order.reserve(m.weights.size());
+  for (const WeightEntry &w : m.weights)
+    order.push_back(&w);
+  std::sort(order.begin(), order.end(),
+            [](auto *a, auto *b) { return std::pair(a->offset, a->bytes) < std::pair(b->offset, b->bytes); });
+  for (size_t i = 1; i < order.size(); ++i) {
+    const WeightEntry &a = *order[i - 1], &b = *order[i];
+    if (b.offset < a.offset + a.bytes && (a.offset != b.offset || a.bytes != b.bytes))
+      weights.fail("overlap at byte " + std::to_string(b.offset) + " of weights.bin");
+  }
+}
+
+json toJson(const WeightEntry &w) {
+  return {{"name", w.name},     {"format", traits(w.format).name}, {"rows", w.rows},          {"columns", w.columns},
+          {"packed", w.packed}, {"share", shareName(w.share)},     {"unit_rows", w.unitRows}, {"offset", w.offset},
+          {"bytes", w.bytes}};
+}
+
+} // namespace
+
+std::optional<uint64_t> weightBytes(const WeightEntry &w) {
+  const FormatTraits &t = traits(w.format);
+  if (!w.packed)
+    return static_cast<uint64_t>(w.columns) * 4;
+  uint64_t groups = static_cast<uint64_t>((w.rows + kGroupRows - 1) / kGroupRows), bytes;
+  if (__builtin_mul_overflow(groups, static_cast<uint64_t>(t.groupBytes(w.columns)), &bytes))
+    return std::nullopt;
+  return bytes;
+}
+
+std::string manifestToJson(const Manifest &m, uint64_t weightsBytes) {
+  json weights = json::array(), ropes = json::array();
+  for (const WeightEntry &w : m.weights)
+    weights.push_back(toJson(w));
+  for (const RopeTable &r : m.ropes)
+    ropes.push_back({{"base", r.base}, {"dims", r.dims}, {"linear_scale", r.linearScale}, {"factors", r.factors}});
+  json kv = {{"name", m.kv.name},
+             {"layers", m.kv.layers},
+             {"heads", m.kv.heads},
+             {"kv_heads", m.kv.kvHeads},
+             {"head_dim", m.kv.headDim}};
+  json all = {{"heddle_plan", kManifestVersion},
+              {"name", m.name},
+              {"architecture", m.architecture},
+              {"build", m.build},
+              {"key", m.key},
+              {"targets", m.targets},
+              {"vocabulary", m.vocabulary},
+              {"logit_stride", m.logitStride},
+              {"width", m.width},
+              {"context", m.context},
+              {"arena_bytes_per_token", m.arenaBytesPerToken},
+              {"weights_bytes", weightsBytes},
+              {"weights", weights},
+              {"ropes", ropes},
+              {"kv", kv},
+              {"bos", m.bos},
+              {"eos", m.eos},
+              {"add_bos", m.addBos},
+              {"end_of_text", m.endOfText}};
+  try {
+    return all.dump(1) + "\n";
+  } catch (const json::exception &) {
+    throw PlanError("manifest.json: a name in the model is not valid UTF-8: convert the model again");
+  }
+}
+
+ParsedManifest manifestFromJson(std::string_view text, const std::string &where) {
+  json parsed;
+  try {
+    parsed = json::parse(text);
+  } catch (const json::parse_error &e) {
+    throw PlanError(where + ": is not JSON from byte " + std::to_string(e.byte) + " on: compile the model again");
+  } catch (const json::exception &) { // a number beyond double
+    throw PlanError(where + ": holds an impossible number: compile the model again");
+  }
+  Node root(parsed, "", where);
+  int64_t version = root.at("heddle_plan").integer(0, INT64_MAX);
+  if (version != kManifestVersion)
+    throw PlanError(where + ": is of plan version " + std::to_string(version) + ", this program reads " +
+                    std::to_string(kManifestVersion) + ": compile the model again");
+  ParsedManifest result{};
+  Manifest &m = result.manifest;
+  m.name = root.at("name").text();
+  m.architecture = root.at("architecture").text();
+  m.build = root.at("build").text();
+  m.key = root.at("key").word();
+  root.at("targets").each([&](const Node &target) { m.targets.push_back(target.word()); });
+  m.vocabulary = root.at("vocabulary").integer(1, kMost31);
+  m.logitStride = root.at("logit_stride").integer(m.vocabulary, kMost31);
+  m.width = root.at("width").integer(1, kMost31);
+  m.context = root.at("context").integer(1, kMost31);
+  m.arenaBytesPerToken = root.at("arena_bytes_per_token").integer(0, kMostArena);
+  Node kv = root.at("kv");
+  m.kv = {kv.at("name").text(), kv.at("layers").integer(1, 65536), kv.at("heads").integer(1, 65536),
+          kv.at("kv_heads").integer(1, 65536), kv.at("head_dim").integer(1, 65536)};
+  if (m.kv.heads % m.kv.kvHeads != 0)
+    kv.at("heads").fail("must be a multiple of kv_heads");
+  result.weightsBytes = static_cast<uint64_t>(root.at("weights_bytes").integer(0, INT64_MAX));
+  root.at("weights").each([&](const Node &w) { m.weights.push_back(weightFrom(w, m.kv, result.weightsBytes)); });
+  checkOverlaps(m, root.at("weights"));
+  root.at("ropes").each([&](const Node &r) { m.ropes.push_back(ropeFrom(r, m.context)); });
+  if (m.ropes.size() > kMostRopes)
+    root.at("ropes").fail("must hold at most " + std::to_string(kMostRopes) + " tables");
+  m.bos = root.at("bos").integer(-1, m.vocabulary - 1);
+  m.eos = root.at("eos").integer(-1, m.vocabulary - 1);
+  m.addBos = root.at("add_bos").boolean();
+  root.at("end_of_text").each([&](const Node &id) { m.endOfText.push_back(id.integer(0, m.vocabulary - 1)); });
+  return result;
+}
+
+} // namespace heddle

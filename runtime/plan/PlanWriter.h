@@ -1,0 +1,56 @@
+//===- PlanWriter.h - writes a plan, all of it or nothing ---------------------------------------------------------------===//
+#pragma once
+#include "runtime/plan/Files.h"
+#include "runtime/plan/Plan.h"
+#include <atomic>
+#include <span>
+
+namespace heddle {
+
+/// Writes into a temporary folder beside the destination and renames it at the end, so that a plan is never seen half-written.
+///   PlanWriter writer("model.plan");
+///   entry.offset = writer.reserveWeight(entry.bytes); writer.writeWeight(entry.offset, part); …
+///   writer.addFile("tokenizer.json", text);
+///   writer.finish(manifest);
+/// Any error (a full disk, a wrong manifest) is one PlanError and ends the writer: nothing of it stays on the disk, at the latest
+/// once it is destroyed. A writer that is destroyed unfinished leaves nothing; what a killed process left is swept by the next
+/// writer of the same destination. One thread, except writeWeight.
+class PlanWriter {
+public:
+  /// The destination's folder must exist; the destination must not, or be a plan, which finish() replaces.
+  explicit PlanWriter(const std::filesystem::path &destination);
+  ~PlanWriter();
+  PlanWriter(const PlanWriter &) = delete;
+  PlanWriter &operator=(const PlanWriter &) = delete;
+
+  /// A file at `relative` (as "ir/0-graph.mlir"); each name once.
+  void addFile(std::string_view relative, std::string_view bytes);
+  void addFile(std::string_view relative, std::span<const std::byte> bytes);
+
+  /// Room for `bytes` in weights.bin; gives its offset, a multiple of 64.
+  uint64_t reserveWeight(uint64_t bytes);
+  /// Writes a part of the room that was reserved. Any thread.
+  void writeWeight(uint64_t offset, std::span<const std::byte> part);
+  /// Both at once.
+  uint64_t addWeight(std::span<const std::byte> bytes);
+
+  /// Writes the manifest, checks the plan by opening it, makes it durable and puts it in place. Every file is then on the disk.
+  void finish(const Manifest &manifest);
+
+  /// Where files land until finish(), for tools that write them by path (the linker). Do not keep it.
+  const std::filesystem::path &temporaryFolder() const { return temporary_; }
+
+private:
+  void begin();
+  void sweepAbandoned() const;
+  void publish();
+  void discard() noexcept;
+  template <class Action> void guarded(Action action);
+
+  std::filesystem::path destination_, temporary_;
+  files::File lock_, weights_; // lock_: the temporary folder itself, locked while this writer lives
+  uint64_t reserved_ = 0, reservedSum_ = 0;
+  std::atomic<uint64_t> written_ = 0;
+};
+
+} // namespace heddle

@@ -1,0 +1,46 @@
+//===- WeightLoader.h - a rank's part of the weights in memory -------------------------------------------------------===//
+#pragma once
+#include "runtime/plan/Plan.h"
+#include <span>
+
+namespace heddle {
+
+/// Where a rank's weights lie: in weights.bin and, one after another, in its own region.
+struct RankLayout {
+  struct Segment {
+    uint64_t from;  // in weights.bin
+    uint64_t to;    // in the region, a multiple of 64
+    uint64_t bytes; // > 0
+  };
+  std::vector<int64_t> offsets;  // [weights] begin of the rank's share in the region; of an empty share any valid offset
+  std::vector<Segment> segments; // what to read; fewer than weights where shares are empty or lie inside another weight's
+  uint64_t bytes = 0;            // of the region
+};
+RankLayout rankLayout(const Manifest &manifest, int64_t rank, int64_t ranks);
+
+struct LoadOptions {
+  int threads = 0;      // readers; 0: the host's cores, at most 4
+  bool mapFile = false; // map weights.bin itself (--mmap): no copy, no huge pages; offsets are then multiples of 32 only
+};
+
+/// The rank's rows of every weight, read-only after loading. Move-only; unmaps.
+class RankWeights {
+public:
+  /// Reads only this rank's row groups, into anonymous memory on huge pages. Throws PlanError.
+  static RankWeights load(const Plan &plan, int64_t rank, int64_t ranks, const LoadOptions &options = {});
+  RankWeights(RankWeights &&other) noexcept;
+  RankWeights &operator=(RankWeights &&other) noexcept;
+  ~RankWeights();
+
+  std::byte *data() const { return data_; }                     // aligned to 2 MiB (4 KiB with mapFile)
+  uint64_t bytes() const { return bytes_; }                     // > 0
+  std::span<const int64_t> offsets() const { return offsets_; } // [weights], as StepFunction's weightOffsets
+
+private:
+  RankWeights() = default;
+  std::byte *data_ = nullptr;
+  uint64_t bytes_ = 0, mapped_ = 0;
+  std::vector<int64_t> offsets_;
+};
+
+} // namespace heddle

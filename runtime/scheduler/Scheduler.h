@@ -1,0 +1,48 @@
+//===- Scheduler.h - which tokens the next step computes -------------------------------------------------------------===//
+//
+// Decides only: plain data in, plain data out, no thread, clock or MPI. There are no phases: a request has known tokens (its prompt
+// and what was sampled) and computed ones, and a budget of tokens per step lets the second catch up with the first. A new prompt, a
+// long one in chunks, decoding, and a request that lost its pages and starts again are one case.
+//===---------------------------------------------------------------------------------------------------------------===//
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace heddle {
+
+struct RequestState {
+  int64_t known;    // tokens that are known; more than `computed`
+  int64_t computed; // tokens whose keys and values are in its pages
+  int64_t pages;    // pages that it holds, at least enough for `computed`
+};
+
+struct SchedulerLimits {
+  int64_t tokenBudget; // tokens of a step, at least 1
+  int64_t pageTokens;  // positions of a page
+};
+
+struct ScheduledTokens {
+  int64_t request; // index into the requests
+  int64_t tokens;  // positions [computed, computed + tokens); when they reach `known`, the next token can be sampled
+};
+
+struct Schedule {
+  std::vector<int64_t> preempted;    // these give all their pages back first, and have computed nothing then; youngest first
+  std::vector<ScheduledTokens> work; // in increasing order of request
+};
+
+/// Decides a step for `requests`, which stand in order of arrival.
+///
+/// 1. Who needs one token to catch up goes first, in order of arrival; then the others, in order of arrival, each with as many tokens as
+///    the budget leaves.
+/// 2. Pages come from the `freePages`. When they run out, the youngest request that is younger than the one in need gives its pages
+///    back and starts again later; with none younger, the one in need takes fewer tokens or waits. So the oldest always moves on,
+///    provided that the whole cache can hold it.
+/// 3. A request that holds no pages starts only when it can have pages for all its known tokens at once, and no younger one
+///    overtakes it: a preempted request does not grab back what it just gave.
+///
+/// The result depends on the arguments alone.
+Schedule schedule(std::span<const RequestState> requests, int64_t freePages, const SchedulerLimits &limits);
+
+} // namespace heddle

@@ -1,0 +1,65 @@
+//===- Tokenizer.cpp - text to token ids and back --------------------------------------------------------------------===//
+#include "runtime/text/Tokenizer.h"
+#include "runtime/text/Foreign.h"
+#include "runtime/text/Utf8.h"
+
+namespace heddle {
+using namespace text;
+namespace {
+
+heddle_tokenizer *of(void *handle) { return static_cast<heddle_tokenizer *>(handle); }
+
+} // namespace
+
+std::shared_ptr<const Tokenizer> Tokenizer::fromJson(std::string_view json) {
+  std::shared_ptr<Tokenizer> tokenizer(new Tokenizer);
+  heddle_tokenizer *handle = nullptr;
+  check(heddle_tokenizer_create(json.data(), json.size(), &handle));
+  tokenizer->handle_ = handle;
+  return tokenizer;
+}
+
+Tokenizer::~Tokenizer() { heddle_tokenizer_free(of(handle_)); }
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text, bool parseSpecial) const {
+  Ids ids;
+  check(heddle_tokenizer_encode(of(handle_), text.data(), text.size(), parseSpecial, &ids.data, &ids.count));
+  return std::vector<int32_t>(ids.data, ids.data + ids.count);
+}
+
+std::string Tokenizer::decode(std::span<const int32_t> ids, bool skipSpecial) const {
+  Bytes text;
+  check(heddle_tokenizer_decode(of(handle_), ids.data(), ids.size(), skipSpecial, &text.data, &text.size));
+  return text.copy();
+}
+
+std::string Tokenizer::decodeNext(int32_t previous, int32_t id) const {
+  Bytes bytes;
+  check(heddle_tokenizer_decode_next(of(handle_), previous, id, &bytes.data, &bytes.size));
+  return bytes.copy();
+}
+
+int64_t Tokenizer::vocabularySize() const { return int64_t(heddle_tokenizer_vocabulary_size(of(handle_))); }
+
+StreamDecoder::StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer) : tokenizer_(std::move(tokenizer)) {}
+
+std::string StreamDecoder::push(int32_t id) {
+  const std::string bytes = tokenizer_->decodeNext(previous_, id);
+  if (bytes.empty())
+    return {};
+  previous_ = id;
+  pending_ += bytes;
+  std::string text;
+  pending_.erase(0, appendWholeCharacters(pending_, text));
+  return text;
+}
+
+std::string StreamDecoder::flush() {
+  // What is pending is the beginning of one character: one replacement stands for it.
+  std::string text = pending_.empty() ? "" : "\xEF\xBF\xBD";
+  pending_.clear();
+  previous_ = -1;
+  return text;
+}
+
+} // namespace heddle

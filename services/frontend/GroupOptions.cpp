@@ -1,0 +1,20 @@
+//===- GroupOptions.cpp --------------------------------------------------------------------------------------------===//
+#include "services/frontend/GroupOptions.h"
+
+namespace heddle {
+
+void checkGroupOptions(const GroupOptions &options) {
+  auto within = [](const char *name, int64_t value, int64_t low, int64_t high) {
+    if (value < low || value > high)
+      throw GroupError(std::string(name) + " must be from " + std::to_string(low) + " to " + std::to_string(high) + ", not " +
+                       std::to_string(value));
+  };
+  within("--ranks", options.ranks, 1, 1024);
+  within("--threads", options.threads, 0, 1024);
+  within("--context", options.context, 0, int64_t{1} << 30);
+  std::error_code error;
+  if (!options.hostfile.empty() && !std::filesystem::is_regular_file(options.hostfile, error))
+    throw GroupError("--hostfile " + options.hostfile.string() + " is no file; write one line a host, as \"node1 slots=1\"");
+}
+
+} // namespace heddle

@@ -1,0 +1,37 @@
+//===- GroupOptions.h - what a group of workers is ------------------------------------------------------------------===//
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+
+namespace heddle {
+
+/// One line: what went wrong with the group, where, and what to do.
+struct GroupError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct GroupOptions {
+  std::filesystem::path plan;
+  int64_t ranks = 1;              // 1..1024
+  std::filesystem::path hostfile; // empty: all ranks on this host. Further mpirun settings: OMPI_MCA_… in the environment
+  int64_t threads = 0;            // per rank; 0: the host's cores divided by its ranks
+  int64_t context = 0;            // 0: the model's, at most 8192
+  uint64_t kvBytes = 0;           // 0: the engine's default
+  std::string target;             // code of the plan to run; empty: the best for each rank's CPU
+  std::filesystem::path worker;   // heddle-worker; empty: beside this program
+  std::string mpirun = "mpirun";
+  bool verbose = false;           // everything the workers and mpirun write goes to stderr
+
+  std::chrono::milliseconds heartbeatLimit{5000}; // silence of rank 0, or a stopped rank on this host
+  std::chrono::milliseconds stepLimit{120000};    // one engine step; a long prompt chunk of a large model takes many seconds
+  std::chrono::milliseconds helloLimit{60000};    // from launch to rank 0's hello
+  std::chrono::milliseconds stopLimit{5000};      // for the group to end by itself
+};
+
+/// Throws GroupError naming the option.
+void checkGroupOptions(const GroupOptions &options);
+
+} // namespace heddle

@@ -1,0 +1,228 @@
+//===- GroupProcess.cpp --------------------------------------------------------------------------------------------===//
+#include "services/frontend/GroupProcess.h"
+#include "services/frontend/ProcFs.h"
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+namespace heddle {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::filesystem::path workerPath(const GroupOptions &options) {
+  if (!options.worker.empty())
+    return options.worker;
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / "heddle-worker";
+}
+
+std::vector<std::string> commandLine(const GroupOptions &options, uint64_t epoch, const std::string &socket) {
+  std::string worker = workerPath(options).string();
+  bool hosts = !options.hostfile.empty();
+  std::vector<std::string> line = {worker, "--guard", std::to_string(getpid()), "--", options.mpirun};
+  auto add = [&](std::initializer_list<std::string> words) { line.insert(line.end(), words); };
+  add({"-np", std::to_string(options.ranks), "--oversubscribe", "--bind-to", "none"});
+  if (hosts)
+    add({"--hostfile", options.hostfile.string()});
+  // ob1 starts in half the time; a group on one host needs no network.
+  add({"--mca", "pml", "ob1", "--mca", "btl", hosts ? "tcp,vader,self" : "vader,self"});
+  add({"--mca", "btl_vader_single_copy_mechanism", "none"}); // cma needs ptrace rights that containers lack
+  add({"--mca", "odls_base_sigkill_timeout", "0"});          // else a dead rank is noticed after a second
+  if (hosts) // a host that is gone is noticed after seconds, not minutes
+    add({"--mca", "oob_tcp_keepalive_time", "5", "--mca", "oob_tcp_keepalive_intvl", "2", "--mca", "oob_tcp_keepalive_probes", "3"});
+  else // a machine without network can serve
+    add({"--mca", "oob_tcp_if_include", "lo"});
+  add({worker, "--plan", std::filesystem::absolute(options.plan).string(), "--socket", socket, "--epoch", std::to_string(epoch)});
+  add({"--threads", std::to_string(options.threads), "--context", std::to_string(options.context)});
+  add({"--kv-memory", std::to_string(options.kvBytes)});
+  if (!options.target.empty())
+    add({"--target", options.target});
+  return line;
+}
+
+std::vector<std::string> environment() {
+  std::vector<std::string> out;
+  for (char **entry = environ; *entry; ++entry)
+    out.emplace_back(*entry);
+  out.emplace_back("OMPI_ALLOW_RUN_AS_ROOT=1");
+  out.emplace_back("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1");
+  return out;
+}
+
+std::vector<char *> pointers(std::vector<std::string> &words) {
+  std::vector<char *> out;
+  for (std::string &word : words)
+    out.push_back(word.data());
+  out.push_back(nullptr);
+  return out;
+}
+
+/// Returns an errno. Own process group, signals as a fresh program expects them, no descriptor of ours but the output pipe.
+int spawn(std::vector<std::string> words, int output, pid_t &pid) {
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&files, output, 1);
+  posix_spawn_file_actions_adddup2(&files, output, 2);
+  posix_spawn_file_actions_addclosefrom_np(&files, 3);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  sigset_t none, ours;
+  sigemptyset(&none);
+  sigemptyset(&ours);
+  for (int signal : {SIGTERM, SIGINT, SIGPIPE, SIGHUP, SIGCHLD})
+    sigaddset(&ours, signal);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &ours);
+  std::vector<std::string> variables = environment();
+  int error = posix_spawn(&pid, words[0].c_str(), &files, &attributes, pointers(words).data(), pointers(variables).data());
+  posix_spawn_file_actions_destroy(&files);
+  posix_spawnattr_destroy(&attributes);
+  return error;
+}
+
+} // namespace
+
+GroupProcess::GroupProcess(const GroupOptions &options, uint64_t epoch, const std::string &socket, std::function<void()> exited)
+    : socket_(socket), verbose_(options.verbose), exited_(std::move(exited)) {
+  int pipe[2];
+  if (pipe2(pipe, O_CLOEXEC) != 0)
+    throw GroupError(std::string("cannot make a pipe for the workers' output: ") + std::strerror(errno));
+  std::promise<std::string> started;
+  std::future<std::string> problem = started.get_future();
+  reader_ = std::thread([this, input = pipe[0]] { read(input); });
+  life_ = std::thread([this, options, epoch, output = pipe[1], started = std::move(started)]() mutable {
+    live(options, epoch, output, std::move(started));
+  });
+  std::string text = problem.get();
+  if (text.empty())
+    return;
+  life_.join();
+  reader_.join();
+  throw GroupError(text);
+}
+
+GroupProcess::~GroupProcess() {
+  kill();
+  life_.join();
+  reader_.join();
+}
+
+bool GroupProcess::running() const {
+  std::lock_guard lock(mutex_);
+  return pid_ != 0;
+}
+
+void GroupProcess::live(const GroupOptions &options, uint64_t epoch, int output, std::promise<std::string> started) {
+  pid_t pid = 0;
+  std::vector<std::string> words = commandLine(options, epoch, socket_);
+  int error = spawn(words, output, pid);
+  close(output); // the reader ends when the last process of the group has
+  if (error) {
+    started.set_value("cannot start " + words[0] + ": " + std::strerror(error) + "; build the target heddle-worker or name its path");
+    return;
+  }
+  {
+    std::lock_guard lock(mutex_);
+    pid_ = pid;
+  }
+  started.set_value({});
+  siginfo_t info{};
+  while (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
+  }
+  {
+    std::lock_guard lock(mutex_); // kill() must not meet a process id that was given away
+    waitpid(pid, &status_, 0);
+    pid_ = 0;
+  }
+  exited_();
+}
+
+void GroupProcess::kill(const std::vector<pid_t> &ranks) {
+  // Ranks first, by id; mpirun may then leave in order and remove its session files, and is killed if it does not.
+  std::vector<pid_t> all = ranks;
+  auto deadline = std::chrono::steady_clock::now() + 300ms;
+  for (int round = 0; round < 500; ++round) {
+    std::vector<pid_t> left = processesWith(socket_);
+    bool patience = std::chrono::steady_clock::now() < deadline;
+    {
+      std::lock_guard lock(mutex_);
+      for (pid_t pid : left)
+        if (pid != pid_ || !patience)
+          ::kill(pid, SIGKILL);
+      if (pid_ != 0)
+        ::kill(pid_, SIGCONT); // a stopped mpirun would sit out its patience
+      if (left.empty() && pid_ == 0)
+        break;
+    }
+    all.insert(all.end(), left.begin(), left.end());
+    std::this_thread::sleep_for(10ms);
+  }
+  // Orphans of a killed mpirun are ours when this process is a subreaper (Serve.cpp); once dead they show no command line.
+  for (pid_t pid : all)
+    for (int round = 0; round < 200 && waitpid(pid, nullptr, WNOHANG) == 0; ++round)
+      std::this_thread::sleep_for(10ms);
+  std::unique_lock lock(mutex_); // reason() needs the last words
+  changed_.wait_for(lock, 500ms, [this] { return readAll_; });
+}
+
+void GroupProcess::read(int input) {
+  std::string text;
+  char buffer[4096];
+  ssize_t n;
+  while ((n = ::read(input, buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR)) {
+    if (n < 0)
+      continue;
+    text.append(buffer, static_cast<size_t>(n));
+    for (size_t end; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1))
+      keep(text.substr(0, end));
+  }
+  if (!text.empty())
+    keep(text);
+  close(input);
+  std::lock_guard lock(mutex_);
+  readAll_ = true;
+  changed_.notify_all();
+}
+
+void GroupProcess::keep(const std::string &line) {
+  if (verbose_)
+    std::fprintf(stderr, "%s\n", line.c_str());
+  constexpr std::string_view kWorker = "heddle-worker: ";
+  std::lock_guard lock(mutex_);
+  if (line.starts_with(kWorker)) {
+    // The first is the cause, what follows are consequences; and a lost frontend (WorkerLink.cpp) is always one: we live.
+    if (!workerError_ && !line.substr(kWorker.size()).starts_with("lost the frontend"))
+      workerError_ = line.substr(kWorker.size());
+  } else if (line.find("noticed that process") != std::string::npos) {
+    death_ = line;
+  } else if (line.find_first_not_of("- \t") != std::string::npos && lines_.size() < 20) {
+    lines_.push_back(line);
+  }
+}
+
+std::optional<std::string> GroupProcess::workerError() const {
+  std::lock_guard lock(mutex_);
+  return workerError_;
+}
+
+std::string GroupProcess::reason() const {
+  std::lock_guard lock(mutex_);
+  if (workerError_)
+    return *workerError_;
+  if (death_)
+    return *death_;
+  std::string text = WIFSIGNALED(status_) ? "mpirun was ended by signal " + std::to_string(WTERMSIG(status_))
+                                          : "mpirun ended with status " + std::to_string(WEXITSTATUS(status_));
+  return lines_.empty() ? text : text + ": " + lines_.front();
+}
+
+} // namespace heddle

@@ -1,0 +1,34 @@
+//===- GroupSession.h - a group of workers for one command ----------------------------------------------------------===//
+#pragma once
+#include "runtime/engine/Engine.h"
+#include "services/frontend/GroupOptions.h"
+#include "services/worker/Bench.h"
+#include <functional>
+#include <memory>
+
+namespace heddle {
+
+/// The worker group of `heddle run`, `eval` and `bench` with more than one rank or with a hostfile: launched by the constructor, which
+/// returns when the group is ready, and gone with all its processes when the destructor returns. It is not restarted: when it dies,
+/// the call of the moment and all later ones throw GroupError. One thread uses a session; callbacks come on that thread.
+class GroupSession {
+public:
+  /// `planKey`: the manifest's key. Throws GroupError.
+  GroupSession(const GroupOptions &options, const std::string &planKey);
+  ~GroupSession();
+
+  /// What one request may hold, prompt and output.
+  int64_t context() const;
+  /// Runs one request to its end; `event` sees each event in order, returning false cancels. Throws GroupError, and
+  /// std::invalid_argument when the engine refuses the request.
+  void generate(const Request &request, const std::function<bool(const Event &)> &event);
+  /// Engine::evaluate over the group.
+  void evaluate(const std::vector<int32_t> &tokens, int64_t chunk, const std::function<void(int64_t, const float *)> &row);
+  BenchFigures bench(const BenchOptions &options);
+
+private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+} // namespace heddle

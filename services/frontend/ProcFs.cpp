@@ -1,0 +1,48 @@
+//===- ProcFs.cpp --------------------------------------------------------------------------------------------------===//
+#include "services/frontend/ProcFs.h"
+#include <charconv>
+#include <climits>
+#include <dirent.h>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <unistd.h>
+
+namespace heddle {
+namespace {
+
+std::string readAll(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+} // namespace
+
+std::vector<pid_t> processesWith(std::string_view text) {
+  std::vector<pid_t> found;
+  std::unique_ptr<DIR, int (*)(DIR *)> proc(opendir("/proc"), closedir);
+  while (dirent *entry = proc ? readdir(proc.get()) : nullptr) {
+    std::string_view name = entry->d_name;
+    pid_t pid = 0;
+    auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (error != std::errc() || end != name.data() + name.size() || pid == getpid())
+      continue;
+    if (readAll("/proc/" + std::string(name) + "/cmdline").find(text) != std::string::npos)
+      found.push_back(pid);
+  }
+  return found;
+}
+
+char processState(pid_t pid) {
+  std::string stat = readAll("/proc/" + std::to_string(pid) + "/stat");
+  size_t close = stat.rfind(") "); // the name before it may hold anything
+  return close == std::string::npos || close + 2 >= stat.size() ? 0 : stat[close + 2];
+}
+
+std::string localHostName() {
+  char name[HOST_NAME_MAX + 1] = {};
+  gethostname(name, sizeof name - 1);
+  return name;
+}
+
+} // namespace heddle

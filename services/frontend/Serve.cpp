@@ -1,0 +1,134 @@
+//===- Serve.cpp ---------------------------------------------------------------------------------------------------===//
+#include "services/frontend/Serve.h"
+#include "services/grpc/PublicServer.h"
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <thread>
+
+namespace heddle {
+namespace {
+
+void note(const std::string &text) { std::fprintf(stderr, "heddle: %s\n", text.c_str()); }
+
+sigset_t endSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+
+/// The parts of a frontend in the order in which they need one another. run() is the main thread's; state changes come on the
+/// supervisor's thread.
+class Server {
+public:
+  Server(const ServeOptions &options, const ServedModel &model)
+      : options_(options), model_(model), admission_(model, model.context(options.group.context)),
+        health_({"", "heddle.v1.Inference", model.manifest().name}),
+        dispatcher_(options.queueLimit, [this](auto state, const auto &reason) { changed(state, reason); }),
+        supervisor_(options.group, model.manifest().key, /*relaunch=*/true, dispatcher_),
+        inference_(model, admission_, dispatcher_, supervisor_, options.group.ranks), endpoint_(options.grpc, inference_, health_) {
+    dispatcher_.attach([this](const auto &message) { return supervisor_.send(message); });
+  }
+
+  int run() {
+    main_ = pthread_self();
+    sigset_t set = endSignals();
+    pthread_sigmask(SIG_BLOCK, &set, nullptr); // inherited by the supervisor's threads, cleared for its children
+    supervisor_.start();
+    int signal = 0;
+    while (sigwait(&set, &signal) != 0) {
+    }
+    std::thread impatience;
+    if (!failed_) {
+      note("stopping: " + std::to_string(dispatcher_.active()) + " requests may finish within " +
+           std::to_string(options_.grace.count() / 1000) + " s; a second signal ends them");
+      impatience = std::thread([this] { waitForSecondSignal(); });
+    }
+    dispatcher_.drain(options_.grace);
+    drained_ = true;
+    if (impatience.joinable()) {
+      pthread_kill(impatience.native_handle(), SIGTERM);
+      impatience.join();
+    }
+    supervisor_.stop();
+    endpoint_.shutDown();
+    return failed_ ? 1 : 0;
+  }
+
+private:
+  void waitForSecondSignal() {
+    sigset_t set = endSignals();
+    int signal = 0;
+    sigwait(&set, &signal);
+    if (!drained_)
+      dispatcher_.hurry();
+  }
+
+  void changed(Dispatcher::State state, const std::string &reason) {
+    if (state == Dispatcher::State::Serving)
+      admission_.setContext(dispatcher_.context());
+    health_.set(state == Dispatcher::State::Serving);
+    switch (state) {
+    case Dispatcher::State::Serving:
+      if (announced_) {
+        note("the worker group is back");
+      } else {
+        std::printf("serving %s on %s with %lld rank%s\n", model_.manifest().name.c_str(), endpoint_.address().c_str(),
+                    static_cast<long long>(options_.group.ranks), options_.group.ranks == 1 ? "" : "s");
+        std::fflush(stdout);
+      }
+      announced_ = true;
+      break;
+    case Dispatcher::State::Forming: note("the worker group ended (" + reason + "); restarting it"); break;
+    case Dispatcher::State::Failed:
+      note(reason);
+      failed_ = true;
+      pthread_kill(main_, SIGTERM);
+      break;
+    case Dispatcher::State::Draining: break;
+    }
+  }
+
+  const ServeOptions &options_;
+  const ServedModel &model_;
+  Admission admission_;
+  HealthService health_;
+  Dispatcher dispatcher_;
+  Supervisor supervisor_;
+  InferenceService inference_;
+  PublicServer endpoint_;
+  pthread_t main_{};
+  bool announced_ = false; // supervisor's thread
+  std::atomic<bool> failed_ = false, drained_ = false;
+};
+
+} // namespace
+
+int serve(const ServeOptions &options, const ServedModel &model) {
+  try {
+    checkGroupOptions(options.group);
+    if (options.group.context > model.manifest().context)
+      throw GroupError("--context " + std::to_string(options.group.context) + " is more than " + model.manifest().name + " has (" +
+                       std::to_string(model.manifest().context) + ")");
+    prctl(PR_SET_CHILD_SUBREAPER, 1); // ranks that outlive a killed mpirun become ours to reap
+    return Server(options, model).run();
+  } catch (const std::exception &error) {
+    note(error.what());
+    return 1;
+  }
+}
+
+int serve(const ServeOptions &options) {
+  try {
+    return serve(options, ServedModel::open(options.group.plan));
+  } catch (const std::exception &error) {
+    note(error.what());
+    return 1;
+  }
+}
+
+} // namespace heddle

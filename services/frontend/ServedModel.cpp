@@ -1,0 +1,61 @@
+//===- ServedModel.cpp ---------------------------------------------------------------------------------------------===//
+#include "services/frontend/ServedModel.h"
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+
+namespace heddle {
+namespace {
+
+std::string readFile(const std::filesystem::path &path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file)
+    throw std::runtime_error("cannot read " + path.string() + "; compile the model again");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string tokenText(const Tokenizer &tokenizer, int64_t id) {
+  if (id < 0)
+    return {};
+  int32_t ids[] = {static_cast<int32_t>(id)};
+  return tokenizer.decode(ids, /*skipSpecial=*/false);
+}
+
+} // namespace
+
+ServedModel ServedModel::open(const std::filesystem::path &directory) {
+  Plan plan = Plan::open(directory);
+  auto tokenizer = Tokenizer::fromJson(readFile(plan.file("tokenizer.json")));
+  std::filesystem::path chat = plan.file("chat_template.jinja");
+  return {plan.manifest(), std::move(tokenizer), std::filesystem::exists(chat) ? readFile(chat) : std::string()};
+}
+
+ServedModel::ServedModel(Manifest manifest, std::shared_ptr<const Tokenizer> tokenizer, std::string chatTemplate)
+    : manifest_(std::move(manifest)), tokenizer_(std::move(tokenizer)) {
+  if (!chatTemplate.empty())
+    chat_.emplace(std::move(chatTemplate), tokenText(*tokenizer_, manifest_.bos), tokenText(*tokenizer_, manifest_.eos));
+}
+
+std::vector<int32_t> ServedModel::encodePrompt(const std::string &text, bool raw) const {
+  if (raw)
+    return tokenizer_->encode(text, /*parseSpecial=*/true);
+  if (!chat_)
+    return withBegin(tokenizer_->encode(text, /*parseSpecial=*/true));
+  ChatMessage turn{"user", text};
+  return encodeChat({&turn, 1});
+}
+
+std::vector<int32_t> ServedModel::encodeChat(std::span<const ChatMessage> messages) const {
+  if (!chat_)
+    throw std::invalid_argument("model " + manifest_.name + " has no chat template; send a prompt instead");
+  return withBegin(tokenizer_->encode(chat_->render(messages, /*addGenerationPrompt=*/true), /*parseSpecial=*/true));
+}
+
+/// Many templates write the token themselves, so it is added only where it is missing.
+std::vector<int32_t> ServedModel::withBegin(std::vector<int32_t> ids) const {
+  if (manifest_.addBos && manifest_.bos >= 0 && (ids.empty() || ids.front() != manifest_.bos))
+    ids.insert(ids.begin(), static_cast<int32_t>(manifest_.bos));
+  return ids;
+}
+
+} // namespace heddle

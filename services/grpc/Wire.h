@@ -1,0 +1,15 @@
+//===- Wire.h - requests from bytes, with errors that name the field ------------------------------------------------===//
+#pragma once
+#include <google/protobuf/message.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/status.h>
+
+namespace heddle {
+
+/// Reads `bytes` into `message`. gRPC's own reading answers broken UTF-8 with UNIMPLEMENTED or INTERNAL and no word; this gives
+/// INVALID_ARGUMENT and the field's path.
+grpc::Status parse(const grpc::ByteBuffer &bytes, google::protobuf::Message &message);
+
+grpc::ByteBuffer serialize(const google::protobuf::Message &message);
+
+} // namespace heddle

@@ -1,0 +1,20 @@
+//===- Messages.h - engine types to and from the engine link -------------------------------------------------------===//
+#pragma once
+#include "runtime/engine/Engine.h"
+#include <heddle/internal/engine_link.pb.h>
+
+namespace heddle {
+
+internal::Submit toProto(const Request &request);
+Request fromProto(const internal::Submit &submit);
+
+internal::Event toProto(const Event &event);
+/// A stop reason that this build does not know becomes StopReason::Error with a text that says so.
+Event fromProto(const internal::Event &event);
+
+/// Heartbeats go out this often, both ways.
+inline constexpr int kHeartbeatMilliseconds = 1000;
+/// A worker ends itself when the frontend was silent for so long (the frontend's own limit is in GroupOptions).
+inline constexpr int kFrontendSilenceMilliseconds = 10000;
+
+} // namespace heddle

@@ -1,0 +1,20 @@
+//===- Bench.h - speed of an engine, as the peer script measures it -------------------------------------------------===//
+#pragma once
+#include "services/worker/EngineLike.h"
+#include <vector>
+
+namespace heddle {
+
+struct BenchOptions {
+  int64_t prompt = 512, tokens = 64, parallel = 1, repeat = 5; // as /work/shared/bench/peer_llama_cpp.py names them
+};
+struct BenchFigures { // one per repetition, the warm-up left out
+  std::vector<double> prefillTokensPerSecond, decodeTokensPerSecond;
+};
+
+/// Prefill: one prompt of random ids, time to its first token. Decode: `parallel` requests that start from one random id each, timed
+/// from their first token to their last, all tokens added up. One warm-up round first. Ids are the same in every run. The engine
+/// must be idle. `alive` is called after each step (the worker's heartbeat counts steps).
+BenchFigures runBench(EngineLike &engine, const BenchOptions &options, const std::function<void()> &alive = [] {});
+
+} // namespace heddle

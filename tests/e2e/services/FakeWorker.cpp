@@ -1,0 +1,92 @@
+//===- FakeWorker.cpp - a real worker over a step that knows the alphabet -------------------------------------------===//
+//
+// heddle-worker with everything real (mpirun, MPI, engine, sampler, link) but the compiled step: after a letter comes the next one,
+// after z and anything else comes a, after '!' the text ends, and after '?' the logits are NaN. Each rank writes its share of the
+// logits and an all-gather makes them whole, so a rank that is missing shows. The plan directory holds `key`, or `key.RANK`
+// for one rank, and tokenizer.json. FAKE_STEP_MS makes steps slow.
+//===---------------------------------------------------------------------------------------------------------------===//
+#include "runtime/engine/OutputText.h"
+#include "runtime/engine/StepExecutor.h"
+#include "runtime/plan/Share.h"
+#include "runtime/text/Tokenizer.h"
+#include "services/worker/WorkerMain.h"
+#include "tests/unit/services/TinyModel.h"
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+#include <thread>
+
+using namespace heddle;
+using namespace heddle::test;
+
+namespace {
+
+constexpr int64_t kUnit = 16; // logits of a share's unit
+
+int32_t after(int32_t id) {
+  if (id == idOf('!'))
+    return kEnd;
+  return id >= idOf('a') && id < idOf('z') ? id + 1 : idOf('a');
+}
+
+void alphabetStep(StepBuffer *ids, StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *rows, StepBuffer *logits, StepBuffer *,
+                  StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, int64_t, int64_t rank, int64_t ranks,
+                  int64_t thread, int64_t, int64_t context) {
+  int64_t units = (kVocabulary + kUnit - 1) / kUnit;
+  if (thread == 0) {
+    static const char *slow = std::getenv("FAKE_STEP_MS");
+    if (slow)
+      std::this_thread::sleep_for(std::chrono::milliseconds(std::atoi(slow)));
+    Share mine = share(units, rank, ranks);
+    for (int64_t row = 0; row < rows->size; ++row) {
+      int32_t id = static_cast<int32_t *>(ids->data)[static_cast<int32_t *>(rows->data)[row]];
+      float *out = static_cast<float *>(logits->data) + row * kVocabulary;
+      for (int64_t i = mine.begin * kUnit; i < std::min<int64_t>(mine.end * kUnit, kVocabulary); ++i)
+        out[i] = id == idOf('?') ? NAN : i == after(id) ? 8.0f : static_cast<float>(i % 7) * 0.25f;
+    }
+  }
+  heddle_barrier(context, thread);
+  if (ranks > 1)
+    heddle_all_gather(context, thread, reinterpret_cast<int64_t>(logits->data), rows->size, kVocabulary * 4, units, kUnit * 4);
+}
+
+std::string readFile(const std::filesystem::path &path) {
+  std::ifstream file(path);
+  if (!file)
+    throw std::runtime_error(path.string() + ": is no plan");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+class Decoder final : public TextDecoder {
+public:
+  explicit Decoder(std::shared_ptr<const Tokenizer> tokenizer) : decoder_(std::move(tokenizer)) {}
+  std::string push(int32_t id) override { return decoder_.push(id); }
+  std::string flush() override { return decoder_.flush(); }
+
+private:
+  StreamDecoder decoder_;
+};
+
+WorkerModel openFake(const WorkerArguments &arguments) {
+  std::filesystem::path plan = arguments.plan;
+  const char *rank = std::getenv("OMPI_COMM_WORLD_RANK");
+  std::filesystem::path own = plan / ("key." + std::string(rank ? rank : "0"));
+  std::string key = readFile(std::filesystem::exists(own) ? own : plan / "key");
+  std::shared_ptr<const Tokenizer> tokenizer = Tokenizer::fromJson(readFile(plan / "tokenizer.json"));
+  StepModel model;
+  model.step = alphabetStep;
+  model.vocabulary = model.logitStride = kVocabulary;
+  model.arenaBytesPerToken = 64;
+  model.context = kModelContext;
+  model.endOfText = {kEnd};
+  return {key, kVocabulary, [model, tokenizer](const EngineOptions &options, Communicator &group) {
+            return std::make_unique<Engine>(model, options, group, [tokenizer] { return std::make_unique<Decoder>(tokenizer); });
+          }};
+}
+
+} // namespace
+
+int main(int argc, char **argv) { return workerMain(argc, argv, openFake); }

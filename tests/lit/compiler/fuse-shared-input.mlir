@@ -1,0 +1,14 @@
+// RUN: heddle-opt %s -heddle-fuse-shared-input | FileCheck %s
+
+// Products of the same activations become one; weights of float formats stay apart from quantised ones.
+// CHECK-LABEL: func.func @block
+//       CHECK: %[[QK:.*]]:2 = heddle.linear %{{.*}} weights(%{{.*}}, %{{.*}}) :
+//       CHECK: %[[V:.*]] = heddle.linear %{{.*}} weights(%{{.*}}) : (tensor<?x32xf32>, tensor<32x32xf16>)
+//       CHECK: return %[[QK]]#0, %[[QK]]#1, %[[V]]
+func.func @block(%x: tensor<?x32xf32>, %q: tensor<64x32x!heddle.quant<q4_0>>, %k: tensor<32x32x!heddle.quant<q8_0>>, %v: tensor<32x32xf16>)
+    -> (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>) {
+  %0 = heddle.linear %x weights(%q) : (tensor<?x32xf32>, tensor<64x32x!heddle.quant<q4_0>>) -> tensor<?x64xf32>
+  %1 = heddle.linear %x weights(%k) : (tensor<?x32xf32>, tensor<32x32x!heddle.quant<q8_0>>) -> tensor<?x32xf32>
+  %2 = heddle.linear %x weights(%v) : (tensor<?x32xf32>, tensor<32x32xf16>) -> tensor<?x32xf32>
+  return %0, %1, %2 : tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>
+}

@@ -1,0 +1,38 @@
+// RUN: heddle-opt %s -heddle-lower-dot=target=x86-64-v4+vnni | FileCheck %s --check-prefix=VNNI
+// RUN: heddle-opt %s -heddle-lower-dot=target=x86-64-v4 | FileCheck %s --check-prefix=AVX512
+// RUN: heddle-opt %s -heddle-lower-dot=target=x86-64-v3 | FileCheck %s --check-prefix=AVX2
+// RUN: heddle-opt %s -heddle-lower-dot=target=plain | FileCheck %s --check-prefix=PLAIN
+
+// VNNI-LABEL: func.func @nibbles
+// VNNI-COUNT-2: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"
+// AVX512-LABEL: func.func @nibbles
+// AVX512-COUNT-2: "llvm.x86.avx512.pmaddubs.w.512"
+// 4-bit codes leave room in i16 for both quads: one widening for the two.
+//       AVX512: arith.addi {{.*}} : vector<32xi16>
+//       AVX512: "llvm.x86.avx512.pmaddw.d.512"
+//   AVX512-NOT: pmaddw.d
+// AVX2-LABEL: func.func @nibbles
+//       AVX2: "llvm.x86.avx2.pmadd.ub.sw"
+// PLAIN-LABEL: func.func @nibbles
+//   PLAIN-NOT: llvm.call_intrinsic
+//       PLAIN: return
+func.func @nibbles(%init: vector<16xi32>, %sum: i32, %c: vector<64xi8>, %a: vector<64xi8>) -> vector<16xi32> {
+  %0 = heddle.dot %init sum %sum codes(%c, %c) activations(%a, %a) {code_max = 15 : i64}
+      : (vector<16xi32>, i32, vector<64xi8>, vector<64xi8>, vector<64xi8>, vector<64xi8>) -> vector<16xi32>
+  return %0 : vector<16xi32>
+}
+
+// Signed codes: VNNI takes them as unsigned, 128 more, and takes 128 times the activations' sum off again.
+// VNNI-LABEL: func.func @bytes
+//       VNNI: arith.muli %{{.*}}, %{{.*}} : i32
+//       VNNI: arith.xori
+//       VNNI: vpdpbusd
+// AVX512-LABEL: func.func @bytes
+// PLAIN-LABEL: func.func @bytes
+// AVX2-LABEL: func.func @bytes
+//       AVX2: "llvm.x86.avx2.psign.b"
+func.func @bytes(%init: vector<16xi32>, %sum: i32, %c: vector<64xi8>, %a: vector<64xi8>) -> vector<16xi32> {
+  %0 = heddle.dot %init sum %sum codes(%c) activations(%a) {code_max = 255 : i64, signed_codes}
+      : (vector<16xi32>, i32, vector<64xi8>, vector<64xi8>) -> vector<16xi32>
+  return %0 : vector<16xi32>
+}

@@ -1,0 +1,72 @@
+// RUN: heddle-opt %s | heddle-opt | FileCheck %s
+// RUN: heddle-opt %s -mlir-print-op-generic | heddle-opt | FileCheck %s
+// The same ops on buffers (stage planned) and the tile ops of stages kernels and loops.
+
+heddle.paged_state @kv layers 2 heads 4 kv_heads 2 head_dim 16
+
+// CHECK-LABEL: func.func @planned
+func.func @planned(%ids: memref<?xi32>, %table: memref<?xi8>, %x: memref<?x64xf32>, %q8: memref<?x2x40xi8>, %w: memref<?xi8>, %norm: memref<64xf32>,
+                   %k: memref<?x32xf32>, %i: memref<?xi32>, %layer: index, %ranks: index) {
+  // CHECK: heddle.embed %{{.*}}, %{{.*}} outs(%{{.*}}) {format = "q8_0"} : (memref<?xi32>, memref<?xi8>, memref<?x64xf32>) -> ()
+  heddle.embed %ids, %table outs(%x) {format = "q8_0"} : (memref<?xi32>, memref<?xi8>, memref<?x64xf32>) -> ()
+  // CHECK: heddle.rms_norm %{{.*}}, %{{.*}} eps 9.99999974E-6 outs(%{{.*}}) : (memref<?x64xf32>, memref<64xf32>, memref<?x2x40xi8>) -> ()
+  heddle.rms_norm %x, %norm eps 1.0e-5 outs(%q8) : (memref<?x64xf32>, memref<64xf32>, memref<?x2x40xi8>) -> ()
+  // CHECK: heddle.quantize %{{.*}} outs(%{{.*}}) : (memref<?x64xf32>, memref<?x2x40xi8>) -> ()
+  heddle.quantize %x outs(%q8) : (memref<?x64xf32>, memref<?x2x40xi8>) -> ()
+  // CHECK: heddle.linear %{{.*}} weights(%{{.*}}) residual(%{{.*}}) outs(%{{.*}}) {formats = ["q4_1"], unit_rows = array<i64: 16>} :
+  heddle.linear %q8 weights(%w) residual(%x) outs(%x) {formats = ["q4_1"], unit_rows = array<i64: 16>}
+      : (memref<?x2x40xi8>, memref<?xi8>, memref<?x64xf32>, memref<?x64xf32>) -> ()
+  // CHECK: heddle.store_kv
+  heddle.store_kv keys(%k) values(%k) at(%i) sequences(%i) pages(%i) state @kv layer(%layer) {kv_heads = 2 : i64, head_dim = 16 : i64}
+      : memref<?x32xf32>, memref<?x32xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index
+  // CHECK: heddle.attention paged query(%{{.*}}) at(%{{.*}}) sequences(%{{.*}}) pages(%{{.*}}) state @kv layer(%{{.*}}) outs(%{{.*}})
+  heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%layer) outs(%q8)
+      {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
+      : (memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, memref<?x2x40xi8>) -> ()
+  // CHECK: heddle.all_gather %{{.*}} ranks(%{{.*}}) shard <columns, 16> {columns = 64 : i64} : (memref<?x64xf32>, index) -> ()
+  heddle.all_gather %x ranks(%ranks) shard <columns, 16> {columns = 64 : i64} : (memref<?x64xf32>, index) -> ()
+  // CHECK: heddle.select_rows %{{.*}}, %{{.*}} outs(%{{.*}}) : (memref<?x64xf32>, memref<?xi32>, memref<?x64xf32>) -> ()
+  heddle.select_rows %x, %i outs(%x) : (memref<?x64xf32>, memref<?xi32>, memref<?x64xf32>) -> ()
+  return
+}
+
+// CHECK-LABEL: func.func @tiles
+func.func @tiles(%x: memref<?x64xf32>, %q8: memref<?x2x40xi8>, %w: memref<?x640xi8>, %norm: memref<64xf32>, %ids: memref<?xi32>, %kv: memref<?xi8>,
+                 %pages: memref<?xi32>, %rope: memref<?xf32>, %context: index, %thread: index, %ranks: index, %t: index) {
+  // CHECK: heddle.barrier %{{.*}}, %{{.*}}
+  heddle.barrier %context, %thread
+  // CHECK: heddle.gather %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} {row_bytes = 256 : i64, unit_bytes = 64 : i64, units = 4 : i64} : memref<?x64xf32>
+  heddle.gather %x, %context, %thread, %ranks {row_bytes = 256 : i64, units = 4 : i64, unit_bytes = 64 : i64} : memref<?x64xf32>
+  // CHECK: %[[ACC:.*]]:2 = heddle.tile_product "q4_1" %{{.*}}[%{{.*}}], %{{.*}}[%{{.*}}] columns 64 : memref<?x2x40xi8>, memref<?x640xi8> -> vector<16xf32>, vector<16xf32>
+  %acc:2 = heddle.tile_product "q4_1" %q8[%t], %w[%t] columns 64 : memref<?x2x40xi8>, memref<?x640xi8> -> vector<16xf32>, vector<16xf32>
+  // CHECK: heddle.tile_activate silu %[[ACC]]#0 : vector<16xf32>
+  %g = heddle.tile_activate silu %acc#0 : vector<16xf32>
+  // CHECK: heddle.tile_quantize %{{.*}}, %{{.*}}, %{{.*}}[%{{.*}}, %{{.*}}] : vector<16xf32>, vector<16xf32>, memref<?x2x40xi8>
+  heddle.tile_quantize %g, %acc#1, %q8[%t, %t] : vector<16xf32>, vector<16xf32>, memref<?x2x40xi8>
+  // CHECK: heddle.tile_quantize_row %{{.*}}, %{{.*}}[%{{.*}}] : memref<?x64xf32>, memref<?x2x40xi8>
+  heddle.tile_quantize_row %x, %q8[%t] : memref<?x64xf32>, memref<?x2x40xi8>
+  // CHECK: heddle.tile_rms_norm %{{.*}}, %{{.*}} residual(%{{.*}}) -> %{{.*}}[%{{.*}}] eps 9.99999974E-6 :
+  heddle.tile_rms_norm %x, %norm residual(%x) -> %x[%t] eps 1.0e-5 : memref<?x64xf32>, memref<64xf32>, memref<?x64xf32>, memref<?x64xf32>, index
+  // CHECK: heddle.tile_embed "q4_1" %{{.*}}, %{{.*}} -> %{{.*}}[%{{.*}}] {scale = 8.000000e+00 : f32} :
+  heddle.tile_embed "q4_1" %ids, %w -> %x[%t] {scale = 8.0 : f32} : memref<?xi32>, memref<?x640xi8>, memref<?x64xf32>, index
+  // CHECK: heddle.tile_copy_row %{{.*}}[%{{.*}}] -> %{{.*}}[%{{.*}}] : memref<?x64xf32>, memref<?x64xf32>
+  heddle.tile_copy_row %x[%t] -> %x[%t] : memref<?x64xf32>, memref<?x64xf32>
+  // CHECK: heddle.tile_store_kv %{{.*}}, %{{.*}}[%{{.*}}, %{{.*}}] at %{{.*}} -> %{{.*}}[%{{.*}}] rope(%{{.*}}[%{{.*}}])
+  heddle.tile_store_kv %x, %x[%t, %t] at %t -> %kv[%t] rope(%rope[%t]) {head_dim = 16 : i64, rope_dims = 16 : i64, style = #heddle<rope_style neox>}
+      : memref<?x64xf32>, memref<?x64xf32>, index, index, index, memref<?xi8>, index, memref<?xf32>, index
+  // CHECK: heddle.tile_attention %{{.*}}[%{{.*}}, %{{.*}}] at %{{.*}} pages %{{.*}}[%{{.*}}] kv %{{.*}}[%{{.*}}, %{{.*}}] -> %{{.*}} q_norm(%{{.*}})
+  heddle.tile_attention %x[%t, %t] at %t pages %pages[%t] kv %kv[%t, %t] -> %x q_norm(%norm)
+      {head_dim = 64 : i64, rope_dims = 0 : i64, scale = 0.125 : f32, window = 0 : i64, norm_eps = 1.0e-5 : f32}
+      : memref<?x64xf32>, index, index, index, memref<?xi32>, index, memref<?xi8>, index, index, memref<?x64xf32>, memref<64xf32>
+  return
+}
+
+// CHECK-LABEL: func.func @dot
+func.func @dot(%init: vector<16xi32>, %sum: i32, %c: vector<64xi8>, %a: vector<64xi8>) -> vector<16xi32> {
+  // CHECK: heddle.dot %{{.*}} sum %{{.*}} codes(%{{.*}}, %{{.*}}) activations(%{{.*}}, %{{.*}}) {code_max = 15 : i64} :
+  %r = heddle.dot %init sum %sum codes(%c, %c) activations(%a, %a) {code_max = 15 : i64}
+      : (vector<16xi32>, i32, vector<64xi8>, vector<64xi8>, vector<64xi8>, vector<64xi8>) -> vector<16xi32>
+  // CHECK: heddle.dot {{.*}} {code_max = 127 : i64, signed_codes}
+  %s = heddle.dot %r sum %sum codes(%c) activations(%a) {code_max = 127 : i64, signed_codes} : (vector<16xi32>, i32, vector<64xi8>, vector<64xi8>) -> vector<16xi32>
+  return %s : vector<16xi32>
+}

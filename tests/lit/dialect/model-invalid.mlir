@@ -1,0 +1,90 @@
+// RUN: heddle-opt %s -split-input-file -verify-diagnostics
+
+// expected-error@+1 {{type must be a vector [N] or a matrix [N × K] of static shape, not 'tensor<?x32xf32>'}}
+heddle.weight @w : tensor<?x32xf32>
+
+// -----
+
+// expected-error@+1 {{type must be a vector [N] or a matrix [N × K] of static shape, not 'tensor<2x2x32xf32>'}}
+heddle.weight @w : tensor<2x2x32xf32>
+
+// -----
+
+// expected-error@+1 {{element type must be f32, f16, bf16 or !heddle.quant, not 'f64'}}
+heddle.weight @w : tensor<2x32xf64>
+
+// -----
+
+// expected-error@+1 {{rows of 96 elements do not divide into blocks of 256}}
+heddle.weight @w : tensor<2x96x!heddle.quant<q6_k>>
+
+// -----
+
+// expected-error@+1 {{rows of 48 elements do not divide into blocks of 32}}
+heddle.weight @w : tensor<2x48x!heddle.quant<q4_0>>
+
+// -----
+
+// expected-error@+1 {{dims must be positive and even, not 7}}
+heddle.rope_table @r base 10000.0 dims 7 scale 1.0
+
+// -----
+
+// expected-error@+1 {{base must be positive}}
+heddle.rope_table @r base 0.0 dims 8 scale 1.0
+
+// -----
+
+// expected-error@+1 {{has 2 factors; dims 8 needs 4}}
+heddle.rope_table @r base 10000.0 dims 8 scale 1.0 factors [1.0, 1.0]
+
+// -----
+
+// expected-error@+1 {{layers, heads, kv_heads and head_dim must be positive}}
+heddle.paged_state @kv layers 0 heads 4 kv_heads 2 head_dim 16
+
+// -----
+
+// expected-error@+1 {{9 query heads do not divide over 2 KV heads}}
+heddle.paged_state @kv layers 1 heads 9 kv_heads 2 head_dim 16
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{names no declared weight: @w}}
+  %w = heddle.get @w : tensor<4xf32>
+  return
+}
+
+// -----
+
+heddle.weight @w : tensor<8xf32>
+func.func @f() {
+  // expected-error@+1 {{has type 'tensor<4xf32>' but the weight is 'tensor<8xf32>'}}
+  %w = heddle.get @w : tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%ids: tensor<?xi32>, %table: tensor<10x8xf32>) {
+  // expected-error@+1 {{result has 4 features; the table's rows have 8}}
+  %x = heddle.embed %ids, %table : (tensor<?xi32>, tensor<10x8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%ids: tensor<?xi32>, %table: tensor<10x8xf32>) {
+  // expected-error@+1 {{needs either a tensor result or a buffer in outs}}
+  heddle.embed %ids, %table : (tensor<?xi32>, tensor<10x8xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x8xf32>, %rows: tensor<?xi32>) {
+  // expected-error@+1 {{changes the number of features}}
+  %y = heddle.select_rows %x, %rows : (tensor<?x8xf32>, tensor<?xi32>) -> tensor<?x4xf32>
+  return
+}

@@ -1,0 +1,58 @@
+// RUN: heddle-opt %s -split-input-file -verify-diagnostics
+
+func.func @f(%x: tensor<?x64xf32>, %w: tensor<32xf32>) {
+  // expected-error@+1 {{weight has 32 elements; 64 features in 1 groups need 64}}
+  %y = heddle.rms_norm %x, %w eps 1.0e-5 : (tensor<?x64xf32>, tensor<32xf32>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x64xf32>, %w: tensor<64xf32>) {
+  // expected-error@+1 {{groups must be positive, not 0}}
+  %y = heddle.rms_norm %x, %w eps 1.0e-5 {groups = 0 : i64} : (tensor<?x64xf32>, tensor<64xf32>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x64xf32>, %w: tensor<64xf32>) {
+  // expected-error@+1 {{needs either a tensor result or a buffer in outs}}
+  heddle.rms_norm %x, %w eps 1.0e-5 : (tensor<?x64xf32>, tensor<64xf32>) -> ()
+  return
+}
+
+// -----
+
+heddle.rope_table @r base 10000.0 dims 8 scale 1.0
+func.func @f(%x: tensor<?x64xf32>, %p: tensor<?xi32>) {
+  // expected-error@+1 {{64 features do not divide over 5 heads}}
+  %y = heddle.rope neox %x at %p table @r heads 5 : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+heddle.rope_table @r base 10000.0 dims 8 scale 1.0
+func.func @f(%x: tensor<?x64xf32>, %p: tensor<?xi32>) {
+  // expected-error@+1 {{result type differs from the input's}}
+  %y = heddle.rope neox %x at %p table @r heads 4 : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x64xf32>, %p: tensor<?xi32>) {
+  // expected-error@+1 {{names no declared RoPE table: @r}}
+  %y = heddle.rope neox %x at %p table @r heads 4 : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+heddle.rope_table @r base 10000.0 dims 32 scale 1.0
+func.func @f(%x: tensor<?x64xf32>, %p: tensor<?xi32>) {
+  // expected-error@+1 {{table rotates 32 dimensions of heads of 16}}
+  %y = heddle.rope neox %x at %p table @r heads 4 : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x64xf32>
+  return
+}

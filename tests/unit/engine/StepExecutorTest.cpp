@@ -1,0 +1,86 @@
+// The runtime side of StepAbi.h: buffers, floating-point environment, and code that is loaded at run time.
+#include "runtime/engine/StepExecutor.h"
+#include "tests/unit/engine/FakeModel.h"
+#include <atomic>
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+#include <xmmintrin.h>
+
+using namespace heddle;
+using namespace heddle::test;
+
+namespace {
+
+StepPlan planOf(int64_t tokens) {
+  StepPlan plan;
+  for (int64_t t = 0; t < tokens; ++t) {
+    plan.ids.push_back(static_cast<int32_t>(t));
+    plan.positions.push_back(static_cast<int32_t>(t));
+    plan.sequences.push_back(0);
+  }
+  plan.pageTableWidth = KvCache::pagesFor(tokens);
+  for (int32_t p = 0; p < plan.pageTableWidth; ++p) plan.pageTable.push_back(p), plan.pageWork.fresh.push_back(p);
+  plan.rows = {static_cast<int32_t>(tokens - 1)};
+  return plan;
+}
+
+struct Seen { // by the step function below; behind its "weights"
+  std::atomic<int64_t> calls = 0, badControl = 0, misaligned = 0, wrongSize = 0;
+  int64_t threads = 0, arenaPerToken = 0;
+};
+
+void look(StepBuffer *ids, StepBuffer *positions, StepBuffer *sequences, StepBuffer *pageTable, StepBuffer *rows, StepBuffer *logits,
+          StepBuffer *arena, StepBuffer *kv, StepBuffer *weights, StepBuffer *, StepBuffer *, StepBuffer *, int64_t, int64_t, int64_t,
+          int64_t, int64_t threads, int64_t) {
+  Seen &seen = *static_cast<Seen *>(weights->data);
+  ++seen.calls;
+  seen.badControl += _mm_getcsr() != 0x1f80;
+  for (StepBuffer *buffer : {ids, positions, sequences, pageTable, rows, logits, arena, kv})
+    seen.misaligned += reinterpret_cast<uintptr_t>(buffer->data) % 64 != 0 || buffer->offset != 0 || buffer->stride != 1;
+  seen.wrongSize += arena->size != ids->size * seen.arenaPerToken || threads != seen.threads;
+}
+
+TEST(StepExecutor, EveryThreadGetsAlignedBuffersAndTheOneFloatEnvironment) {
+  for (int64_t threads : {1, 2, 5}) {
+    Seen seen;
+    seen.threads = threads;
+    seen.arenaPerToken = 1000;
+    StepModel model;
+    model.step = look;
+    model.weights = {&seen, 1};
+    model.vocabulary = 10, model.logitStride = 16, model.arenaBytesPerToken = 1000, model.context = 640;
+    auto self = makeSelfCommunicator();
+    StepExecutor executor(model, 10, threads, *self);
+    unsigned before = _mm_getcsr();
+    _mm_setcsr((before | 0x8040) ^ 0x6000); // flush to zero, denormals are zero, round towards zero
+    unsigned odd = _mm_getcsr();
+    for (int64_t tokens : {1, 600, 3}) {
+      StepPlan plan = planOf(tokens);
+      executor.run(plan);
+    }
+    EXPECT_EQ(_mm_getcsr(), odd) << "the caller's environment must come back";
+    _mm_setcsr(before);
+    EXPECT_EQ(seen.calls, 3 * threads);
+    EXPECT_EQ(seen.badControl, 0);
+    EXPECT_EQ(seen.misaligned, 0);
+    EXPECT_EQ(seen.wrongSize, 0);
+  }
+}
+
+/// code/TARGET.so is loaded like this file (Loaded.cpp), which calls the two functions of the executable.
+TEST(StepExecutor, LoadedCodeFindsTheRuntimesFunctions) {
+  void *library = dlopen(HEDDLE_LOADED_STEP, RTLD_NOW | RTLD_LOCAL);
+  ASSERT_NE(library, nullptr) << dlerror();
+  StepModel model = fakeModel();
+  model.step = reinterpret_cast<StepFunction>(dlsym(library, "_mlir_ciface_step"));
+  ASSERT_NE(model.step, nullptr);
+  auto self = makeSelfCommunicator();
+  StepExecutor executor(model, 10, 3, *self);
+  StepPlan plan = planOf(4);
+  const float *logits = executor.run(plan);
+  EXPECT_EQ(logits[0], 3 * 4); // threads that met at the barrier, times tokens
+  EXPECT_EQ(logits[1], 3);     // and at the gather
+  dlclose(library);
+}
+
+} // namespace

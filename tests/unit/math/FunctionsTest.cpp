@@ -1,0 +1,130 @@
+// The only written functions against libm (a yardstick here, never used by the system) and at their edges.
+#include "runtime/math/Functions.h"
+#include <cmath>
+#include <gtest/gtest.h>
+#include <limits>
+#include <random>
+
+namespace {
+namespace math = heddle::math;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+/// Every `stride`-th f32 in [low, high], both of one sign.
+template <class Function> void sweep(float low, float high, uint32_t stride, Function visit) {
+  uint32_t a = std::bit_cast<uint32_t>(low), b = std::bit_cast<uint32_t>(high);
+  for (uint64_t bits = std::min(a, b); bits <= std::max(a, b); bits += stride)
+    visit(std::bit_cast<float>(static_cast<uint32_t>(bits)));
+}
+
+double relative(double got, double want) { return std::fabs(got - want) / std::fabs(want); }
+
+TEST(Functions, ExpF32) {
+  double worst = 0;
+  auto check = [&](float x) { worst = std::max(worst, relative(math::exp(x), std::exp(static_cast<double>(x)))); };
+  sweep(0x1p-30f, 88.37626f, 1009, check);
+  sweep(-0x1p-30f, -87.33654f, 1009, check);
+  EXPECT_LT(worst, 2e-7);
+}
+
+TEST(Functions, ExpF32Edges) {
+  EXPECT_EQ(math::exp(0.0f), 1.0f);
+  EXPECT_EQ(math::exp(-0.0f), 1.0f);
+  EXPECT_EQ(std::bit_cast<uint32_t>(math::exp(-kInfinity)), 0u); // +0
+  EXPECT_EQ(std::bit_cast<uint32_t>(math::exp(-87.34f)), 0u);
+  EXPECT_GT(math::exp(-87.33654f), 0.0f);
+  EXPECT_GE(math::exp(-87.33654f), std::numeric_limits<float>::min()); // no subnormal comes out
+  EXPECT_TRUE(std::isfinite(math::exp(kInfinity)));
+  EXPECT_EQ(math::exp(kInfinity), math::exp(88.37626f));
+  EXPECT_LT(relative(math::exp(1e30f), std::exp(static_cast<double>(88.37626f))), 3e-7);
+  EXPECT_TRUE(std::isnan(math::exp(std::numeric_limits<float>::quiet_NaN())));
+}
+
+TEST(Functions, ExpF32IsMonotonousAcrossReductions) { // softmax orders by it
+  float last = 0;
+  for (int i = -80000; i <= 80000; ++i) {
+    float e = math::exp(static_cast<float>(i) * 1e-3f);
+    ASSERT_GE(e, last) << i;
+    last = e;
+  }
+}
+
+TEST(Functions, TanhF32) {
+  double worst = 0;
+  auto check = [&](float x) { worst = std::max(worst, relative(math::tanh(x), std::tanh(static_cast<double>(x)))); };
+  sweep(0x1p-60f, 100.0f, 1009, check);
+  sweep(-0x1p-60f, -100.0f, 1009, check);
+  EXPECT_LT(worst, 3e-7);
+  EXPECT_EQ(math::tanh(0.0f), 0.0f);
+  EXPECT_EQ(math::tanh(kInfinity), 1.0f);
+  EXPECT_EQ(math::tanh(-kInfinity), -1.0f);
+  EXPECT_LE(math::tanh(9.0f), 1.0f);
+  EXPECT_TRUE(std::isnan(math::tanh(std::numeric_limits<float>::quiet_NaN())));
+}
+
+TEST(Functions, ActivationsF32) {
+  for (int i = -3000; i <= 3000; ++i) {
+    float x = static_cast<float>(i) * 0.01f;
+    double d = x, silu = d / (1 + std::exp(-d)), gelu = 0.5 * d * (1 + std::tanh(0.7978845608 * (d + 0.044715 * d * d * d)));
+    EXPECT_NEAR(math::silu(x), silu, 4e-7 * std::fabs(silu) + 1e-30) << x;
+    EXPECT_NEAR(math::geluTanh(x), gelu, 4e-7 * std::fabs(d)) << x;
+  }
+}
+
+TEST(Functions, LogF64) {
+  std::mt19937_64 random(1);
+  std::uniform_real_distribution<double> exponent(-1000, 1000), near(0.5, 2);
+  double worst = 0;
+  for (int i = 0; i < 400000; ++i) {
+    double x = i % 2 ? std::exp2(exponent(random)) : near(random);
+    worst = std::max(worst, relative(math::log(x), std::log(x)));
+  }
+  EXPECT_LT(worst, 2e-15);
+  EXPECT_EQ(math::log(1.0), 0.0);
+  EXPECT_NEAR(relative(math::log(5e-324), std::log(5e-324)), 0, 2e-15);
+  EXPECT_EQ(math::log(0.0), -INFINITY);
+  EXPECT_EQ(math::log(static_cast<double>(INFINITY)), INFINITY);
+  EXPECT_TRUE(std::isnan(math::log(-1.0)));
+}
+
+TEST(Functions, ExpF64) {
+  std::mt19937_64 random(2);
+  std::uniform_real_distribution<double> wide(-690, 690), narrow(-1, 1);
+  double worst = 0;
+  for (int i = 0; i < 400000; ++i) {
+    double x = i % 2 ? wide(random) : narrow(random);
+    worst = std::max(worst, relative(math::exp(x), std::exp(x)));
+  }
+  EXPECT_LT(worst, 1e-15);
+  EXPECT_EQ(math::exp(0.0), 1.0);
+}
+
+TEST(Functions, SinCosF64) {
+  std::mt19937_64 random(3);
+  for (double limit : {0.8, 7.0, 1e3, 1e6, 1073741823.0}) {
+    std::uniform_real_distribution<double> angle(-limit, limit);
+    double worst = 0;
+    for (int i = 0; i < 200000; ++i) {
+      double x = angle(random), s, c;
+      math::sincos(x, s, c);
+      worst = std::max({worst, std::fabs(s - std::sin(x)), std::fabs(c - std::cos(x))});
+    }
+    EXPECT_LT(worst, 1e-15) << limit;
+  }
+}
+
+TEST(Functions, SinCosNearMultiplesOfHalfPi) { // cancellation shows here first: relative error of the small one
+  double worst = 0;
+  for (int64_t n = 1; n < 680000000; n += 1 + n / 97) {
+    double x = n * 1.57079632679489661923, s, c;
+    math::sincos(x, s, c);
+    double got = n % 2 ? c : s, want = n % 2 ? std::cos(x) : std::sin(x);
+    worst = std::max(worst, relative(got, want));
+  }
+  EXPECT_LT(worst, 1e-15);
+  double s, c;
+  math::sincos(0.0, s, c);
+  EXPECT_EQ(s, 0.0);
+  EXPECT_EQ(c, 1.0);
+}
+
+} // namespace

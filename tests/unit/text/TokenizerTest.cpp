@@ -1,0 +1,122 @@
+//===- TokenizerTest.cpp - encoding and decoding with both kinds of vocabulary ---------------------------------------===//
+#include "tests/unit/text/Vocabularies.h"
+#include <functional>
+#include <gtest/gtest.h>
+#include <thread>
+
+using namespace heddle;
+using Ids = std::vector<int32_t>;
+
+namespace {
+
+std::string messageOf(const std::function<void()> &act) {
+  try {
+    act();
+  } catch (const TextError &error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(ByteLevel, MergesInOrder) {
+  const auto tokenizer = tokenizerOf(tinyByteLevel());
+  EXPECT_EQ(tokenizer->encode("hello hello", false), (Ids{259, 260}));
+  EXPECT_EQ(tokenizer->encode("", true), Ids{});
+  EXPECT_EQ(tokenizer->vocabularySize(), 262);
+}
+
+TEST(ByteLevel, SpecialTokensAreTextUnlessParsed) {
+  const auto tokenizer = tokenizerOf(tinyByteLevel());
+  EXPECT_EQ(tokenizer->encode("hello<|end|>hello", true), (Ids{259, 0, 259}));
+  const Ids plain = tokenizer->encode("<|end|>", false);
+  EXPECT_EQ(plain.size(), 7u);
+  EXPECT_EQ(tokenizer->decode(plain, true), "<|end|>");
+  // User-defined tokens are found either way.
+  EXPECT_EQ(tokenizer->encode("<tool>hello", false), (Ids{1, 259}));
+  EXPECT_EQ(tokenizer->encode("<tool>hello", true), (Ids{1, 259}));
+}
+
+TEST(ByteLevel, DecodesWithAndWithoutSpecialTokens) {
+  const auto tokenizer = tokenizerOf(tinyByteLevel());
+  const Ids ids = {259, 0, 260, 1};
+  EXPECT_EQ(tokenizer->decode(ids, true), "hello hello<tool>");
+  EXPECT_EQ(tokenizer->decode(ids, false), "hello<|end|> hello<tool>");
+  EXPECT_EQ(tokenizer->decode(Ids{259, 262, 1 << 30, -1, 259}, false), "hellohello"); // ids without a token have no text
+}
+
+TEST(ByteLevel, RoundTripsEveryCharacterWithTokens) {
+  const auto tokenizer = tokenizerOf(tinyByteLevel());
+  const std::string text = "Grüße, Ελλάδα, नमस्ते, 你好, 👩‍👩‍👧‍👦\r\n\t\v end";
+  EXPECT_EQ(tokenizer->decode(tokenizer->encode(text, true), true), text);
+}
+
+TEST(ByteLevel, BytesWithoutTokenVanishAndSeparate) {
+  const auto tokenizer = tokenizerOf(tinyByteLevel());
+  Ids apart = tokenizer->encode("a", false);
+  apart.push_back(tokenizer->encode("b", false).at(0));
+  EXPECT_EQ(tokenizer->encode(std::string_view("a\0b", 3), false), apart);
+  EXPECT_EQ(tokenizer->encode("ab", false), Ids{261});
+}
+
+TEST(SentencePiece, JoinsByScoreNotByLength) {
+  const auto tokenizer = tokenizerOf(tinySentencePiece(false));
+  EXPECT_EQ(tokenizer->encode("abc", false), Ids{268});
+  EXPECT_EQ(tokenizer->encode("abbc", false), (Ids{266, 267}));
+  EXPECT_EQ(tokenizer->encode("aaaaa", false), (Ids{271, 272})); // aa aa a, then the last pair
+}
+
+TEST(SentencePiece, PrefixSpaceComesAtTheStartAndAfterSpecialTokens) {
+  const auto with = tokenizerOf(tinySentencePiece(true)), without = tokenizerOf(tinySentencePiece(false));
+  EXPECT_EQ(with->encode("hi", false), Ids{269});
+  EXPECT_EQ(without->encode("hi", false), Ids{270});
+  EXPECT_EQ(with->encode("<s>hi</s>hi", true), (Ids{1, 269, 2, 269}));
+  EXPECT_EQ(with->decode(Ids{269, 269}, true), "hi hi");
+  EXPECT_EQ(without->decode(Ids{269, 269}, true), " hi hi");
+}
+
+TEST(SentencePiece, FallsBackToBytes) {
+  const auto tokenizer = tokenizerOf(tinySentencePiece(false));
+  EXPECT_EQ(tokenizer->encode("aé", false), (Ids{261, 4 + 0xC3, 4 + 0xA9}));
+  EXPECT_EQ(tokenizer->decode(Ids{261, 4 + 0xC3, 4 + 0xA9, 4 + 0xC3, 262}, true), "aé\uFFFDb");
+}
+
+TEST(SentencePiece, UserDefinedAlwaysControlWhenParsed) {
+  const auto tokenizer = tokenizerOf(tinySentencePiece(false));
+  EXPECT_EQ(tokenizer->encode("a\n\nb", false), (Ids{261, 3, 262}));
+  EXPECT_EQ(tokenizer->encode("<s>", true), Ids{1});
+  EXPECT_GT(tokenizer->encode("<s>", false).size(), 1u);
+  // "</s>" is in the file as user-defined, but means the end of a text.
+  EXPECT_EQ(tokenizer->encode("</s>", true), Ids{2});
+  EXPECT_GT(tokenizer->encode("</s>", false).size(), 1u);
+}
+
+TEST(Tokenizer, InvalidUtf8NamesTheByte) {
+  const auto tokenizer = tokenizerOf(tinyByteLevel());
+  EXPECT_EQ(messageOf([&] { tokenizer->encode("hell\xC3(", false); }), "the text is not valid UTF-8 at byte 4; send UTF-8");
+  EXPECT_EQ(messageOf([&] { tokenizer->encode("\xED\xA0\x80", true); }), "the text is not valid UTF-8 at byte 0; send UTF-8");
+}
+
+TEST(Tokenizer, BrokenFilesAreOneLine) {
+  for (const char *json :
+       {"", "{", "[]", "{\"model\":{}}", "{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[[\"a\",\"b\"]]}}",
+        "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a\\nb\"]}}", "\xFF"}) {
+    const std::string message = messageOf([&] { Tokenizer::fromJson(json); });
+    EXPECT_NE(message, "no error") << json;
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+    EXPECT_NE(message.find("tokenizer"), std::string::npos) << message;
+  }
+}
+
+TEST(Tokenizer, ManyThreadsShareOne) {
+  const auto tokenizer = tokenizerOf(tinyByteLevel());
+  std::vector<std::jthread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 200; ++i) {
+        EXPECT_EQ(tokenizer->encode("hello hello<|end|>", true), (Ids{259, 260, 0}));
+        EXPECT_EQ(tokenizer->decode(Ids{259, 260}, true), "hello hello");
+      }
+    });
+}
+
+} // namespace

@@ -1,0 +1,54 @@
+//===- heddle_text.h - tokenizers and chat templates, written in Rust, behind a C ABI --------------------------------===//
+//
+// Entries that can fail return null, or a message of one line that heddle_text_free_error frees; then nothing is given out.
+// Text is passed by pointer and size, need not end in a NUL and must be UTF-8. No entry throws or keeps a pointer it was
+// given. A tokenizer is immutable: any number of threads may use one.
+//
+//===----------------------------------------------------------------------------------------------------------------===//
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct heddle_tokenizer heddle_tokenizer;
+
+/// A tokenizer from the bytes of a Hugging Face tokenizer.json. Freed with heddle_tokenizer_free.
+char *heddle_tokenizer_create(const char *json, size_t size, heddle_tokenizer **out);
+void heddle_tokenizer_free(heddle_tokenizer *tokenizer);
+
+/// One more than the highest id.
+size_t heddle_tokenizer_vocabulary_size(const heddle_tokenizer *tokenizer);
+
+/// The ids of a text, freed with heddle_text_free_ids. Special tokens written in it are text unless `parse_special`.
+char *heddle_tokenizer_encode(const heddle_tokenizer *tokenizer, const char *text, size_t size, bool parse_special, int32_t **ids,
+                              size_t *count);
+
+/// The text of a list of ids, UTF-8, freed with heddle_text_free_bytes.
+char *heddle_tokenizer_decode(const heddle_tokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special,
+                              uint8_t **text, size_t *size);
+
+/// The bytes that `id` adds to a text after `previous` (-1: none), freed with heddle_text_free_bytes: possibly a part of a
+/// character; none for special tokens.
+char *heddle_tokenizer_decode_next(const heddle_tokenizer *tokenizer, int32_t previous, int32_t id, uint8_t **bytes,
+                                   size_t *size);
+
+/// Looks for syntax errors in a chat template.
+char *heddle_template_check(const char *source, size_t size);
+
+/// Renders a chat template. `messages` is a JSON array of objects with "role" and "content". The text is freed with
+/// heddle_text_free_bytes.
+char *heddle_template_render(const char *source, size_t source_size, const char *messages, size_t messages_size, const char *bos,
+                             size_t bos_size, const char *eos, size_t eos_size, bool add_generation_prompt, uint8_t **text,
+                             size_t *size);
+
+void heddle_text_free_ids(int32_t *ids, size_t count);
+void heddle_text_free_bytes(uint8_t *bytes, size_t size);
+void heddle_text_free_error(char *error);
+
+#ifdef __cplusplus
+}
+#endif

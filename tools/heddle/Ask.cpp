@@ -1,0 +1,60 @@
+//===- Ask.cpp - heddle ask: ask a server, stream its answer --------------------------------------------------------------===//
+#include "services/client/Ask.h"
+#include "tools/heddle/Command.h"
+#include "tools/heddle/Options.h"
+#include <CLI/CLI.hpp>
+
+namespace heddle::tool {
+namespace {
+
+struct AskCommand {
+  AskOptions ask;
+  SamplingParams sampling;
+};
+
+/// What was not given stays unset: the server's defaults count.
+AskOptions withGiven(const CLI::App &command, const AskCommand &parsed) {
+  AskOptions ask = parsed.ask;
+  const SamplingParams &sampling = parsed.sampling;
+  auto given = [&](const char *option, auto &field, auto value) {
+    if (command.count(option))
+      field = value;
+  };
+  given("--tokens", ask.maxTokens, sampling.maxTokens);
+  given("--temperature", ask.temperature, sampling.temperature);
+  given("--top-k", ask.topK, sampling.topK);
+  given("--top-p", ask.topP, sampling.topP);
+  given("--min-p", ask.minP, sampling.minP);
+  given("--repeat-penalty", ask.repeatPenalty, sampling.repeatPenalty);
+  given("--logprobs", ask.logprobs, sampling.logprobs);
+  ask.seed = sampling.seed;
+  ask.stop = sampling.stop;
+  return ask;
+}
+
+} // namespace
+
+void addAsk(CLI::App &app, Action &action) {
+  auto options = std::make_shared<AskCommand>();
+  CLI::App *command = app.add_subcommand("ask", "Ask a server over gRPC and stream its answer");
+  command->add_option("ADDR", options->ask.address, "HOST:PORT, as heddle serve says it")->required()->type_name("");
+  command->add_option("-p,--prompt", options->ask.prompt, "One user turn, put through the model's chat template if it has one")
+      ->required()
+      ->type_name("TEXT");
+  command->add_option("-n,--tokens", options->sampling.maxTokens, "Most tokens of the answer")->type_name("TOKENS");
+  command->add_flag("--raw", options->ask.raw, "Continue the text as it is: no template, nothing added");
+  command->add_option("--model", options->ask.model, "Name of the model (default: the one that is served)")->type_name("NAME");
+  addSamplingOptions(*command, options->sampling);
+  command->add_option("--timeout", options->ask.timeout, "Give up after so many seconds")
+      ->check(between(0.001, 1e6))
+      ->type_name("SECONDS");
+  addJsonOption(*command, options->ask.json);
+  command->callback([options, command, &action] {
+    checkSampling(options->sampling);
+    if (firstInvalidUtf8(options->ask.prompt) != std::string::npos)
+      throw UsageError("-p is not UTF-8 at byte " + std::to_string(firstInvalidUtf8(options->ask.prompt)) + "; convert the text");
+    action = [ask = withGiven(*command, *options)] { return heddle::ask(ask); };
+  });
+}
+
+} // namespace heddle::tool

@@ -1,0 +1,145 @@
+//===- Doctor.cpp - heddle doctor: what this host offers, what is missing, how to fix it --------------------------------===//
+#include "runtime/plan/PlanCache.h"
+#include "tools/heddle/Command.h"
+#include "tools/heddle/Host.h"
+#include "tools/heddle/KnownModels.h"
+#include "tools/heddle/Paths.h"
+#include "tools/heddle/Process.h"
+#include "tools/heddle/Progress.h"
+#include <CLI/CLI.hpp>
+#include <iomanip>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+namespace heddle::tool {
+namespace fs = std::filesystem;
+
+namespace {
+/// Missing: a command of Heddle will not work. Slow: all works, but not at its best.
+enum class State { Good, Slow, Missing };
+struct Finding {
+  std::string what, found = {};
+  State state = State::Good;
+  std::string fix = {}; // what to do, unless good
+};
+const char *const kTargets[] = {"x86-64-v4+vnni", "x86-64-v4", "x86-64-v3"};
+} // namespace
+
+static std::string join(const std::vector<std::string> &words) {
+  std::string all;
+  for (const std::string &word : words)
+    all += (all.empty() ? "" : " ") + word;
+  return all;
+}
+
+static Finding checkTarget() {
+  for (const char *target : kTargets) {
+    if (!missingForTarget(target).empty())
+      continue;
+    std::string next = target == kTargets[0] ? "" : target == kTargets[1] ? kTargets[0] : kTargets[1];
+    return {"target", target + (next.empty() ? "" : " (for " + next + " it lacks " + join(missingForTarget(next)) + ")")};
+  }
+  return {"target", "none: lacks " + join(missingForTarget("x86-64-v3")), State::Missing, "use a CPU with AVX2 and FMA"};
+}
+
+static Finding checkMemory() {
+  Memory memory = hostMemory();
+  Finding finding{"memory", formatBytes(double(memory.total)) + ", " + formatBytes(double(memory.available)) + " available"};
+  if (memory.available < (uint64_t(1) << 30)) {
+    finding.state = State::Slow;
+    finding.fix = "under 1 GiB is free: end other programs, or choose a small model and --kv-memory";
+  }
+  return finding;
+}
+
+static Finding checkHugePages() {
+  std::string mode = transparentHugePages();
+  if (mode == "always" || mode == "madvise")
+    return {"huge pages", "transparent, " + mode};
+  return {"huge pages", mode.empty() ? "not known to this kernel" : mode, State::Slow,
+          "weights read up to a third slower: as root, echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"};
+}
+
+static Finding checkLauncher() {
+  try {
+    ChildResult result = runChild({"mpirun", "--version"});
+    std::string first = result.output.substr(0, result.output.find('\n'));
+    if (result.status == 0)
+      return {"MPI launcher", first};
+    return {"MPI launcher", "mpirun fails: " + first, State::Missing, "reinstall openmpi-bin"};
+  } catch (const Failure &) {
+    return {"MPI launcher", "mpirun is not on PATH", State::Missing,
+            "needed by serve and by --ranks above 1: install openmpi-bin (tools/setup)"};
+  }
+}
+
+static Finding checkWorker() {
+  fs::path worker = workerBinary();
+  if (access(worker.c_str(), X_OK) == 0)
+    return {"worker", worker.string()};
+  return {"worker", "no " + worker.string(), State::Missing, "build it: cmake --build --preset release --target heddle-worker"};
+}
+
+/// The nearest existing parent decides: the folder itself is made when it is first needed.
+static Finding checkFolder(const std::string &what, const fs::path &folder, const std::string &variable) {
+  fs::path existing = folder;
+  std::error_code error;
+  while (!fs::exists(existing, error) && existing.has_relative_path())
+    existing = existing.parent_path();
+  if (!fs::is_directory(existing, error) || access(existing.c_str(), W_OK | X_OK) != 0)
+    return {what, folder.string() + " cannot be written", State::Missing, "set " + variable + " to a writable folder"};
+  fs::space_info space = fs::space(existing, error);
+  Finding finding{what, folder.string() + ", " + formatBytes(double(space.available)) + " free"};
+  if (!error && space.available < 1'000'000'000)
+    finding.state = State::Slow, finding.fix = "little space for models and plans: free some, or set " + variable;
+  return finding;
+}
+
+static Finding checkBandwidth(int64_t cores) {
+  double bandwidth = readBandwidth(cores);
+  if (bandwidth <= 0)
+    return {"read bandwidth", "not measured", State::Slow, "too little memory is free to measure in"};
+  return {"read bandwidth", formatBytes(bandwidth) + "/s with " + std::to_string(cores) +
+                                " threads; it bounds decoding: tokens a second <= bandwidth / bytes of the weights"};
+}
+
+static int doctor(bool json) {
+  int64_t cores = usableCores();
+  std::vector<Finding> findings = {{"CPU", cpuModel()},
+                                   checkTarget(),
+                                   {"cores", std::to_string(cores)},
+                                   checkMemory(),
+                                   checkHugePages(),
+                                   checkLauncher(),
+                                   checkWorker(),
+                                   checkFolder("plan cache", PlanCache::defaultFolder(), "XDG_CACHE_HOME"),
+                                   checkFolder("models", modelsDirectory(), "XDG_DATA_HOME"),
+                                   checkBandwidth(cores)};
+  bool missing = false;
+  nlohmann::json report = nlohmann::json::array();
+  const char *const names[] = {"ok", "slow", "missing"};
+  for (const Finding &finding : findings) {
+    const char *state = names[int(finding.state)];
+    missing |= finding.state == State::Missing;
+    report.push_back({{"what", finding.what}, {"state", state}, {"found", finding.found}, {"fix", finding.fix}});
+    if (json)
+      continue;
+    std::cout << std::left << std::setw(9) << state << std::setw(16) << finding.what << finding.found << "\n";
+    if (!finding.fix.empty())
+      std::cout << std::string(25, ' ') << "-> " << finding.fix << "\n";
+  }
+  if (json)
+    std::cout << nlohmann::json{{"ready", !missing}, {"checks", report}}.dump() << "\n";
+  return missing ? 1 : 0;
+}
+
+void addDoctor(CLI::App &app, Action &action) {
+  auto json = std::make_shared<bool>(false);
+  CLI::App *command = app.add_subcommand(
+      "doctor", "Say what this host offers, what is missing and how to fix it (exit status 1 if anything is missing)");
+  command->add_flag("--json", *json, "Print one JSON object");
+  command->callback([json, &action] { action = [json] { return doctor(*json); }; });
+}
+
+} // namespace heddle::tool

@@ -1,0 +1,149 @@
+//===- Inspect.cpp - heddle inspect: look at any stage of a compiled model ----------------------------------------------===//
+#include "runtime/plan/Plan.h"
+#include "tools/heddle/Command.h"
+#include "tools/heddle/ModelResolver.h"
+#include "tools/heddle/Options.h"
+#include "tools/heddle/Process.h"
+#include "tools/heddle/Progress.h"
+#include "tools/heddle/StageFiles.h"
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+namespace heddle::tool {
+namespace fs = std::filesystem;
+
+namespace {
+struct InspectOptions {
+  std::string model, stage, function, target;
+  std::vector<std::string> diff;
+  bool json = false;
+};
+} // namespace
+
+/// The text of a stage, or of the one function asked for.
+static std::string stageText(const fs::path &plan, const std::string &stage, const std::string &function) {
+  std::string text = readTextFile(stageFile(plan, stage));
+  if (function.empty())
+    return text;
+  std::string found = functionText(text, stage, function);
+  if (!found.empty())
+    return found;
+  std::string names;
+  for (const std::string &name : functionNames(text, stage))
+    names += (names.empty() ? "" : ", ") + name;
+  throw Failure("stage " + stage + " has no function '" + function + "'; it has: " + names);
+}
+
+static int printDiff(const fs::path &plan, const InspectOptions &options) {
+  Interruptible interruptible;
+  TemporaryDirectory temporary(fs::temp_directory_path(), "heddle-diff-");
+  std::vector<std::string> argv = {"diff", "-u", "--color=auto"};
+  std::vector<std::string> files;
+  for (size_t side = 0; side < 2; ++side) {
+    fs::path file = temporary.path() / std::to_string(side);
+    std::ofstream out(file, std::ios::binary);
+    if (!(out << stageText(plan, options.diff[side], options.function) << std::flush))
+      throw Failure(file.string() + " cannot be written; free space in TMPDIR");
+    argv.insert(argv.end(), {"--label", options.diff[side]});
+    files.push_back(file);
+  }
+  argv.insert(argv.end(), files.begin(), files.end());
+  ChildOptions child;
+  child.passThrough = true;
+  int status = runChild(argv, child).status;
+  if (status > 1) // 1 only says that they differ
+    throw Failure("diff failed with status " + std::to_string(status));
+  return 0;
+}
+
+static int printSummary(const fs::path &directory, bool json) {
+  Plan plan = Plan::open(directory);
+  const Manifest &manifest = plan.manifest();
+  nlohmann::json stages = nlohmann::json::array();
+  uint64_t weightBytes = 0;
+  for (const WeightEntry &weight : manifest.weights)
+    weightBytes += weight.bytes;
+  for (std::string_view stage : kStages) {
+    std::string text = readTextFile(stageFile(directory, stage));
+    stages.push_back({{"stage", stage},
+                      {"file", fs::relative(stageFile(directory, stage), directory).string()},
+                      {"lines", std::count(text.begin(), text.end(), '\n')},
+                      {"functions", functionNames(text, stage)}});
+  }
+  if (json) {
+    nlohmann::json report = {{"plan", directory.string()},
+                             {"name", manifest.name},
+                             {"architecture", manifest.architecture},
+                             {"targets", manifest.targets},
+                             {"vocabulary", manifest.vocabulary},
+                             {"width", manifest.width},
+                             {"context", manifest.context},
+                             {"layers", manifest.kv.layers},
+                             {"heads", manifest.kv.heads},
+                             {"kv_heads", manifest.kv.kvHeads},
+                             {"head_size", manifest.kv.headDim},
+                             {"weights", manifest.weights.size()},
+                             {"weight_bytes", weightBytes},
+                             {"stages", stages}};
+    std::cout << report.dump() << "\n";
+    return 0;
+  }
+  std::string targets;
+  for (const std::string &target : manifest.targets)
+    targets += " " + target;
+  std::cout << manifest.name << " (" << manifest.architecture << "), " << manifest.kv.layers << " layers of width "
+            << manifest.width << ", " << manifest.kv.heads << " heads and " << manifest.kv.kvHeads << " KV heads of size "
+            << manifest.kv.headDim << ", vocabulary " << manifest.vocabulary << ", context " << manifest.context << "\n"
+            << "plan     " << directory.string() << "\n"
+            << "weights  " << manifest.weights.size() << ", " << formatBytes(double(weightBytes)) << "\n"
+            << "code    " << targets << "\n";
+  for (const auto &stage : stages) {
+    std::cout << "stage    " << std::left << std::setw(9) << stage["stage"].get<std::string>() << std::right << std::setw(7)
+              << stage["lines"].get<int64_t>() << " lines  ";
+    for (const auto &name : stage["functions"])
+      std::cout << " " << name.get<std::string>();
+    std::cout << "\n";
+  }
+  return 0;
+}
+
+static int inspect(const InspectOptions &options) {
+  fs::path plan = planFor(resolveModel(options.model), options.target);
+  if (!options.diff.empty())
+    return printDiff(plan, options);
+  if (!options.stage.empty()) {
+    std::cout << stageText(plan, options.stage, options.function);
+    return 0;
+  }
+  return printSummary(plan, options.json);
+}
+
+void addInspect(CLI::App &app, Action &action) {
+  auto options = std::make_shared<InspectOptions>();
+  CLI::App *command = app.add_subcommand("inspect", "Print a stage of a compiled model, or how two stages differ");
+  command->footer("Stages, in order: " + stageNames() +
+                  ". Without --stage or --diff: a summary of the plan, its stages and functions.");
+  addModelOption(*command, options->model);
+  std::vector<std::string> stages(kStages.begin(), kStages.end());
+  command->add_option("--stage", options->stage, "Print this stage")->check(oneOf(stages))->type_name("NAME");
+  command->add_option("--function", options->function, "Only this function of the stage")->type_name("NAME");
+  command->add_option("--diff", options->diff, "Print how two stages differ, as a unified diff")
+      ->check(oneOf(stages))
+      ->expected(2)
+      ->type_name("NAME");
+  addTargetOption(*command, options->target);
+  addJsonOption(*command, options->json);
+  command->callback([options, &action] {
+    if (!options->stage.empty() && !options->diff.empty())
+      throw UsageError("--stage and --diff exclude each other; give one of them");
+    if (!options->function.empty() && options->stage.empty() && options->diff.empty())
+      throw UsageError("--function needs a stage: add --stage NAME or --diff A B");
+    if (options->json && !(options->stage.empty() && options->diff.empty()))
+      throw UsageError("--json is for the summary; leave out --stage and --diff");
+    action = [options] { return inspect(*options); };
+  });
+}
+
+} // namespace heddle::tool

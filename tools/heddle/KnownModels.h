@@ -1,0 +1,30 @@
+//===- KnownModels.h - models that `heddle pull` knows by name ---------------------------------------------------------===//
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace heddle::tool {
+
+/// One package and the file inside it that is (a part of) the model.
+struct PackagePart {
+  std::string_view package, version, member;
+};
+
+struct KnownModel {
+  std::string_view name, description, license, sha256;
+  uint64_t bytes;                 // of the GGUF file
+  std::vector<PackagePart> parts; // their members, joined in this order, are the GGUF file
+};
+
+std::span<const KnownModel> knownModels();
+const KnownModel *findKnownModel(std::string_view name); // nullptr when unknown
+
+/// $XDG_DATA_HOME/heddle/models, by default ~/.local/share/heddle/models. Not created.
+std::filesystem::path modelsDirectory();
+/// Where a pulled model lies, there or not.
+std::filesystem::path pulledPath(std::string_view name);
+
+} // namespace heddle::tool

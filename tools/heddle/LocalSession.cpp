@@ -1,0 +1,64 @@
+//===- LocalSession.cpp - one rank, its engine in this process ----------------------------------------------------------===//
+#include "tools/heddle/LocalSession.h"
+#include "runtime/comm/Communicator.h"
+#include "tools/heddle/Command.h"
+
+namespace heddle::tool {
+namespace {
+
+class LocalSession final : public Session {
+public:
+  LocalSession(const std::filesystem::path &directory, const RankOptions &ranks, const MemoryOptions &memory)
+      : plan_(Plan::open(directory)), group_(makeSelfCommunicator()), threads_(ranks.threadsOrDefault()), target_(ranks.target),
+        engine_(plan_, engineOptions(memory), *group_), adapter_(engine_, plan_.manifest().vocabulary) {}
+
+  void generate(const Request &request, const std::function<bool(const Event &)> &callback) override {
+    engine_.submit(request);
+    bool wanted = true;
+    while (!engine_.idle())
+      for (const Event &event : engine_.step()) {
+        if (event.request != request.id)
+          continue;
+        if (event.stop == StopReason::Error)
+          throw Failure(event.error);
+        if (wanted && !callback(event)) {
+          wanted = false;
+          engine_.cancel(request.id);
+        }
+      }
+  }
+
+  void evaluate(const std::vector<int32_t> &tokens, int64_t chunk,
+                const std::function<void(int64_t, const float *)> &row) override {
+    engine_.evaluate(tokens, chunk, row);
+  }
+
+  BenchFigures bench(const BenchOptions &options) override { return runBench(adapter_, options); }
+  int64_t threads() const override { return threads_; }
+
+private:
+  EngineOptions engineOptions(const MemoryOptions &memory) const {
+    EngineOptions options;
+    options.threads = threads_;
+    options.context = memory.context;
+    options.kvBytes = memory.kvBytes;
+    options.target = target_;
+    return options;
+  }
+
+  Plan plan_;
+  std::unique_ptr<Communicator> group_;
+  int64_t threads_;
+  std::string target_;
+  Engine engine_;
+  EngineAdapter adapter_;
+};
+
+} // namespace
+
+std::unique_ptr<Session> openLocalSession(const std::filesystem::path &plan, const RankOptions &ranks,
+                                          const MemoryOptions &memory) {
+  return std::make_unique<LocalSession>(plan, ranks, memory);
+}
+
+} // namespace heddle::tool

@@ -1,0 +1,10 @@
+//===- LocalSession.h - one rank, its engine in this process ------------------------------------------------------------===//
+#pragma once
+#include "tools/heddle/Session.h"
+
+namespace heddle::tool {
+
+std::unique_ptr<Session> openLocalSession(const std::filesystem::path &plan, const RankOptions &ranks,
+                                          const MemoryOptions &memory);
+
+} // namespace heddle::tool

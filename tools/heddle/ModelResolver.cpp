@@ -1,0 +1,54 @@
+//===- ModelResolver.cpp - what MODEL on a command line means -----------------------------------------------------------===//
+#include "tools/heddle/ModelResolver.h"
+#include "tools/heddle/Command.h"
+#include "tools/heddle/KnownModels.h"
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+namespace heddle::tool {
+namespace fs = std::filesystem;
+
+static std::string readMagic(const fs::path &file) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in)
+    throw Failure(file.string() + " cannot be read: " + std::strerror(errno));
+  char magic[4] = {};
+  in.read(magic, 4);
+  return {magic, size_t(in.gcount())};
+}
+
+static ResolvedModel resolvePath(const fs::path &path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) {
+    if (!fs::exists(path / "manifest.json", error))
+      throw Failure(path.string() +
+                    " is a folder but no plan (it has no manifest.json); give a plan, a GGUF file or a pulled name");
+    fs::path clean = fs::canonical(path);
+    return {ResolvedModel::Kind::Plan, clean, clean.stem().string()};
+  }
+  if (!fs::is_regular_file(path, error))
+    throw Failure(path.string() + " is neither a file nor a folder; give a plan, a GGUF file or a pulled name");
+  if (readMagic(path) != "GGUF")
+    throw Failure(path.string() + " is no GGUF file (it does not begin with 'GGUF'); give a GGUF file, a plan or a pulled name");
+  return {ResolvedModel::Kind::Gguf, fs::canonical(path), path.stem().string()};
+}
+
+ResolvedModel resolveModel(const std::string &model) {
+  std::error_code error;
+  if (fs::exists(fs::path(model), error))
+    return resolvePath(model);
+  bool plainName = !model.empty() && model.find('/') == std::string::npos && model[0] != '.';
+  if (plainName && fs::exists(pulledPath(model), error)) {
+    ResolvedModel resolved = resolvePath(pulledPath(model));
+    resolved.name = model;
+    return resolved;
+  }
+  if (findKnownModel(model))
+    throw Failure("'" + model + "' is not on this machine yet; fetch it with: heddle pull " + model);
+  if (!plainName)
+    throw Failure(model + " does not exist; give a GGUF file, a plan or a pulled name");
+  throw Failure("'" + model + "' is neither a file nor a pulled model; heddle pull --list names the known ones");
+}
+
+} // namespace heddle::tool

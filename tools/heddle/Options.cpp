@@ -1,0 +1,186 @@
+//===- Options.cpp - options that several commands share ---------------------------------------------------------------===//
+#include "tools/heddle/Options.h"
+#include "tools/heddle/Command.h"
+#include "tools/heddle/Host.h"
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <iomanip>
+#include <sstream>
+
+namespace heddle::tool {
+
+// Far beyond what anybody runs, far below what a typing mistake asks for.
+constexpr int64_t kMaxRanks = 1024, kMaxThreads = 1024, kMaxContext = int64_t(1) << 24;
+
+int64_t RankOptions::threadsOrDefault() const { return threads > 0 ? threads : std::max<int64_t>(1, usableCores() / ranks); }
+
+void addRankOptions(CLI::App &command, RankOptions &options) {
+  command.add_option("--ranks", options.ranks, "Processes that share the model over MPI (default 1)")
+      ->check(between(1, kMaxRanks))
+      ->type_name("R");
+  command.add_flag("--verbose", options.verbose, "Show everything that the workers and mpirun write");
+  command.add_option("--hostfile", options.hostfile, "Hosts for the ranks, as Open MPI reads them: lines 'HOST slots=N'")
+      ->check(existingFile())
+      ->type_name("FILE");
+  command.add_option("--threads", options.threads, "Threads of each rank (default: the host's cores divided by its ranks)")
+      ->check(between(1, kMaxThreads))
+      ->type_name("T");
+}
+
+void addMemoryOptions(CLI::App &command, MemoryOptions &options) {
+  command.add_option("--context", options.context, "Longest prompt plus answer, in tokens (default: the model's, at most 8192)")
+      ->check(between(1, kMaxContext))
+      ->type_name("N");
+  command
+      .add_option_function<std::string>(
+          "--kv-memory", [&options](const std::string &text) { options.kvBytes = parseSize(text); },
+          "Memory of a rank for keys and values, such as 512M or 4G")
+      ->type_name("SIZE");
+}
+
+void addSamplingOptions(CLI::App &command, SamplingParams &params) {
+  command.add_option("--temperature", params.temperature, "0 always takes the likeliest token (default)")->type_name("X");
+  command.add_option("--top-k", params.topK, "Choose among the K likeliest tokens; 0 for all (default)")->type_name("K");
+  command.add_option("--top-p", params.topP, "Choose among the likeliest tokens that hold this much probability")->type_name("P");
+  command.add_option("--min-p", params.minP, "Drop tokens less likely than P times the likeliest")->type_name("P");
+  command.add_option("--repeat-penalty", params.repeatPenalty, "Above 1: tokens that occurred become less likely")
+      ->type_name("X");
+  command
+      .add_option_function<uint64_t>(
+          "--seed", [&params](uint64_t seed) { params.seed = seed; }, "Same seed, same text (default: drawn, and told)")
+      ->type_name("S");
+  command.add_option("--stop", params.stop, "End before this text; may be given several times")
+      ->type_name("TEXT")
+      ->expected(1, CLI::detail::expected_max_vector_size)
+      ->allow_extra_args(false);
+  command.add_option("--logprobs", params.logprobs, "Report log-probabilities, with those of the best K tokens of each step")
+      ->type_name("K");
+}
+
+void checkSampling(const SamplingParams &params) {
+  auto error = validate(params);
+  if (!error)
+    return;
+  // Fields are named as in the API; options write a dash, and the number of tokens is -n here.
+  std::string option = error->field == "max_tokens" ? "-n" : "--" + error->field, message = error->message;
+  std::replace(option.begin(), option.end(), '_', '-');
+  if (message.starts_with(error->field))
+    message = message.substr(error->field.size());
+  else
+    message = ": " + message;
+  throw UsageError(option + message);
+}
+
+void addModelOption(CLI::App &command, std::string &model) {
+  command.add_option("MODEL", model, "A pulled name, a GGUF file or a compiled plan")->required()->type_name("");
+}
+
+void addTargetOption(CLI::App &command, std::string &target) {
+  command.add_option("--target", target, "x86-64-v3, x86-64-v4 or x86-64-v4+vnni (default: the best for this host)")
+      ->check(oneOf({"x86-64-v3", "x86-64-v4", "x86-64-v4+vnni"}))
+      ->type_name("CPU");
+}
+
+void addJsonOption(CLI::App &command, bool &json) { command.add_flag("--json", json, "Print one JSON object"); }
+
+CLI::Validator between(double low, double high) {
+  return CLI::Validator(
+      [=](std::string &text) -> std::string {
+        double value = 0;
+        if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high)
+          return {};
+        std::ostringstream message;
+        message << std::setprecision(15) << "must be from " << low << " to " << high << ", not " << text;
+        return message.str();
+      },
+      "");
+}
+
+CLI::Validator oneOf(std::vector<std::string> words) {
+  return CLI::Validator(
+      [words = std::move(words)](std::string &text) -> std::string {
+        std::string all;
+        for (const std::string &word : words) {
+          if (word == text)
+            return {};
+          all += (all.empty() ? "" : ", ") + word;
+        }
+        return "must be one of " + all + ", not '" + text + "'";
+      },
+      "");
+}
+
+CLI::Validator existingFile() {
+  return CLI::Validator(
+      [](std::string &text) -> std::string {
+        std::error_code error;
+        if (std::filesystem::is_regular_file(text, error) || std::filesystem::is_fifo(text, error))
+          return {};
+        return "'" + text + "' is no file";
+      },
+      "");
+}
+
+uint64_t parseSize(const std::string &text) {
+  const auto fail = [&]() -> uint64_t {
+    throw UsageError("'" + text + "' is no size; write bytes, or a number with K, M, G or T, such as 512M");
+  };
+  if (text.empty() || !std::isdigit(static_cast<unsigned char>(text[0])))
+    return fail();
+  char *end = nullptr;
+  double number = std::strtod(text.c_str(), &end);
+  std::string unit(end);
+  std::transform(unit.begin(), unit.end(), unit.begin(), [](unsigned char c) { return char(std::toupper(c)); });
+  double factor = 0;
+  const std::pair<const char *, double> units[] = {{"K", 0x1p10}, {"M", 0x1p20}, {"G", 0x1p30}, {"T", 0x1p40}};
+  if (unit.empty() || unit == "B")
+    factor = 1;
+  for (auto &[letter, value] : units)
+    if (unit == letter || unit == std::string(letter) + "B" || unit == std::string(letter) + "IB")
+      factor = value;
+  double bytes = number * factor;
+  if (!(bytes >= 1 && bytes < 0x1p50)) // also refuses an unknown unit and anything not finite
+    return fail();
+  return uint64_t(bytes);
+}
+
+std::string readTextFile(const std::filesystem::path &file) {
+  std::error_code error;
+  if (std::filesystem::is_directory(file, error))
+    throw Failure(file.string() + " is a folder; a text file is needed");
+  std::ifstream in(file, std::ios::binary);
+  std::ostringstream all;
+  if (!in || !(all << in.rdbuf() || in.peek() == std::ifstream::traits_type::eof()))
+    throw Failure(file.string() + " cannot be read: " + std::strerror(errno));
+  std::string text = std::move(all).str();
+  if (size_t bad = firstInvalidUtf8(text); bad != std::string::npos)
+    throw Failure(file.string() + " is not UTF-8 at byte " + std::to_string(bad) + "; convert it (iconv -t UTF-8)");
+  return text;
+}
+
+size_t firstInvalidUtf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    auto byte = [&](size_t k) { return i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0u; };
+    unsigned lead = byte(0), length = lead < 0x80 ? 1 : lead >> 5 == 6 ? 2 : lead >> 4 == 14 ? 3 : lead >> 3 == 30 ? 4 : 0;
+    if (length == 0)
+      return i;
+    unsigned code = length == 1 ? lead : lead & (0x7fu >> length);
+    for (unsigned k = 1; k < length; ++k) {
+      if (byte(k) >> 6 != 2)
+        return i;
+      code = code << 6 | (byte(k) & 63);
+    }
+    const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (code < least[length] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+      return i;
+    i += length;
+  }
+  return std::string_view::npos;
+}
+
+} // namespace heddle::tool

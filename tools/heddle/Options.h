@@ -1,0 +1,54 @@
+//===- Options.h - options that several commands share -----------------------------------------------------------------===//
+#pragma once
+#include "runtime/engine/Engine.h"
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+class Validator;
+} // namespace CLI
+
+namespace heddle::tool {
+
+/// How an engine runs: the same options of run, serve, eval and bench.
+struct RankOptions {
+  int64_t ranks = 1;
+  std::string hostfile;
+  int64_t threads = 0;  // of each rank; 0: the cores of the host divided by its ranks
+  bool verbose = false; // show what workers and mpirun write
+  std::string target;   // which code of the plan to run; empty: the best for the host
+  bool distributed() const { return ranks > 1 || !hostfile.empty(); }
+  int64_t threadsOrDefault() const; // for a rank of this host
+};
+void addRankOptions(CLI::App &command, RankOptions &options);
+
+struct MemoryOptions {
+  int64_t context = 0;
+  uint64_t kvBytes = 0;
+};
+void addMemoryOptions(CLI::App &command, MemoryOptions &options);
+
+void addSamplingOptions(CLI::App &command, SamplingParams &params);
+/// Throws UsageError that names the option which is out of range.
+void checkSampling(const SamplingParams &params);
+
+void addModelOption(CLI::App &command, std::string &model);
+void addTargetOption(CLI::App &command, std::string &target);
+void addJsonOption(CLI::App &command, bool &json);
+
+/// A number from `low` to `high`; one of some words. Unlike CLI11's own they add nothing to the help and say what is allowed.
+CLI::Validator between(double low, double high);
+CLI::Validator existingFile();
+CLI::Validator oneOf(std::vector<std::string> words);
+
+/// "512M", "4G", "1.5GiB", "1000000": bytes, in powers of 1024. Throws UsageError.
+uint64_t parseSize(const std::string &text);
+
+/// The whole of a file that must be UTF-8 text. Throws Failure.
+std::string readTextFile(const std::filesystem::path &file);
+/// Where the first byte stands that is no UTF-8; npos when all is well.
+size_t firstInvalidUtf8(std::string_view text);
+
+} // namespace heddle::tool

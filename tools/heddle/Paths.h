@@ -1,0 +1,10 @@
+//===- Paths.h - where Heddle's own files lie ---------------------------------------------------------------------------===//
+#pragma once
+#include <filesystem>
+
+namespace heddle::tool {
+
+std::filesystem::path programFile();  // this executable
+std::filesystem::path workerBinary(); // heddle-worker, beside it
+
+} // namespace heddle::tool

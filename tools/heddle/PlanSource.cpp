@@ -1,0 +1,69 @@
+//===- PlanSource.cpp - plans out of the cache, compiled when they are missing ---------------------------------------------===//
+#include "tools/heddle/PlanSource.h"
+#include "runtime/engine/HostTarget.h"
+#include "runtime/plan/PlanCache.h"
+#include "tools/heddle/Command.h"
+#include "tools/heddle/Paths.h"
+#include "tools/heddle/Progress.h"
+#include <iostream>
+
+namespace heddle::tool {
+namespace fs = std::filesystem;
+
+static std::string targetOrHost(const std::string &target) {
+  if (!target.empty())
+    return target;
+  auto targets = hostTargets();
+  if (targets.empty())
+    throw Failure("this CPU is older than x86-64-v3 (AVX2, FMA), so nothing can be compiled for it; name another with --target");
+  return targets.front();
+}
+
+CompileOptions compileOptions(const ResolvedModel &model, const std::string &target, const fs::path &fromStage) {
+  PlanCache cache;
+  CompileOptions options;
+  options.model = model.path;
+  options.target = targetOrHost(target);
+  options.fromStage = fromStage;
+  PlanKey key;
+  key.model = cache.contentHash(model.path);
+  // The program holds the compiler, so its content stands for the build. The hash is remembered until the file changes.
+  key.build = cache.contentHash(programFile());
+  key.target = options.target;
+  key.options = fromStage.empty() ? "" : "from-stage " + cache.contentHash(fromStage);
+  options.key = key.hex();
+  return options;
+}
+
+CompileReport compileNow(CompileOptions options, const std::string &name) {
+  std::cerr << "compiling " << name << " for " << options.target << "\n";
+  auto start = std::chrono::steady_clock::now();
+  Progress progress("compiling " + name);
+  options.progress = [&](std::string_view phase, double fraction) { progress.update(fraction, phase); };
+  CompileReport report = compileModel(options);
+  progress.clear();
+  std::cerr << "compiled in " << formatSeconds(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count())
+            << "\n";
+  return report;
+}
+
+ObtainedPlan obtainPlan(CompileOptions options, const std::string &name) {
+  ObtainedPlan obtained;
+  obtained.compiled = false;
+  auto build = [&](const fs::path &destination) {
+    options.output = destination;
+    obtained.report = compileNow(options, name);
+    obtained.compiled = true;
+  };
+  auto waiting = [&] { std::cerr << "another process is compiling " << name << "; waiting for it\n"; };
+  obtained.plan = PlanCache().obtain(options.key, build, waiting).directory();
+  return obtained;
+}
+
+fs::path planFor(const ResolvedModel &model, const std::string &target) {
+  if (model.kind == ResolvedModel::Kind::Plan)
+    return model.path;
+  return obtainPlan(compileOptions(model, target), model.name).plan;
+}
+
+} // namespace heddle::tool

@@ -1,0 +1,31 @@
+//===- Session.h - an engine to ask, in this process or over ranks -------------------------------------------------------===//
+#pragma once
+#include "runtime/engine/Engine.h"
+#include "services/frontend/GroupOptions.h"
+#include "services/worker/Bench.h"
+#include "tools/heddle/Options.h"
+#include <functional>
+#include <memory>
+
+namespace heddle::tool {
+
+/// What run, eval and bench need of an engine. One thread.
+class Session {
+public:
+  virtual ~Session() = default;
+  /// Generates until the request ends; `event` is called as results come, and ends the request early by returning false. Throws
+  /// Failure when the request fails.
+  virtual void generate(const Request &request, const std::function<bool(const Event &)> &event) = 0;
+  virtual void evaluate(const std::vector<int32_t> &tokens, int64_t chunk,
+                        const std::function<void(int64_t, const float *)> &row) = 0;
+  virtual BenchFigures bench(const BenchOptions &options) = 0;
+  virtual int64_t threads() const = 0; // of each rank
+};
+
+/// One rank and no hostfile: the engine in this process. Else a group of heddle-worker processes that ends with the session.
+std::unique_ptr<Session> openSession(const std::filesystem::path &plan, const RankOptions &ranks, const MemoryOptions &memory);
+
+/// What services/frontend needs to launch the workers.
+GroupOptions groupOptions(const std::filesystem::path &plan, const RankOptions &ranks, const MemoryOptions &memory);
+
+} // namespace heddle::tool
