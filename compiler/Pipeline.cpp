@@ -1,6 +1,5 @@
 //===- Pipeline.cpp - the one place that orders passes --------------------------------------------------------------===//
 #include "compiler/Pipeline.h"
-#include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/FuncToLLVM/ConvertFuncToLLVMPass.h"
@@ -9,13 +8,11 @@
 #include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
 #include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
 #include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVMPass.h"
-#include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Pass/PassRegistry.h"
@@ -64,8 +61,7 @@ void heddle::addStagePasses(OpPassManager &passes, Stage stage, Target target) {
   case Stage::Llvm:
     passes.addPass(createLowerDotPass(target));
     passes.addPass(createLowerCallsPass());
-    passes.addPass(memref::createExpandStridedMetadataPass());
-    passes.addPass(createLowerAffinePass()); // what the pass before leaves behind
+    // No expand-strided-metadata here: it takes the pointer of a memref.view's source for the view's own and loses the byte offset.
     passes.addPass(createConvertSCFToCFPass());
     passes.addPass(createConvertVectorToLLVMPass());
     passes.addPass(createConvertMathToLLVMPass());
@@ -103,7 +99,7 @@ void heddle::insertPassDialects(DialectRegistry &registry) {
 
 void heddle::registerAllStages(DialectRegistry &registry) {
   insertPassDialects(registry);
-  registry.insert<cf::ControlFlowDialect, affine::AffineDialect>();
+  registry.insert<cf::ControlFlowDialect>();
 }
 
 void heddle::registerHeddlePasses() {

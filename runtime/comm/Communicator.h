@@ -20,7 +20,8 @@ public:
   virtual int64_t size() const = 0;
   virtual int64_t ranksOnHost() const = 0; // ranks sharing this host, for the default thread count
   /// `data` is [rows][rowBytes]; rank r contributes bytes [begin[r], end[r]) of each row; afterwards all ranks have all of them.
-  virtual void allGather(std::byte *data, int64_t rows, int64_t rowBytes, std::span<const int64_t> begin, std::span<const int64_t> end) = 0;
+  virtual void allGather(std::byte *data, int64_t rows, int64_t rowBytes, std::span<const int64_t> begin,
+                         std::span<const int64_t> end) = 0;
   /// Rank 0's message reaches everyone. Receivers sleep (no busy wait) until it comes: an idle group uses no CPU.
   virtual void broadcast(std::vector<std::byte> &message) = 0;
   /// This rank cannot go on; peers must not wait for it. MPI: ends every process of the group, with status 1. Threads: the peers'
@@ -29,7 +30,9 @@ public:
 };
 
 /// A peer left the group. One line.
-struct CommError : std::runtime_error { using std::runtime_error::runtime_error; };
+struct CommError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 /// Tests of the MPI communicator choose these; everyone else takes the defaults. Equal on all ranks, but for `host`.
 struct MpiTuning {
@@ -38,8 +41,8 @@ struct MpiTuning {
   int host = -1;            // >= 0: pretend that ranks of other numbers are on other hosts
 };
 
-std::unique_ptr<Communicator> makeSelfCommunicator();                                    // one rank
-std::vector<std::unique_ptr<Communicator>> makeThreadCommunicators(int64_t ranks);       // tests: ranks as threads
+std::unique_ptr<Communicator> makeSelfCommunicator();                              // one rank
+std::vector<std::unique_ptr<Communicator>> makeThreadCommunicators(int64_t ranks); // tests: ranks as threads
 /// Library heddle_comm_mpi, the only user of mpi.h. Once per process; the destructor finalizes MPI (collectively).
 std::unique_ptr<Communicator> makeMpiCommunicator(int *argc, char ***argv);
 std::unique_ptr<Communicator> makeMpiCommunicator(int *argc, char ***argv, const MpiTuning &tuning);

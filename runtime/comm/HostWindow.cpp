@@ -10,7 +10,8 @@
 
 namespace heddle {
 
-/// At the start of every segment. Each flag has one writer, and stands 128 B apart from the next, as CPUs prefetch lines in pairs.
+/// At the start of every segment. Each flag has one writer, and stands 128 B apart from the next, as CPUs prefetch lines in
+/// pairs.
 struct HostWindow::Header {
   alignas(128) std::atomic<uint64_t> round;      // published by this member
   alignas(128) std::atomic<uint64_t> inboxRound; // leader: of its inbox
@@ -36,7 +37,8 @@ static_assert(std::atomic<uint64_t>::is_always_lock_free && std::atomic<uint32_t
 // A segment: header, two slots; the leader's goes on with the message area and two inboxes.
 size_t HostWindow::segmentBytes(bool leader, const Sizes &sizes) {
   size_t bytes = sizeof(Header) + 2 * alignUp(sizes.slotBytes);
-  if (leader) bytes += alignUp(sizes.messageBytes) + 2 * alignUp(sizes.inboxBytes);
+  if (leader)
+    bytes += alignUp(sizes.messageBytes) + 2 * alignUp(sizes.inboxBytes);
   return bytes;
 }
 
@@ -58,27 +60,32 @@ void HostWindow::publishInbox(uint64_t round) { header(0).inboxRound.store(round
 
 void HostWindow::await(int64_t member, uint64_t round) const {
   const std::atomic<uint64_t> &flag = header(member).round;
-  for (BusyWait wait; flag.load(std::memory_order_acquire) < round;) wait.pause();
+  for (BusyWait wait; flag.load(std::memory_order_acquire) < round;)
+    wait.pause();
 }
 void HostWindow::awaitInbox(uint64_t round) const {
   const std::atomic<uint64_t> &flag = header(0).inboxRound;
-  for (BusyWait wait; flag.load(std::memory_order_acquire) < round;) wait.pause();
+  for (BusyWait wait; flag.load(std::memory_order_acquire) < round;)
+    wait.pause();
 }
 
 /// Until every member has read piece number `piece`.
 void HostWindow::awaitReaders(uint32_t piece) const {
   for (int64_t m = 1; m < members(); ++m)
-    for (BackOff wait; header(m).piece.load(std::memory_order_acquire) != piece;) wait.pause();
+    for (BackOff wait; header(m).piece.load(std::memory_order_acquire) != piece;)
+      wait.pause();
 }
 
 void HostWindow::send(std::span<const std::byte> message) {
-  if (members() == 1) return;
+  if (members() == 1)
+    return;
   Header &mine = header(0);
   int64_t total = static_cast<int64_t>(message.size()), sent = 0;
   do { // an empty message is one empty piece
     int64_t n = std::min(total - sent, sizes_.messageBytes);
     awaitReaders(piece_);
-    if (n > 0) std::memcpy(messageArea(), message.data() + sent, n);
+    if (n > 0)
+      std::memcpy(messageArea(), message.data() + sent, n);
     mine.messageBytes = total;
     mine.pieceBytes = n;
     mine.piece.store(++piece_, std::memory_order_release);
@@ -104,7 +111,8 @@ void HostWindow::receive(std::vector<std::byte> &message) {
     message.insert(message.end(), messageArea(), messageArea() + leader.pieceBytes);
     int64_t total = leader.messageBytes;
     header(member_).piece.store(piece_, std::memory_order_release);
-    if (static_cast<int64_t>(message.size()) == total) return;
+    if (static_cast<int64_t>(message.size()) == total)
+      return;
   } while (true);
 }
 

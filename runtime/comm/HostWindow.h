@@ -11,17 +11,19 @@
 
 namespace heddle {
 
-/// One member's view of the window. Member 0 leads: it sends broadcasts and fills the inbox with what other hosts' ranks gathered.
-/// Each member brings a zeroed segment of segmentBytes(), which all members see and which outlives the HostWindow. One thread at a
-/// time uses a view.
+/// One member's view of the window. Member 0 leads: it sends broadcasts and fills the inbox with what other hosts' ranks
+/// gathered. Each member brings a zeroed segment of segmentBytes(), which all members see and which outlives the HostWindow. One
+/// thread at a time uses a view.
 ///
-/// Gathers go in rounds, counted from 1, the same on every member. In each round a member may write its slot, then publishes, and may
-/// read the slots (and, once the leader has published it, the inbox) of that round. All members publish every round and wait for all
-/// others in it; therefore two slots, taken in turn, are enough: whoever has seen all members publish round n + 1 knows that they
-/// have read the slots of round n.
+/// Gathers go in rounds, counted from 1, the same on every member. In each round a member may write its slot, then publishes, and
+/// may read the slots (and, once the leader has published it, the inbox) of that round. All members publish every round and wait
+/// for all others in it; therefore two slots, taken in turn, are enough: whoever has seen all members publish round n + 1 knows
+/// that they have read the slots of round n.
 class HostWindow {
 public:
-  struct Sizes { int64_t slotBytes, messageBytes, inboxBytes; };
+  struct Sizes {
+    int64_t slotBytes, messageBytes, inboxBytes;
+  };
   static size_t segmentBytes(bool leader, const Sizes &sizes);
   HostWindow(int64_t member, std::vector<std::byte *> segments, const Sizes &sizes);
 
@@ -33,8 +35,8 @@ public:
   void publishInbox(uint64_t round); // leader
   void awaitInbox(uint64_t round) const;
 
-  void send(std::span<const std::byte> message);  // leader
-  void receive(std::vector<std::byte> &message);  // the others; sleeps on a futex until the leader sends
+  void send(std::span<const std::byte> message); // leader
+  void receive(std::vector<std::byte> &message); // the others; sleeps on a futex until the leader sends
 
 private:
   struct Header;

@@ -1,8 +1,8 @@
 //===- MpiCommunicator.cpp - ranks as MPI processes ------------------------------------------------------------------===//
 //
-// Inside a host everything goes through a window of shared memory (HostWindow); between hosts the leaders of the hosts, their lowest
-// ranks, exchange point-to-point messages and pass them on by the window. No collective of MPI runs after construction: their waits
-// burn a core, and no call of theirs matches a receiver that polls.
+// Inside a host everything goes through a window of shared memory (HostWindow); between hosts the leaders of the hosts, their
+// lowest ranks, exchange point-to-point messages and pass them on by the window. No collective of MPI runs after construction:
+// their waits burn a core, and no call of theirs matches a receiver that polls.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/comm/Columns.h"
 #include "runtime/comm/Communicator.h"
@@ -19,7 +19,8 @@ namespace {
 constexpr int kMessageTag = 1, kGatherTag = 2;
 
 void check(int status, const char *what) {
-  if (status == MPI_SUCCESS) return;
+  if (status == MPI_SUCCESS)
+    return;
   char text[MPI_MAX_ERROR_STRING] = {};
   int length = 0;
   MPI_Error_string(status, text, &length);
@@ -52,7 +53,8 @@ private:
     for (Wait wait;; wait.pause()) {
       int done = 0;
       check(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, MPI_STATUSES_IGNORE), "MPI_Testall");
-      if (done) break;
+      if (done)
+        break;
     }
     requests_.clear();
   }
@@ -82,7 +84,8 @@ MpiCommunicator::MpiCommunicator(int *argc, char ***argv, const MpiTuning &tunin
 }
 
 MpiCommunicator::~MpiCommunicator() {
-  if (std::uncaught_exceptions() > exceptions_) abandon();
+  if (std::uncaught_exceptions() > exceptions_)
+    abandon();
   MPI_Win_unlock_all(win_);
   MPI_Win_free(&win_);
   MPI_Comm_free(&hostComm_);
@@ -149,7 +152,8 @@ void MpiCommunicator::openWindow(const MpiTuning &tuning) {
 
 void MpiCommunicator::allGather(std::byte *data, int64_t rows, int64_t rowBytes, std::span<const int64_t> begin,
                                 std::span<const int64_t> end) {
-  if (size_ == 1) return;
+  if (size_ == 1)
+    return;
   std::vector<Columns> columns(size_);
   int64_t longest = 0;
   for (int r = 0; r < size_; ++r) {
@@ -165,18 +169,22 @@ void MpiCommunicator::allGather(std::byte *data, int64_t rows, int64_t rowBytes,
     ++round_;
     columns[rank_].pack(offset, size(rank_), window_->slot(me, round_));
     window_->publish(round_);
-    if (manyHosts && leads()) exchangeHosts(piece, columns);
+    if (manyHosts && leads())
+      exchangeHosts(piece, columns);
     for (size_t m = 0; m < here.size() && !alone; ++m) {
-      if (here[m] == rank_) continue;
+      if (here[m] == rank_)
+        continue;
       window_->await(static_cast<int64_t>(m), round_); // also those with nothing to say: see HostWindow
       columns[here[m]].unpack(offset, size(here[m]), window_->slot(static_cast<int64_t>(m), round_));
     }
-    if (!manyHosts) continue;
+    if (!manyHosts)
+      continue;
     window_->awaitInbox(round_);
     const std::byte *from = window_->inbox(round_);
     for (size_t h = 0; h < hostRanks_.size(); ++h)
       for (int r : hostRanks_[h]) {
-        if (h == host_) break;
+        if (h == host_)
+          break;
         columns[r].unpack(offset, size(r), from);
         from += size(r);
       }
@@ -187,9 +195,11 @@ void MpiCommunicator::allGather(std::byte *data, int64_t rows, int64_t rowBytes,
 void MpiCommunicator::exchangeHosts(int64_t piece, std::span<const Columns> columns) {
   std::byte *to = window_->inbox(round_);
   for (size_t h = 0; h < hostRanks_.size(); ++h) {
-    if (h == host_) continue;
+    if (h == host_)
+      continue;
     int64_t bytes = 0;
-    for (int r : hostRanks_[h]) bytes += columns[r].pieceSize(piece, slotBytes_);
+    for (int r : hostRanks_[h])
+      bytes += columns[r].pieceSize(piece, slotBytes_);
     if (bytes > 0)
       check(MPI_Irecv(to, static_cast<int>(bytes), MPI_BYTE, hostRanks_[h][0], kGatherTag, MPI_COMM_WORLD,
                       &requests_.emplace_back()),
@@ -213,19 +223,23 @@ void MpiCommunicator::exchangeHosts(int64_t piece, std::span<const Columns> colu
 }
 
 void MpiCommunicator::broadcast(std::vector<std::byte> &message) {
-  if (size_ == 1) return;
+  if (size_ == 1)
+    return;
   if (!leads()) {
     window_->receive(message);
     return;
   }
-  if (rank_ != 0) receiveFromRoot(message);
-  if (rank_ == 0) sendToHosts(message);
+  if (rank_ != 0)
+    receiveFromRoot(message);
+  if (rank_ == 0)
+    sendToHosts(message);
   window_->send(message);
   finishRequests<BackOff>();
 }
 
 void MpiCommunicator::sendToHosts(const std::vector<std::byte> &message) {
-  if (message.size() > INT32_MAX) throw CommError("a broadcast of " + std::to_string(message.size()) + " bytes is too long for MPI");
+  if (message.size() > INT32_MAX)
+    throw CommError("a broadcast of " + std::to_string(message.size()) + " bytes is too long for MPI");
   for (size_t h = 1; h < hostRanks_.size(); ++h)
     check(MPI_Isend(message.data(), static_cast<int>(message.size()), MPI_BYTE, hostRanks_[h][0], kMessageTag, MPI_COMM_WORLD,
                     &requests_.emplace_back()),
@@ -237,7 +251,8 @@ void MpiCommunicator::receiveFromRoot(std::vector<std::byte> &message) {
   int found = 0;
   for (BackOff wait;; wait.pause()) {
     check(MPI_Iprobe(0, kMessageTag, MPI_COMM_WORLD, &found, &status), "MPI_Iprobe");
-    if (found) break;
+    if (found)
+      break;
   }
   int bytes = 0;
   MPI_Get_count(&status, MPI_BYTE, &bytes);

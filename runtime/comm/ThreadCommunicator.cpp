@@ -13,7 +13,7 @@ struct Group {
   struct alignas(128) Rank {
     std::atomic<uint64_t> phase{0};
     std::atomic<bool> gone{false};
-    std::byte *data = nullptr;                      // of the running all-gather
+    std::byte *data = nullptr;                       // of the running all-gather
     const std::vector<std::byte> *message = nullptr; // of the running broadcast
   };
   explicit Group(int64_t ranks) : ranks(ranks) {}
@@ -38,7 +38,8 @@ public:
     enterPhase();
     awaitAll(false);
     for (int64_t r = 0; r < size(); ++r) {
-      if (r == rank_ || end[r] <= begin[r]) continue;
+      if (r == rank_ || end[r] <= begin[r])
+        continue;
       for (int64_t row = 0; row < rows; ++row)
         std::memcpy(data + row * rowBytes + begin[r], group_->ranks[r].data + row * rowBytes + begin[r], end[r] - begin[r]);
     }
@@ -47,14 +48,16 @@ public:
   }
 
   void broadcast(std::vector<std::byte> &message) override {
-    if (rank_ == 0) group_->ranks[0].message = &message;
+    if (rank_ == 0)
+      group_->ranks[0].message = &message;
     enterPhase();
     if (rank_ != 0) {
       await(0, true);
       message = *group_->ranks[0].message;
     }
     enterPhase();
-    if (rank_ == 0) awaitAll(true); // the message is the caller's again
+    if (rank_ == 0)
+      awaitAll(true); // the message is the caller's again
   }
 
   void abandon() noexcept override {
@@ -72,15 +75,18 @@ private:
     group_->events.notify_all();
   }
   void awaitAll(bool sleep) {
-    for (int64_t r = 0; r < size(); ++r) await(r, sleep);
+    for (int64_t r = 0; r < size(); ++r)
+      await(r, sleep);
   }
   void await(int64_t r, bool sleep) {
     BusyWait busy;
     for (;;) {
       uint32_t seen = group_->events.load(std::memory_order_acquire);
       bool gone = group_->ranks[r].gone.load(std::memory_order_acquire); // before the phase: leaving is a rank's last act
-      if (group_->ranks[r].phase.load(std::memory_order_acquire) >= phase_) return;
-      if (gone) throw CommError("rank " + std::to_string(r) + " left the group while rank " + std::to_string(rank_) + " waited for it");
+      if (group_->ranks[r].phase.load(std::memory_order_acquire) >= phase_)
+        return;
+      if (gone)
+        throw CommError("rank " + std::to_string(r) + " left the group while rank " + std::to_string(rank_) + " waited for it");
       if (sleep)
         group_->events.wait(seen, std::memory_order_acquire);
       else
@@ -98,7 +104,8 @@ private:
 std::vector<std::unique_ptr<Communicator>> makeThreadCommunicators(int64_t ranks) {
   auto group = std::make_shared<Group>(ranks);
   std::vector<std::unique_ptr<Communicator>> result;
-  for (int64_t r = 0; r < ranks; ++r) result.push_back(std::make_unique<ThreadCommunicator>(group, r));
+  for (int64_t r = 0; r < ranks; ++r)
+    result.push_back(std::make_unique<ThreadCommunicator>(group, r));
   return result;
 }
 

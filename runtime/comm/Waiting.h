@@ -9,8 +9,8 @@
 
 namespace heddle {
 
-/// For waits of microseconds inside a step: spins, then yields, as there may be more ranks than cores (spinning without a yield was
-/// 1000 times slower there). Never sleeps.
+/// For waits of microseconds inside a step: spins, then yields, as there may be more ranks than cores (spinning without a yield
+/// was 1000 times slower there). Never sleeps.
 class BusyWait {
 public:
   explicit BusyWait(int spins = 64) : spins_(spins) {}

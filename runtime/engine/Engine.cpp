@@ -12,7 +12,8 @@ namespace {
 constexpr int64_t kDefaultContext = 8192, kMostThreads = 1024, kMostBudget = 1 << 16;
 
 void checkOption(bool good, const std::string &message) {
-  if (!good) throw std::invalid_argument(message);
+  if (!good)
+    throw std::invalid_argument(message);
 }
 
 /// By default a quarter of the memory, at most 4 GiB, but a whole context at least. Untouched pages cost nothing.
@@ -69,7 +70,8 @@ EngineSettings agree(const EngineOptions &options, int64_t modelContext, const K
 }
 
 Engine::Engine(const StepModel &model, const EngineOptions &options, Communicator &group, TextDecoderFactory text)
-    : impl_(std::make_unique<Impl>(model, agree(options, model.context, model.kv, group), options.threads, group, std::move(text))) {}
+    : impl_(std::make_unique<Impl>(model, agree(options, model.context, model.kv, group), options.threads, group,
+                                   std::move(text))) {}
 Engine::~Engine() = default;
 
 void Engine::submit(Request request) { impl_->submit(std::move(request)); }

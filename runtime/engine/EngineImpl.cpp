@@ -12,7 +12,8 @@ Engine::Impl::Impl(const StepModel &model, const EngineSettings &settings, int64
       executor_(model, settings.pages, threads, group) {}
 
 Engine::Impl::~Impl() {
-  if (group_.rank() != 0 || broken_) return;
+  if (group_.rank() != 0 || broken_)
+    return;
   try {
     StepPlan last;
     last.epoch = ++epoch_;
@@ -27,7 +28,8 @@ Engine::Impl::~Impl() {
 // ---- requests ----
 
 void Engine::Impl::checkTokens(const std::vector<int32_t> &tokens, const char *what) const {
-  if (tokens.empty()) throw std::invalid_argument(std::string(what) + " is empty: it needs at least one token");
+  if (tokens.empty())
+    throw std::invalid_argument(std::string(what) + " is empty: it needs at least one token");
   for (size_t i = 0; i < tokens.size(); ++i)
     if (tokens[i] < 0 || tokens[i] >= model_.vocabulary)
       throw std::invalid_argument(std::string(what) + ": token " + std::to_string(i) + " is " + std::to_string(tokens[i]) +
@@ -35,16 +37,20 @@ void Engine::Impl::checkTokens(const std::vector<int32_t> &tokens, const char *w
 }
 
 void Engine::Impl::submit(Request request) {
-  if (auto error = validate(request.sampling)) throw std::invalid_argument(error->message);
+  if (auto error = validate(request.sampling))
+    throw std::invalid_argument(error->message);
   checkTokens(request.prompt, "prompt");
   if (static_cast<int64_t>(request.prompt.size()) >= settings_.context)
     throw std::invalid_argument("the prompt has " + std::to_string(request.prompt.size()) + " tokens, but the context of " +
                                 std::to_string(settings_.context) + " must hold it and at least one token of the answer");
   for (const Running &other : running_)
-    if (other.request.id == request.id) throw std::invalid_argument("request " + std::to_string(request.id) + " is running already");
-  if (!text_ && !request.sampling.stop.empty()) throw std::invalid_argument("stop needs a tokenizer, and this model has none");
+    if (other.request.id == request.id)
+      throw std::invalid_argument("request " + std::to_string(request.id) + " is running already");
+  if (!text_ && !request.sampling.stop.empty())
+    throw std::invalid_argument("stop needs a tokenizer, and this model has none");
 
-  uint64_t seed = request.sampling.seed ? *request.sampling.seed : (uint64_t{std::random_device{}()} << 32 | std::random_device{}());
+  uint64_t seed =
+      request.sampling.seed ? *request.sampling.seed : (uint64_t{std::random_device{}()} << 32 | std::random_device{}());
   OutputText text(text_ ? text_() : nullptr, request.sampling.stop);
   std::vector<int32_t> known = request.prompt;
   running_.push_back({std::move(request), nextSequence_++, seed, std::move(known), 0, std::move(text), false});
@@ -52,7 +58,8 @@ void Engine::Impl::submit(Request request) {
 
 void Engine::Impl::cancel(uint64_t id) {
   auto found = std::find_if(running_.begin(), running_.end(), [&](const Running &r) { return r.request.id == id; });
-  if (found == running_.end()) return;
+  if (found == running_.end())
+    return;
   Event event;
   event.request = id;
   event.stop = StopReason::Cancelled;
@@ -66,7 +73,8 @@ void Engine::Impl::cancel(uint64_t id) {
 std::vector<Event> Engine::Impl::step() {
   StepPlan next;
   Schedule schedule = plan(next);
-  if (!next.ids.empty()) update(schedule, execute(next));
+  if (!next.ids.empty())
+    update(schedule, execute(next));
   return std::exchange(events_, {});
 }
 
@@ -86,7 +94,8 @@ Schedule Engine::Impl::plan(StepPlan &step) {
   for (auto [index, tokens] : decided.work) {
     const Running &r = running_[index];
     addSequence(step, r.sequence, std::span(r.known).subspan(r.computed, tokens), r.computed, false);
-    if (r.computed + tokens == static_cast<int64_t>(r.known.size())) step.rows.push_back(static_cast<int32_t>(step.ids.size()) - 1);
+    if (r.computed + tokens == static_cast<int64_t>(r.known.size()))
+      step.rows.push_back(static_cast<int32_t>(step.ids.size()) - 1);
     sequences.push_back(r.sequence);
   }
   setPageTable(step, sequences);
@@ -101,7 +110,8 @@ void Engine::Impl::addSequence(StepPlan &step, KvCache::Sequence sequence, std::
     throw std::logic_error("engine: the scheduler promised pages that the KV cache does not have");
   int32_t row = step.sequences.empty() ? 0 : step.sequences.back() + 1;
   for (size_t i = 0; i < tokens.size(); ++i) {
-    if (allRows) step.rows.push_back(static_cast<int32_t>(step.ids.size()));
+    if (allRows)
+      step.rows.push_back(static_cast<int32_t>(step.ids.size()));
     step.ids.push_back(tokens[i]);
     step.positions.push_back(static_cast<int32_t>(begin + static_cast<int64_t>(i)));
     step.sequences.push_back(row);
@@ -143,9 +153,10 @@ void Engine::Impl::follow() {
     group_.broadcast(message);
     StepPlan step = StepPlan::parse(message, limits());
     if (step.epoch != ++epoch_)
-      throw StepPlanError("step plan: rank " + std::to_string(group_.rank()) + " expected step " + std::to_string(epoch_) + ", got " +
-                          std::to_string(step.epoch));
-    if (step.stop) return;
+      throw StepPlanError("step plan: rank " + std::to_string(group_.rank()) + " expected step " + std::to_string(epoch_) +
+                          ", got " + std::to_string(step.epoch));
+    if (step.stop)
+      return;
     executor_.run(step);
   }
 }
@@ -156,7 +167,8 @@ void Engine::Impl::update(const Schedule &schedule, const float *logits) {
   for (auto [index, tokens] : schedule.work) {
     Running &r = running_[index];
     r.computed += tokens;
-    if (r.computed < static_cast<int64_t>(r.known.size())) continue; // in the middle of a prompt
+    if (r.computed < static_cast<int64_t>(r.known.size()))
+      continue; // in the middle of a prompt
     extend(r, sampler_.sample(logits, model_.vocabulary, r.known, r.request.sampling, r.seed));
     logits += model_.logitStride;
   }
@@ -177,8 +189,10 @@ void Engine::Impl::extend(Running &r, Sampler::Result &&sampled) {
     r.known.push_back(token);
     event.tokens.push_back(std::move(sampled.token));
     event.stop = stopReason(r, token);
-    if (event.stop != StopReason::EndOfText) event.text = r.text.push(token);
-    if (r.text.stopped()) event.stop = StopReason::StopString;
+    if (event.stop != StopReason::EndOfText)
+      event.text = r.text.push(token);
+    if (r.text.stopped())
+      event.stop = StopReason::StopString;
   }
   if (event.stop != StopReason::None) {
     finish(r, event);
@@ -192,9 +206,12 @@ void Engine::Impl::extend(Running &r, Sampler::Result &&sampled) {
 
 StopReason Engine::Impl::stopReason(const Running &r, int32_t token) const {
   bool end = std::find(model_.endOfText.begin(), model_.endOfText.end(), token) != model_.endOfText.end();
-  if (end && !r.request.sampling.ignoreEnd) return StopReason::EndOfText;
-  if (static_cast<int64_t>(r.known.size() - r.request.prompt.size()) >= r.request.sampling.maxTokens) return StopReason::MaxTokens;
-  if (static_cast<int64_t>(r.known.size()) >= settings_.context) return StopReason::ContextFull;
+  if (end && !r.request.sampling.ignoreEnd)
+    return StopReason::EndOfText;
+  if (static_cast<int64_t>(r.known.size() - r.request.prompt.size()) >= r.request.sampling.maxTokens)
+    return StopReason::MaxTokens;
+  if (static_cast<int64_t>(r.known.size()) >= settings_.context)
+    return StopReason::ContextFull;
   return StopReason::None;
 }
 
@@ -203,7 +220,8 @@ void Engine::Impl::finish(Running &r, Event &event) {
   event.text += r.text.finish(); // the withheld tail may itself hold a stop string
   if (r.text.stopped()) {
     event.stopString = *r.text.stopped();
-    if (event.stop != StopReason::Cancelled && event.stop != StopReason::Error) event.stop = StopReason::StopString;
+    if (event.stop != StopReason::Cancelled && event.stop != StopReason::Error)
+      event.stop = StopReason::StopString;
   }
   event.promptTokens = static_cast<int64_t>(r.request.prompt.size());
   event.outputTokens = static_cast<int64_t>(r.known.size()) - event.promptTokens;
@@ -216,8 +234,10 @@ void Engine::Impl::finish(Running &r, Event &event) {
 
 void Engine::Impl::evaluate(const std::vector<int32_t> &tokens, int64_t chunk,
                             const std::function<void(int64_t, const float *)> &row) {
-  if (!idle()) throw std::logic_error("evaluate() while requests are running");
-  if (chunk < 1) throw std::invalid_argument("chunk must be at least 1, not " + std::to_string(chunk));
+  if (!idle())
+    throw std::logic_error("evaluate() while requests are running");
+  if (chunk < 1)
+    throw std::invalid_argument("chunk must be at least 1, not " + std::to_string(chunk));
   checkTokens(tokens, "text");
   int64_t count = static_cast<int64_t>(tokens.size());
   if (count > settings_.context)
@@ -238,7 +258,8 @@ void Engine::Impl::evaluate(const std::vector<int32_t> &tokens, int64_t chunk,
     addSequence(step, sequence, std::span(tokens).subspan(begin, size), begin, true);
     setPageTable(step, std::span(&sequence, 1));
     const float *logits = execute(step);
-    for (int64_t i = 0; i < size; ++i) row(begin + i, logits + i * model_.logitStride);
+    for (int64_t i = 0; i < size; ++i)
+      row(begin + i, logits + i * model_.logitStride);
   }
 }
 

@@ -9,9 +9,12 @@
 namespace heddle {
 
 /// What rank 0 decides for the group before anything is loaded.
-struct EngineSettings { int64_t context, pages, tokenBudget; };
+struct EngineSettings {
+  int64_t context, pages, tokenBudget;
+};
 
-/// Checks the options and gives rank 0's settings to all ranks (collective). `modelContext` is the longest context the model can have.
+/// Checks the options and gives rank 0's settings to all ranks (collective). `modelContext` is the longest context the model can
+/// have.
 EngineSettings agree(const EngineOptions &options, int64_t modelContext, const KvShape &kv, Communicator &group);
 
 /// Engine's state; see there for lifecycle and threads. Ranks other than 0 use the executor only.
@@ -30,17 +33,17 @@ public:
   int64_t context() const { return settings_.context; }
 
 private:
-  struct Running {                 // a request from submit to its last event
+  struct Running { // a request from submit to its last event
     Request request;
-    KvCache::Sequence sequence;    // its name in the KV cache
+    KvCache::Sequence sequence; // its name in the KV cache
     uint64_t seed;
-    std::vector<int32_t> known;    // prompt and output
-    int64_t computed = 0;          // of them, with keys and values in the cache
+    std::vector<int32_t> known; // prompt and output
+    int64_t computed = 0;       // of them, with keys and values in the cache
     OutputText text;
-    bool finished = false;         // its last event is made
+    bool finished = false; // its last event is made
   };
 
-  Schedule plan(StepPlan &step);   // decides, and moves pages accordingly
+  Schedule plan(StepPlan &step); // decides, and moves pages accordingly
   void addSequence(StepPlan &step, KvCache::Sequence sequence, std::span<const int32_t> tokens, int64_t begin, bool allRows);
   void setPageTable(StepPlan &step, std::span<const KvCache::Sequence> sequences) const;
   const float *execute(StepPlan &step);
@@ -58,11 +61,11 @@ private:
   KvCache cache_;
   StepExecutor executor_;
   Sampler sampler_;
-  std::vector<Running> running_;   // in order of arrival
-  std::vector<Event> events_;      // for the next step() to return
+  std::vector<Running> running_; // in order of arrival
+  std::vector<Event> events_;    // for the next step() to return
   KvCache::Sequence nextSequence_ = 0;
   uint64_t epoch_ = 0;
-  bool broken_ = false;            // a step threw: the group is out of step
+  bool broken_ = false; // a step threw: the group is out of step
   int64_t steps_ = 0, computedTokens_ = 0, preemptions_ = 0;
 };
 

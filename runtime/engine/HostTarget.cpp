@@ -14,15 +14,19 @@ std::vector<std::string> hostTargets() {
   bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   std::vector<std::string> targets;
-  if (v4 && __builtin_cpu_supports("avx512vnni")) targets.push_back("x86-64-v4+vnni");
-  if (v4) targets.push_back("x86-64-v4");
-  if (v3) targets.push_back("x86-64-v3");
+  if (v4 && __builtin_cpu_supports("avx512vnni"))
+    targets.push_back("x86-64-v4+vnni");
+  if (v4)
+    targets.push_back("x86-64-v4");
+  if (v3)
+    targets.push_back("x86-64-v3");
   return targets;
 }
 
 static std::string join(std::span<const std::string> names) {
   std::string text;
-  for (const std::string &name : names) text += (text.empty() ? "" : ", ") + name;
+  for (const std::string &name : names)
+    text += (text.empty() ? "" : ", ") + name;
   return text.empty() ? "none" : text;
 }
 
@@ -31,14 +35,16 @@ std::string chooseTarget(std::span<const std::string> available, std::span<const
   auto holds = [](std::span<const std::string> list, const std::string &name) {
     return std::find(list.begin(), list.end(), name) != list.end();
   };
-  if (hosts.empty()) throw std::runtime_error("this CPU is older than x86-64-v3 (AVX2, FMA, F16C): Heddle cannot run on it");
+  if (hosts.empty())
+    throw std::runtime_error("this CPU is older than x86-64-v3 (AVX2, FMA, F16C): Heddle cannot run on it");
   if (!wanted.empty() && !holds(hosts, wanted))
     throw std::runtime_error("this CPU cannot run target " + wanted + "; it can run: " + join(hosts));
   for (const std::string &target : hosts)
-    if ((wanted.empty() || wanted == target) && holds(available, target)) return target;
+    if ((wanted.empty() || wanted == target) && holds(available, target))
+      return target;
   std::string missing = wanted.empty() ? hosts[0] : wanted;
-  throw std::runtime_error(plan + " has code for " + join(available) + ", not for " + missing + " of this CPU; add it by `heddle compile " +
-                           plan + " --target " + missing + "`");
+  throw std::runtime_error(plan + " has code for " + join(available) + ", not for " + missing +
+                           " of this CPU; add it by `heddle compile " + plan + " --target " + missing + "`");
 }
 
 int64_t defaultThreads(int64_t ranksOnHost) {

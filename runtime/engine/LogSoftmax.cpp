@@ -30,7 +30,8 @@ float chunkMaximum(const float *x, int64_t count, bool &finite) {
     bad[j] |= !std::isfinite(x[i]);
     lane[j] = std::max(lane[j], x[i]);
   }
-  for (int64_t j = 0; j < kLanes; ++j) finite &= !bad[j];
+  for (int64_t j = 0; j < kLanes; ++j)
+    finite &= !bad[j];
   return *std::max_element(lane, lane + kLanes);
 }
 
@@ -39,10 +40,13 @@ float chunkSum(const float *x, int64_t count, float max) {
   float lane[kLanes] = {};
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes)
-    for (int64_t j = 0; j < kLanes; ++j) lane[j] = lane[j] + math::exp(x[i + j] - max);
-  for (int64_t j = 0; i < count; ++i, ++j) lane[j] = lane[j] + math::exp(x[i] - max);
+    for (int64_t j = 0; j < kLanes; ++j)
+      lane[j] = lane[j] + math::exp(x[i + j] - max);
+  for (int64_t j = 0; i < count; ++i, ++j)
+    lane[j] = lane[j] + math::exp(x[i] - max);
   for (int64_t half = kLanes / 2; half > 0; half /= 2)
-    for (int64_t j = 0; j < half; ++j) lane[j] += lane[j + half];
+    for (int64_t j = 0; j < half; ++j)
+      lane[j] += lane[j + half];
   return lane[0];
 }
 
@@ -55,7 +59,8 @@ void scanRow(const float *x, int64_t count, RowScan &scan) {
   int64_t bestChunk = 0;
   for (int64_t begin = 0; begin < count; begin += kVocabularyChunk) {
     float m = chunkMaximum(x + begin, std::min(kVocabularyChunk, count - begin), finite);
-    if (scan.chunkMax.empty() || m > scan.max) scan.max = m, bestChunk = begin;
+    if (scan.chunkMax.empty() || m > scan.max)
+      scan.max = m, bestChunk = begin;
     scan.chunkMax.push_back(m);
   }
   if (!finite) {
@@ -87,7 +92,8 @@ void bestOf(const float *x, int64_t count, const RowScan &scan, int64_t k, std::
   best.clear();
   for (int64_t begin = 0; begin < count && k > 0; begin += kVocabularyChunk) {
     bool full = static_cast<int64_t>(best.size()) == k;
-    if (full && scan.chunkMax[begin / kVocabularyChunk] <= x[best.front()]) continue; // later ids lose ties
+    if (full && scan.chunkMax[begin / kVocabularyChunk] <= x[best.front()])
+      continue; // later ids lose ties
     for (int64_t i = begin; i < std::min(begin + kVocabularyChunk, count); ++i) {
       if (static_cast<int64_t>(best.size()) < k) {
         best.push_back(static_cast<int32_t>(i));

@@ -14,8 +14,8 @@ inline constexpr int64_t kVocabularyChunk = 1024;
 struct RowScan {
   std::vector<float> chunkMax;
   float max;
-  int64_t argmax;          // the lowest id with it
-  int64_t nonFinite = -1;  // the lowest id whose logit is NaN or infinite; then the rest means nothing
+  int64_t argmax;         // the lowest id with it
+  int64_t nonFinite = -1; // the lowest id whose logit is NaN or infinite; then the rest means nothing
 };
 void scanRow(const float *x, int64_t count, RowScan &scan);
 
@@ -26,7 +26,8 @@ struct LogNormalizer {
 };
 LogNormalizer logNormalizer(const float *x, int64_t count, const RowScan &scan);
 
-/// Ids of the `k` greatest logits, greatest first, ties to the lower id; all of them when there are fewer. Does not sort the rest.
+/// Ids of the `k` greatest logits, greatest first, ties to the lower id; all of them when there are fewer. Does not sort the
+/// rest.
 void bestOf(const float *x, int64_t count, const RowScan &scan, int64_t k, std::vector<int32_t> &best);
 
 } // namespace heddle

@@ -8,13 +8,15 @@ OutputText::OutputText(std::unique_ptr<TextDecoder> decoder, std::vector<std::st
     : decoder_(std::move(decoder)), stops_(std::move(stops)) {}
 
 std::string OutputText::push(int32_t id) {
-  if (!decoder_ || stopped_) return "";
+  if (!decoder_ || stopped_)
+    return "";
   held_ += decoder_->push(id);
   return take(false);
 }
 
 std::string OutputText::finish() {
-  if (!decoder_ || stopped_) return "";
+  if (!decoder_ || stopped_)
+    return "";
   held_ += decoder_->flush();
   return take(true);
 }
@@ -23,7 +25,8 @@ std::string OutputText::take(bool last) {
   size_t first = std::string::npos;
   for (const std::string &stop : stops_) {
     size_t at = held_.find(stop);
-    if (at < first) first = at, stopped_ = stop;
+    if (at < first)
+      first = at, stopped_ = stop;
   }
   size_t out = held_.size();
   if (stopped_) {

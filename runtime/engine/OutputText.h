@@ -18,14 +18,14 @@ public:
 };
 using TextDecoderFactory = std::function<std::unique_ptr<TextDecoder>()>; // one decoder per sequence
 
-/// Gives a request's text out as early as can be: all but a tail that may still become a stop string. A stop string is found wherever
-/// it lies across tokens; of several, the one that begins first counts, then the first of the list. Text from it on is never
-/// given out. One per sequence, a plain value.
+/// Gives a request's text out as early as can be: all but a tail that may still become a stop string. A stop string is found
+/// wherever it lies across tokens; of several, the one that begins first counts, then the first of the list. Text from it on is
+/// never given out. One per sequence, a plain value.
 class OutputText {
 public:
   OutputText(std::unique_ptr<TextDecoder> decoder, std::vector<std::string> stops);
-  std::string push(int32_t id); // a null decoder gives no text
-  std::string finish();         // the withheld tail, when the sequence ends otherwise
+  std::string push(int32_t id);                                          // a null decoder gives no text
+  std::string finish();                                                  // the withheld tail, when the sequence ends otherwise
   const std::optional<std::string> &stopped() const { return stopped_; } // the stop string that was met
 
 private:

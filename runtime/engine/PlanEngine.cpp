@@ -17,9 +17,11 @@ namespace {
 class CodeLibrary {
 public:
   explicit CodeLibrary(const std::filesystem::path &file) : handle_(dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL)) {
-    if (!handle_) throw std::runtime_error("cannot load " + file.string() + ": " + dlerror() + "; compile the plan again");
+    if (!handle_)
+      throw std::runtime_error("cannot load " + file.string() + ": " + dlerror() + "; compile the plan again");
     step_ = reinterpret_cast<StepFunction>(dlsym(handle_, "_mlir_ciface_step"));
-    if (step_) return;
+    if (step_)
+      return;
     dlclose(handle_);
     throw std::runtime_error(file.string() + " has no entry point `step`; compile the plan again");
   }
@@ -53,7 +55,8 @@ private:
 TextDecoderFactory textOf(const Plan &plan) {
   std::filesystem::path file = plan.file("tokenizer.json");
   std::ifstream in(file, std::ios::binary);
-  if (!in) return nullptr;
+  if (!in)
+    return nullptr;
   std::string json((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   std::shared_ptr<const Tokenizer> tokenizer = Tokenizer::fromJson(json);
   return [tokenizer] { return std::make_unique<StreamTextDecoder>(tokenizer); };
@@ -90,7 +93,8 @@ void checkSamePlan(Communicator &group, const std::string &key, const std::strin
   std::vector<std::string> hosts = gatherStrings(group, hostName());
   for (size_t r = 0; r < keys.size(); ++r) {
     std::string where = "rank " + std::to_string(r) + " on host " + hosts[r];
-    if (!problems[r].empty()) throw std::runtime_error(where + ": " + problems[r]);
+    if (!problems[r].empty())
+      throw std::runtime_error(where + ": " + problems[r]);
     if (keys[r] != keys[0])
       throw std::runtime_error(where + " has another plan (" + keys[r].substr(0, 12) + ") than rank 0 (" + keys[0].substr(0, 12) +
                                "); copy the same plan to the same path on every host");
@@ -99,7 +103,8 @@ void checkSamePlan(Communicator &group, const std::string &key, const std::strin
 
 Engine::Engine(const Plan &plan, const EngineOptions &options, Communicator &group) {
   const Manifest &manifest = plan.manifest();
-  if (group.size() > 1) checkSamePlan(group, manifest.key);
+  if (group.size() > 1)
+    checkSamePlan(group, manifest.key);
   EngineSettings settings = agree(options, manifest.context, kvShapeOf(manifest.kv), group);
   StepModel model = loadStepModel(plan, options.target, settings.context, group.rank(), group.size());
   impl_ = std::make_unique<Impl>(model, settings, options.threads, group, group.rank() == 0 ? textOf(plan) : nullptr);

@@ -8,7 +8,9 @@
 namespace heddle {
 namespace {
 
-double scaled(float x, float max, double temperature) { return (static_cast<double>(x) - static_cast<double>(max)) / temperature; }
+double scaled(float x, float max, double temperature) {
+  return (static_cast<double>(x) - static_cast<double>(max)) / temperature;
+}
 float weight(double z) { return math::exp(static_cast<float>(z)); }
 
 } // namespace
@@ -22,7 +24,8 @@ Sampler::Result Sampler::sample(const float *logits, int64_t vocabulary, std::sp
                                 const SamplingParams &params, uint64_t seed) {
   Result result;
   scanRow(logits, vocabulary, scan_);
-  if ((result.nonFinite = scan_.nonFinite) >= 0) return result;
+  if ((result.nonFinite = scan_.nonFinite) >= 0)
+    return result;
 
   const float *x = logits;
   current_ = &scan_;
@@ -39,7 +42,8 @@ Sampler::Result Sampler::sample(const float *logits, int64_t vocabulary, std::sp
     LogNormalizer normalizer = logNormalizer(logits, vocabulary, scan_);
     token.logprob = normalizer.logprob(logits[token.token]);
     bestOf(logits, vocabulary, scan_, params.logprobs, candidates_);
-    for (int32_t id : candidates_) token.best.push_back({id, normalizer.logprob(logits[id])});
+    for (int32_t id : candidates_)
+      token.best.push_back({id, normalizer.logprob(logits[id])});
   }
   return result;
 }
@@ -49,7 +53,8 @@ const float *Sampler::penalize(const float *x, int64_t count, std::span<const in
   penalized_.assign(x, x + count);
   seen_.assign(count, false);
   for (int32_t id : known) {
-    if (seen_[id]) continue;
+    if (seen_[id])
+      continue;
     seen_[id] = true;
     float &v = penalized_[id];
     v = std::clamp(v > 0 ? v / penalty : v * penalty, -kMost, kMost);
@@ -63,20 +68,28 @@ int32_t Sampler::draw(const float *x, int64_t count, const SamplingParams &param
   double best = TokenNoise::gumbel(noise.bits(winner));    // its z is 0
   auto consider = [&](int32_t id) {
     double z = scaled(x[id], max, params.temperature);
-    if (z + TokenNoise::kMost < best || id == winner) return; // nearly all of a vocabulary ends here
-    if (params.minP > 0 && weight(z) < params.minP) return;
+    if (z + TokenNoise::kMost < best || id == winner)
+      return; // nearly all of a vocabulary ends here
+    if (params.minP > 0 && weight(z) < params.minP)
+      return;
     uint64_t bits = noise.bits(id);
-    if (z + TokenNoise::bound(bits) < best) return;
+    if (z + TokenNoise::bound(bits) < best)
+      return;
     double score = z + TokenNoise::gumbel(bits);
-    if (score > best || (score == best && id < winner)) best = score, winner = id;
+    if (score > best || (score == best && id < winner))
+      best = score, winner = id;
   };
   bool topK = params.topK > 0 && params.topK < count;
-  if (topK) bestOf(x, count, *current_, params.topK, candidates_);
-  if (params.topP < 1) cutByMass(x, count, params);
+  if (topK)
+    bestOf(x, count, *current_, params.topK, candidates_);
+  if (params.topP < 1)
+    cutByMass(x, count, params);
   if (topK || params.topP < 1)
-    for (int32_t id : candidates_) consider(id);
+    for (int32_t id : candidates_)
+      consider(id);
   else
-    for (int64_t id = 0; id < count; ++id) consider(static_cast<int32_t>(id));
+    for (int64_t id = 0; id < count; ++id)
+      consider(static_cast<int32_t>(id));
   return winner;
 }
 
@@ -86,19 +99,24 @@ void Sampler::cutByMass(const float *x, int64_t count, const SamplingParams &par
   bool topK = params.topK > 0 && params.topK < count;
   double total = 0;
   if (topK)
-    for (int32_t id : candidates_) total += mass(id);
+    for (int32_t id : candidates_)
+      total += mass(id);
   else
-    for (int64_t id = 0; id < count; ++id) total += mass(id);
+    for (int64_t id = 0; id < count; ++id)
+      total += mass(id);
   for (int64_t take = 64;; take *= 16) {
-    if (!topK) bestOf(x, count, *current_, take, candidates_);
+    if (!topK)
+      bestOf(x, count, *current_, take, candidates_);
     double sum = 0;
     for (size_t i = 0; i < candidates_.size(); ++i) {
       sum += mass(candidates_[i]);
-      if (sum < params.topP * total) continue;
+      if (sum < params.topP * total)
+        continue;
       candidates_.resize(i + 1);
       return;
     }
-    if (topK || take >= count) return; // rounding: all of them
+    if (topK || take >= count)
+      return; // rounding: all of them
   }
 }
 

@@ -10,7 +10,8 @@
 //  6. top-p < 1: of what stays, ordered by decreasing x (ties by increasing id), the shortest beginning whose Σp reaches
 //     top_p · Σp of all that stayed; sums in f64, the second one in order of ids without top-k, else in this order.
 //  7. min-p: of what stays, those with p >= min_p (the greatest has p = 1, so it always stays).
-//  8. The token is the greatest z + noise of what stays, ties to the lower id. The noise is Gumbel's, so tokens come with probability
+//  8. The token is the greatest z + noise of what stays, ties to the lower id. The noise is Gumbel's, so tokens come with
+//  probability
 //     softmax(z) over what stays: noise = −log(−log u), u = (n + ½) / 2^52 with the top 52 bits n of a hash of (seed, sequence
 //     index, absolute position, token id). It depends on nothing else: not on the batch, nor on what other tokens' odds are.
 //===---------------------------------------------------------------------------------------------------------------===//
@@ -55,7 +56,8 @@ public:
     int64_t nonFinite = -1; // >= 0: this id's logit is NaN or infinite, and there is no token
   };
   /// `known` are prompt and output so far; the new token's position is their number.
-  Result sample(const float *logits, int64_t vocabulary, std::span<const int32_t> known, const SamplingParams &params, uint64_t seed);
+  Result sample(const float *logits, int64_t vocabulary, std::span<const int32_t> known, const SamplingParams &params,
+                uint64_t seed);
 
 private:
   const float *penalize(const float *x, int64_t count, std::span<const int32_t> known, float penalty);

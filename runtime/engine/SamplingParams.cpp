@@ -17,14 +17,17 @@ bool validUtf8(const std::string &text) {
   for (size_t i = 0; i < text.size();) {
     unsigned char lead = text[i];
     size_t more = lead < 0x80 ? 0 : lead >> 5 == 6 ? 1 : lead >> 4 == 14 ? 2 : lead >> 3 == 30 ? 3 : 4;
-    if (more == 4 || i + more >= text.size()) return false;
+    if (more == 4 || i + more >= text.size())
+      return false;
     uint32_t code = more == 0 ? lead : lead & (0x3f >> more);
     for (size_t k = 1; k <= more; ++k) {
-      if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return false;
+      if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80)
+        return false;
       code = code << 6 | (static_cast<unsigned char>(text[i + k]) & 0x3f);
     }
     constexpr uint32_t kFirst[] = {0, 0x80, 0x800, 0x10000};
-    if (code < kFirst[more] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return false;
+    if (code < kFirst[more] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+      return false;
     i += more + 1;
   }
   return true;
@@ -39,17 +42,25 @@ std::optional<FieldError> validate(const SamplingParams &p) {
   // Written as !(in range), so that NaN is outside.
   if (!(p.temperature == 0 || (p.temperature > 0 && p.temperature <= 10)))
     return outside("temperature", "[0, 10]", number(p.temperature));
-  if (p.topK < 0) return outside("top_k", "[0, vocabulary]", std::to_string(p.topK));
-  if (!(p.topP > 0 && p.topP <= 1)) return outside("top_p", "(0, 1]", number(p.topP));
-  if (!(p.minP >= 0 && p.minP <= 1)) return outside("min_p", "[0, 1]", number(p.minP));
-  if (!(p.repeatPenalty >= 0.1 && p.repeatPenalty <= 10)) return outside("repeat_penalty", "[0.1, 10]", number(p.repeatPenalty));
-  if (p.logprobs < 0 || p.logprobs > 20) return outside("logprobs", "[0, 20]", std::to_string(p.logprobs));
-  if (p.maxTokens < 1) return outside("max_tokens", "[1, context]", std::to_string(p.maxTokens));
-  if (p.stop.size() > 16) return FieldError{"stop", "stop must have at most 16 texts, not " + std::to_string(p.stop.size())};
+  if (p.topK < 0)
+    return outside("top_k", "[0, vocabulary]", std::to_string(p.topK));
+  if (!(p.topP > 0 && p.topP <= 1))
+    return outside("top_p", "(0, 1]", number(p.topP));
+  if (!(p.minP >= 0 && p.minP <= 1))
+    return outside("min_p", "[0, 1]", number(p.minP));
+  if (!(p.repeatPenalty >= 0.1 && p.repeatPenalty <= 10))
+    return outside("repeat_penalty", "[0.1, 10]", number(p.repeatPenalty));
+  if (p.logprobs < 0 || p.logprobs > 20)
+    return outside("logprobs", "[0, 20]", std::to_string(p.logprobs));
+  if (p.maxTokens < 1)
+    return outside("max_tokens", "[1, context]", std::to_string(p.maxTokens));
+  if (p.stop.size() > 16)
+    return FieldError{"stop", "stop must have at most 16 texts, not " + std::to_string(p.stop.size())};
   for (const std::string &text : p.stop) {
     if (text.empty() || text.size() > 256)
       return FieldError{"stop", "stop texts must have 1 to 256 bytes, not " + std::to_string(text.size())};
-    if (!validUtf8(text)) return FieldError{"stop", "stop texts must be valid UTF-8"};
+    if (!validUtf8(text))
+      return FieldError{"stop", "stop texts must be valid UTF-8"};
   }
   return std::nullopt;
 }

@@ -6,21 +6,23 @@
 
 namespace heddle {
 
-/// A barrier for a fixed number of threads, passed about 150 times a step: it spins for about as long as neighbouring threads' kernels
-/// differ, then yields, as there may be more threads than cores. Any number of rounds; everything written before wait() is
-/// visible after it. Destroy it when no thread is in wait().
+/// A barrier for a fixed number of threads, passed about 150 times a step: it spins for about as long as neighbouring threads'
+/// kernels differ, then yields, as there may be more threads than cores. Any number of rounds; everything written before wait()
+/// is visible after it. Destroy it when no thread is in wait().
 class SpinBarrier {
 public:
   explicit SpinBarrier(int64_t threads) : threads_(threads) {}
   void wait() {
-    if (threads_ == 1) return;
+    if (threads_ == 1)
+      return;
     uint64_t round = round_.load(std::memory_order_relaxed); // cannot change before this thread has arrived
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
       arrived_.store(0, std::memory_order_relaxed);
       round_.store(round + 1, std::memory_order_release);
       return;
     }
-    for (BusyWait wait(kSpins); round_.load(std::memory_order_acquire) == round;) wait.pause();
+    for (BusyWait wait(kSpins); round_.load(std::memory_order_acquire) == round;)
+      wait.pause();
   }
 
 private:

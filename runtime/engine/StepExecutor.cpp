@@ -19,7 +19,8 @@ struct StepContext {
 
 namespace {
 
-/// Sets the floating-point environment of docs/arithmetic.md for a scope: round to nearest even, denormals kept, exceptions masked.
+/// Sets the floating-point environment of docs/arithmetic.md for a scope: round to nearest even, denormals kept, exceptions
+/// masked.
 class FloatEnvironment {
 public:
   FloatEnvironment() : before_(_mm_getcsr()) { _mm_setcsr(0x1f80); }
@@ -40,7 +41,8 @@ StepExecutor::StepExecutor(const StepModel &model, int64_t pages, int64_t thread
   kmp_set_blocktime(10); // ms that workers spin for the next step: libomp's 200 keep an idle server busy for long
   int64_t got = 0;
 #pragma omp parallel num_threads(static_cast<int>(threads))
-  if (omp_get_thread_num() == 0) got = omp_get_num_threads();
+  if (omp_get_thread_num() == 0)
+    got = omp_get_num_threads();
   if (got != threads) // the step's barrier would wait for ever
     throw std::runtime_error("asked for " + std::to_string(threads) + " threads, OpenMP gave " + std::to_string(got) +
                              "; lower --threads or raise OMP_THREAD_LIMIT");
@@ -81,7 +83,8 @@ const float *StepExecutor::run(StepPlan &plan) {
                 &model_.rope, &model_.ropeOffsets, plan.pageTableWidth, group_.rank(), group_.size(), omp_get_thread_num(),
                 threads_, context);
   }
-  if (context_->error) std::rethrow_exception(context_->error);
+  if (context_->error)
+    std::rethrow_exception(context_->error);
   return static_cast<const float *>(out.data);
 }
 

@@ -36,7 +36,8 @@ public:
   }
   template <class Ints> void list(Ints &values) {
     uint64_t count = number();
-    if (count > in_.size() / sizeof(values[0])) throw StepPlanError("step plan: a list is longer than the message");
+    if (count > in_.size() / sizeof(values[0]))
+      throw StepPlanError("step plan: a list is longer than the message");
     values.resize(count);
     bytes(values.data(), count * sizeof(values[0]));
   }
@@ -44,25 +45,30 @@ public:
 
 private:
   void bytes(void *to, size_t size) {
-    if (size > in_.size()) throw StepPlanError("step plan: the message is cut off");
-    if (size > 0) std::memcpy(to, in_.data(), size);
+    if (size > in_.size())
+      throw StepPlanError("step plan: the message is cut off");
+    if (size > 0)
+      std::memcpy(to, in_.data(), size);
     in_ = in_.subspan(size);
   }
   std::span<const std::byte> in_;
 };
 
 void require(bool condition, const char *what) {
-  if (!condition) throw StepPlanError(std::string("step plan: ") + what);
+  if (!condition)
+    throw StepPlanError(std::string("step plan: ") + what);
 }
 template <class Ints> void requireWithin(const Ints &values, int64_t end, const char *what) {
-  for (int32_t value : values) require(value >= 0 && value < end, what);
+  for (int32_t value : values)
+    require(value >= 0 && value < end, what);
 }
 
 void check(const StepPlan &plan, const StepLimits &limits) {
   int64_t tokens = static_cast<int64_t>(plan.ids.size()), width = plan.pageTableWidth;
   int64_t table = static_cast<int64_t>(plan.pageTable.size());
   require(tokens <= limits.tokens, "more tokens than a step may have");
-  require(plan.positions.size() == plan.ids.size() && plan.sequences.size() == plan.ids.size(), "lists of tokens differ in length");
+  require(plan.positions.size() == plan.ids.size() && plan.sequences.size() == plan.ids.size(),
+          "lists of tokens differ in length");
   require(width >= 0 && width <= KvCache::pagesFor(limits.context), "the page table is wider than the context");
   require(width == 0 ? table == 0 : table % width == 0, "the page table is no whole number of rows");
   requireWithin(plan.ids, limits.vocabulary, "a token id is outside of the vocabulary");
@@ -70,8 +76,10 @@ void check(const StepPlan &plan, const StepLimits &limits) {
   requireWithin(plan.sequences, width ? table / width : 0, "a token's sequence has no page table");
   requireWithin(plan.pageTable, limits.pages, "a page is outside of the cache");
   requireWithin(plan.rows, tokens, "a row is no token of the step");
-  for (size_t i = 1; i < plan.rows.size(); ++i) require(plan.rows[i - 1] < plan.rows[i], "rows do not increase");
-  for (int64_t t = 0; t < tokens; ++t) require(plan.positions[t] / kPageTokens < width, "a position has no page");
+  for (size_t i = 1; i < plan.rows.size(); ++i)
+    require(plan.rows[i - 1] < plan.rows[i], "rows do not increase");
+  for (int64_t t = 0; t < tokens; ++t)
+    require(plan.positions[t] / kPageTokens < width, "a position has no page");
   requireWithin(plan.pageWork.fresh, limits.pages, "a fresh page is outside of the cache");
   for (auto [from, to] : plan.pageWork.copies)
     require(from >= 0 && from < limits.pages && to >= 0 && to < limits.pages, "a copied page is outside of the cache");
@@ -94,14 +102,16 @@ std::vector<std::byte> StepPlan::serialize() const {
   out.list(rows);
   out.list(pageWork.fresh);
   std::vector<int32_t> flat;
-  for (auto [from, to] : pageWork.copies) flat.insert(flat.end(), {from, to});
+  for (auto [from, to] : pageWork.copies)
+    flat.insert(flat.end(), {from, to});
   out.list(flat);
   return out.take();
 }
 
 StepPlan StepPlan::parse(std::span<const std::byte> message, const StepLimits &limits) {
   Reader in(message);
-  if (in.number() != kMagic) throw StepPlanError("step plan: not one, or of another Heddle; run the same build on every host");
+  if (in.number() != kMagic)
+    throw StepPlanError("step plan: not one, or of another Heddle; run the same build on every host");
   StepPlan plan;
   plan.epoch = in.number();
   plan.stop = in.number() != 0;
@@ -115,7 +125,8 @@ StepPlan StepPlan::parse(std::span<const std::byte> message, const StepLimits &l
   std::vector<int32_t> flat;
   in.list(flat);
   require(flat.size() % 2 == 0, "half a copy of a page");
-  for (size_t i = 0; i < flat.size(); i += 2) plan.pageWork.copies.emplace_back(flat[i], flat[i + 1]);
+  for (size_t i = 0; i < flat.size(); i += 2)
+    plan.pageWork.copies.emplace_back(flat[i], flat[i + 1]);
   require(in.done(), "bytes after the end");
   check(plan, limits);
   return plan;

@@ -22,9 +22,13 @@ template <class T> struct Aligned64 {
 using StepInts = std::vector<int32_t, Aligned64<int32_t>>;
 
 /// What a step plan must stay within; the same on all ranks.
-struct StepLimits { int64_t vocabulary, context, pages, tokens; };
+struct StepLimits {
+  int64_t vocabulary, context, pages, tokens;
+};
 
-struct StepPlanError : std::runtime_error { using std::runtime_error::runtime_error; };
+struct StepPlanError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 /// One step, or the order to stop. The arrays are those of StepAbi.h.
 struct StepPlan {

@@ -10,7 +10,8 @@ namespace heddle {
 
 HugeBuffer::HugeBuffer(size_t bytes, const char *what) : size_(bytes) {
   constexpr size_t kHuge = size_t{2} << 20;
-  if (bytes > SIZE_MAX / 2) throw std::runtime_error(std::string("cannot map memory for ") + what + ": the size overflows");
+  if (bytes > SIZE_MAX / 2)
+    throw std::runtime_error(std::string("cannot map memory for ") + what + ": the size overflows");
   mapped_ = (bytes + kHuge) / kHuge * kHuge + kHuge; // room to align the start; never 0
   void *mapping = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED)
@@ -22,7 +23,8 @@ HugeBuffer::HugeBuffer(size_t bytes, const char *what) : size_(bytes) {
 }
 
 HugeBuffer::~HugeBuffer() {
-  if (mapping_) munmap(mapping_, mapped_);
+  if (mapping_)
+    munmap(mapping_, mapped_);
 }
 
 } // namespace heddle

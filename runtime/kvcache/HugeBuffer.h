@@ -5,8 +5,9 @@
 
 namespace heddle {
 
-/// Anonymous memory, aligned to 2 MiB, zero at first; what is never touched costs nothing. Owns the mapping; moves, does not copy.
-/// Throws std::bad_alloc's cousin std::runtime_error (one line) when the address space or the overcommit limit is exhausted.
+/// Anonymous memory, aligned to 2 MiB, zero at first; what is never touched costs nothing. Owns the mapping; moves, does not
+/// copy. Throws std::bad_alloc's cousin std::runtime_error (one line) when the address space or the overcommit limit is
+/// exhausted.
 class HugeBuffer {
 public:
   HugeBuffer() = default;

@@ -15,9 +15,9 @@ struct PageWork {
   std::vector<int32_t> fresh;                      // to be zeroed: handed out just now
 };
 
-/// The bookkeeping of a paged state: pages of kPageTokens positions, a free list, a page table per sequence, and how many sequences
-/// share a page. Lives on rank 0 only and holds no tensor data (KvMemory does, on every rank; both number pages the same way).
-/// Plain values, one thread. Pages are handed out last-freed first, so a lightly used cache touches little memory.
+/// The bookkeeping of a paged state: pages of kPageTokens positions, a free list, a page table per sequence, and how many
+/// sequences share a page. Lives on rank 0 only and holds no tensor data (KvMemory does, on every rank; both number pages the
+/// same way). Plain values, one thread. Pages are handed out last-freed first, so a lightly used cache touches little memory.
 class KvCache {
 public:
   using Sequence = uint64_t; // the caller's name for it
@@ -30,9 +30,9 @@ public:
   /// Pages that reserve(sequence, begin, end) would take from the free list.
   int64_t pagesNeeded(Sequence sequence, int64_t begin, int64_t end) const;
 
-  /// Makes positions [begin, end) of the sequence writable; positions below `begin` are held already. New pages come from the free
-  /// list, shared ones are copied first. False, and nothing changed, when there are too few pages. A sequence begins with its first
-  /// reserve().
+  /// Makes positions [begin, end) of the sequence writable; positions below `begin` are held already. New pages come from the
+  /// free list, shared ones are copied first. False, and nothing changed, when there are too few pages. A sequence begins with
+  /// its first reserve().
   bool reserve(Sequence sequence, int64_t begin, int64_t end, PageWork &work);
   /// `child`, which holds nothing yet, shares the pages of the first `tokens` positions of `parent`.
   void fork(Sequence parent, Sequence child, int64_t tokens);

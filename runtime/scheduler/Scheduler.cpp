@@ -15,14 +15,18 @@ public:
   Schedule decide() {
     int64_t count = static_cast<int64_t>(requests_.size());
     for (int64_t r = 0; r < count && budget_ > 0; ++r)
-      if (nearlyDone(r)) give(r);
+      if (nearlyDone(r))
+        give(r);
     for (int64_t r = 0; r < count && budget_ > 0; ++r) {
-      if (nearlyDone(r)) continue;
-      if (preempted_[r] || (requests_[r].pages == 0 && pagesFor(requests_[r].known) > obtainable(r))) break; // rule 3
+      if (nearlyDone(r))
+        continue;
+      if (preempted_[r] || (requests_[r].pages == 0 && pagesFor(requests_[r].known) > obtainable(r)))
+        break; // rule 3
       give(r);
     }
     for (int64_t r = 0; r < count; ++r)
-      if (tokens_[r] > 0) result_.work.push_back({r, tokens_[r]});
+      if (tokens_[r] > 0)
+        result_.work.push_back({r, tokens_[r]});
     return std::move(result_);
   }
 
@@ -33,7 +37,8 @@ private:
   /// Pages that request r could have, were all younger ones preempted.
   int64_t obtainable(int64_t r) const {
     int64_t pages = free_;
-    for (size_t younger = r + 1; younger < requests_.size(); ++younger) pages += requests_[younger].pages;
+    for (size_t younger = r + 1; younger < requests_.size(); ++younger)
+      pages += requests_[younger].pages;
     return pages;
   }
 
@@ -42,9 +47,12 @@ private:
     RequestState &request = requests_[r];
     int64_t tokens = std::min(request.known - request.computed, budget_);
     int64_t missing = pagesFor(request.computed + tokens) - request.pages;
-    while (missing > free_ && preemptYoungerThan(r)) {}
-    if (missing > free_) tokens = std::min(tokens, (request.pages + free_) * limits_.pageTokens - request.computed);
-    if (tokens <= 0) return;
+    while (missing > free_ && preemptYoungerThan(r)) {
+    }
+    if (missing > free_)
+      tokens = std::min(tokens, (request.pages + free_) * limits_.pageTokens - request.computed);
+    if (tokens <= 0)
+      return;
     int64_t taken = std::max<int64_t>(0, pagesFor(request.computed + tokens) - request.pages);
     free_ -= taken;
     request.pages += taken;
@@ -54,7 +62,8 @@ private:
 
   bool preemptYoungerThan(int64_t r) {
     for (int64_t victim = static_cast<int64_t>(requests_.size()) - 1; victim > r; --victim) {
-      if (requests_[victim].pages == 0) continue;
+      if (requests_[victim].pages == 0)
+        continue;
       free_ += requests_[victim].pages;
       budget_ += tokens_[victim]; // what this step had promised it
       tokens_[victim] = 0;

@@ -1,8 +1,8 @@
 //===- Scheduler.h - which tokens the next step computes -------------------------------------------------------------===//
 //
-// Decides only: plain data in, plain data out, no thread, clock or MPI. There are no phases: a request has known tokens (its prompt
-// and what was sampled) and computed ones, and a budget of tokens per step lets the second catch up with the first. A new prompt, a
-// long one in chunks, decoding, and a request that lost its pages and starts again are one case.
+// Decides only: plain data in, plain data out, no thread, clock or MPI. There are no phases: a request has known tokens (its
+// prompt and what was sampled) and computed ones, and a budget of tokens per step lets the second catch up with the first. A new
+// prompt, a long one in chunks, decoding, and a request that lost its pages and starts again are one case.
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
 #include <cstdint>
@@ -34,9 +34,11 @@ struct Schedule {
 
 /// Decides a step for `requests`, which stand in order of arrival.
 ///
-/// 1. Who needs one token to catch up goes first, in order of arrival; then the others, in order of arrival, each with as many tokens as
+/// 1. Who needs one token to catch up goes first, in order of arrival; then the others, in order of arrival, each with as many
+/// tokens as
 ///    the budget leaves.
-/// 2. Pages come from the `freePages`. When they run out, the youngest request that is younger than the one in need gives its pages
+/// 2. Pages come from the `freePages`. When they run out, the youngest request that is younger than the one in need gives its
+/// pages
 ///    back and starts again later; with none younger, the one in need takes fewer tokens or waits. So the oldest always moves on,
 ///    provided that the whole cache can hold it.
 /// 3. A request that holds no pages starts only when it can have pages for all its known tokens at once, and no younger one

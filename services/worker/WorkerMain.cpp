@@ -1,12 +1,10 @@
 //===- WorkerMain.cpp ----------------------------------------------------------------------------------------------===//
 #include "services/worker/WorkerMain.h"
+#include "runtime/comm/Host.h"
 #include "services/worker/Agreement.h"
 #include "services/worker/WorkerLoop.h"
-#include <climits>
-#include <csignal>
 #include <cstdio>
 #include <sched.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 namespace heddle {
@@ -16,12 +14,6 @@ namespace {
   std::string line = "heddle-worker: " + reason + "\n"; // one write, so that lines of ranks do not mix
   [[maybe_unused]] ssize_t written = write(STDERR_FILENO, line.data(), line.size());
   _exit(1);
-}
-
-std::string hostName() {
-  char name[HOST_NAME_MAX + 1] = {};
-  gethostname(name, sizeof name - 1);
-  return name;
 }
 
 int64_t defaultThreads(int64_t ranksOnHost) {
@@ -107,7 +99,7 @@ int workerMain(int argc, char **argv, const OpenWorkerModel &open) {
   std::span<char *const> arguments(argv + 1, static_cast<size_t>(argc > 0 ? argc - 1 : 0));
   if (!arguments.empty() && std::string_view(arguments[0]) == "--guard")
     return runGuarded(arguments.subspan(1));
-  prctl(PR_SET_PDEATHSIG, SIGKILL); // the death of mpirun, or of its daemon on other hosts, is ours
+  dieWithParent(); // the death of mpirun, or of its daemon on other hosts, is ours
   WorkerArguments parsed;
   try {
     parsed = parseWorkerArguments(arguments);

@@ -21,7 +21,8 @@ TEST(MpiCommunicator, KnowsItsPlace) {
   int64_t onHost = group.size();
   if (int hosts = pretendedHosts()) {
     onHost = 0;
-    for (int64_t r = 0; r < group.size(); ++r) onHost += r % hosts == group.rank() % hosts;
+    for (int64_t r = 0; r < group.size(); ++r)
+      onHost += r % hosts == group.rank() % hosts;
   }
   EXPECT_EQ(group.ranksOnHost(), onHost);
 }
@@ -35,9 +36,11 @@ TEST(MpiCommunicator, IdleReceiversUseNoCpu) {
   std::vector<std::byte> message;
   group.broadcast(message); // together from here on
   double before = processCpuMs();
-  if (group.rank() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  if (group.rank() == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
   group.broadcast(message);
-  if (group.rank() != 0) EXPECT_LT(processCpuMs() - before, 50) << "milliseconds of CPU in 500 of waiting";
+  if (group.rank() != 0)
+    EXPECT_LT(processCpuMs() - before, 50) << "milliseconds of CPU in 500 of waiting";
 }
 
 /// Not a check of speed (machines differ), but printed: microseconds of a decode-sized gather.
@@ -46,12 +49,16 @@ TEST(MpiCommunicator, ReportsGatherTime) {
   for (int64_t rowBytes : {720, 6144}) {
     std::vector<std::byte> data(rowBytes);
     std::vector<int64_t> begin(group.size()), end(group.size());
-    for (int64_t r = 0; r < group.size(); ++r) begin[r] = rowBytes * r / group.size(), end[r] = rowBytes * (r + 1) / group.size();
+    for (int64_t r = 0; r < group.size(); ++r)
+      begin[r] = rowBytes * r / group.size(), end[r] = rowBytes * (r + 1) / group.size();
     constexpr int kCalls = 2000;
     auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < kCalls; ++i) group.allGather(data.data(), 1, rowBytes, begin, end);
+    for (int i = 0; i < kCalls; ++i)
+      group.allGather(data.data(), 1, rowBytes, begin, end);
     double us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count() / kCalls;
-    if (group.rank() == 0) std::printf("  gather of %d bytes over %d ranks: %.1f us\n", static_cast<int>(rowBytes), static_cast<int>(group.size()), us);
+    if (group.rank() == 0)
+      std::printf("  gather of %d bytes over %d ranks: %.1f us\n", static_cast<int>(rowBytes), static_cast<int>(group.size()),
+                  us);
     EXPECT_GT(us, 0);
   }
 }

@@ -47,7 +47,8 @@ TEST(EngineOverMpi, EvaluateGivesTheSameBits) {
   Communicator &group = mpiGroup();
   StepModel model = fakeModel();
   Engine engine(model, {}, group);
-  if (group.rank() != 0) return engine.follow();
+  if (group.rank() != 0)
+    return engine.follow();
   auto self = makeSelfCommunicator();
   Engine single(model, {}, *self);
   std::vector<std::vector<float>> want;

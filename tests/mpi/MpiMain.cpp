@@ -25,7 +25,8 @@ class FailuresOnly : public testing::EmptyTestEventListener {
 /// The worst status of all ranks, on all ranks.
 int worst(int status) {
   int result = 0;
-  for (const std::string &s : gatherStrings(*group, std::to_string(status))) result = std::max(result, std::atoi(s.c_str()));
+  for (const std::string &s : gatherStrings(*group, std::to_string(status)))
+    result = std::max(result, std::atoi(s.c_str()));
   return result;
 }
 
@@ -42,11 +43,15 @@ int main(int argc, char **argv) {
   testing::InitGoogleTest(&argc, argv);
   heddle::MpiTuning tuning;
   for (int i = 1; i + 1 < argc; i += 2) {
-    if (!std::strcmp(argv[i], "--slot-bytes")) tuning.slotBytes = std::atoll(argv[i + 1]);
-    if (!std::strcmp(argv[i], "--message-bytes")) tuning.messageBytes = std::atoll(argv[i + 1]);
-    if (!std::strcmp(argv[i], "--hosts")) hosts = std::atoi(argv[i + 1]);
+    if (!std::strcmp(argv[i], "--slot-bytes"))
+      tuning.slotBytes = std::atoll(argv[i + 1]);
+    if (!std::strcmp(argv[i], "--message-bytes"))
+      tuning.messageBytes = std::atoll(argv[i + 1]);
+    if (!std::strcmp(argv[i], "--hosts"))
+      hosts = std::atoi(argv[i + 1]);
   }
-  if (hosts > 0) tuning.host = std::atoi(std::getenv("OMPI_COMM_WORLD_RANK") ? std::getenv("OMPI_COMM_WORLD_RANK") : "0") % hosts;
+  if (hosts > 0)
+    tuning.host = std::atoi(std::getenv("OMPI_COMM_WORLD_RANK") ? std::getenv("OMPI_COMM_WORLD_RANK") : "0") % hosts;
   group = heddle::makeMpiCommunicator(&argc, &argv, tuning);
   if (group->rank() != 0) {
     auto &listeners = testing::UnitTest::GetInstance()->listeners();

@@ -7,6 +7,7 @@
 #include "tools/heddle/Progress.h"
 #include "tools/heddle/StageFiles.h"
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -53,7 +54,7 @@ static int printDiff(const fs::path &plan, const InspectOptions &options) {
   ChildOptions child;
   child.passThrough = true;
   int status = runChild(argv, child).status;
-  if (status > 1) // 1 only says that they differ
+  if (status > 1 && status != 128 + SIGPIPE) // 1 only says that they differ; a pager may be closed early
     throw Failure("diff failed with status " + std::to_string(status));
   return 0;
 }

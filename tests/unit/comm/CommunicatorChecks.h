@@ -23,15 +23,19 @@ inline void checkGather(Communicator &group, int64_t call, int64_t rows, int64_t
   std::vector<std::byte> data(rows * rowBytes, kUnset);
   int64_t me = group.rank();
   for (int64_t row = 0; row < rows; ++row)
-    for (int64_t c = begin[me]; c < end[me]; ++c) data[row * rowBytes + c] = expected(call, row, c);
+    for (int64_t c = begin[me]; c < end[me]; ++c)
+      data[row * rowBytes + c] = expected(call, row, c);
   group.allGather(data.data(), rows, rowBytes, begin, end);
   std::vector<bool> owned(rowBytes);
   for (int64_t r = 0; r < group.size(); ++r)
-    for (int64_t c = begin[r]; c < end[r]; ++c) owned[c] = true;
+    for (int64_t c = begin[r]; c < end[r]; ++c)
+      owned[c] = true;
   int64_t wrong = 0;
   for (int64_t row = 0; row < rows; ++row)
-    for (int64_t c = 0; c < rowBytes; ++c) wrong += data[row * rowBytes + c] != (owned[c] ? expected(call, row, c) : kUnset);
-  EXPECT_EQ(wrong, 0) << "call " << call << ": " << rows << " rows of " << rowBytes << " on rank " << me << " of " << group.size();
+    for (int64_t c = 0; c < rowBytes; ++c)
+      wrong += data[row * rowBytes + c] != (owned[c] ? expected(call, row, c) : kUnset);
+  EXPECT_EQ(wrong, 0) << "call " << call << ": " << rows << " rows of " << rowBytes << " on rank " << me << " of "
+                      << group.size();
 }
 
 /// Cuts [0, rowBytes) into ragged, partly empty parts that depend on `call`, the same on all ranks.
@@ -54,10 +58,10 @@ inline void checkGathers(Communicator &group, int64_t calls) {
     checkGather(group, call, rows, rowBytes, begin, end);
   }
   begin.assign(group.size(), 0), end.assign(group.size(), 0);
-  checkGather(group, calls, 3, 64, begin, end);                 // nobody has anything
+  checkGather(group, calls, 3, 64, begin, end); // nobody has anything
   begin.back() = 1, end.back() = 2 << 20;
-  checkGather(group, calls + 1, 2, (2 << 20) + 1, begin, end);  // far bigger than a slot
-  checkGather(group, calls + 2, 0, (2 << 20) + 1, begin, end);  // no rows
+  checkGather(group, calls + 1, 2, (2 << 20) + 1, begin, end); // far bigger than a slot
+  checkGather(group, calls + 2, 0, (2 << 20) + 1, begin, end); // no rows
 }
 
 inline void checkBroadcasts(Communicator &group) {
@@ -66,13 +70,15 @@ inline void checkBroadcasts(Communicator &group) {
     ++call;
     std::vector<std::byte> message;
     if (group.rank() == 0)
-      for (int64_t i = 0; i < bytes; ++i) message.push_back(expected(call, i >> 8, i));
+      for (int64_t i = 0; i < bytes; ++i)
+        message.push_back(expected(call, i >> 8, i));
     else
       message.assign(17, std::byte{0xaa}); // what was there before must go
     group.broadcast(message);
     ASSERT_EQ(static_cast<int64_t>(message.size()), bytes);
     int64_t wrong = 0;
-    for (int64_t i = 0; i < bytes; ++i) wrong += message[i] != expected(call, i >> 8, i);
+    for (int64_t i = 0; i < bytes; ++i)
+      wrong += message[i] != expected(call, i >> 8, i);
     EXPECT_EQ(wrong, 0) << bytes << " bytes on rank " << group.rank();
   }
 }
@@ -81,7 +87,8 @@ inline void checkStrings(Communicator &group) {
   std::string mine(group.rank() * 3, static_cast<char>('a' + group.rank() % 26));
   auto texts = gatherStrings(group, mine);
   ASSERT_EQ(static_cast<int64_t>(texts.size()), group.size());
-  for (int64_t r = 0; r < group.size(); ++r) EXPECT_EQ(texts[r], std::string(r * 3, static_cast<char>('a' + r % 26)));
+  for (int64_t r = 0; r < group.size(); ++r)
+    EXPECT_EQ(texts[r], std::string(r * 3, static_cast<char>('a' + r % 26)));
 }
 
 /// As in decoding: a broadcast, then many small gathers, over and over.
@@ -89,7 +96,8 @@ inline void checkSteps(Communicator &group, int64_t steps) {
   std::vector<int64_t> begin, end;
   for (int64_t step = 0; step < steps; ++step) {
     std::vector<std::byte> plan;
-    if (group.rank() == 0) plan.assign(64, static_cast<std::byte>(step));
+    if (group.rank() == 0)
+      plan.assign(64, static_cast<std::byte>(step));
     group.broadcast(plan);
     ASSERT_EQ(plan, std::vector<std::byte>(64, static_cast<std::byte>(step)));
     for (int64_t g = 0; g < 12; ++g) {

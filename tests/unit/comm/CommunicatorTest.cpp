@@ -41,7 +41,8 @@ TEST(ThreadCommunicator, PeersOfALeaverThrow) {
   std::atomic<int> thrown = 0;
   onRanks(3, [&](Communicator &group) {
     checkStrings(group); // all are there
-    if (group.rank() == 1) return;
+    if (group.rank() == 1)
+      return;
     try {
       std::vector<std::byte> message(1);
       if (group.rank() == 0) {

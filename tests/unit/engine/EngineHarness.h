@@ -39,14 +39,17 @@ inline void collect(std::vector<Event> events, std::map<uint64_t, Outcome> &outc
 }
 inline std::map<uint64_t, Outcome> runAll(Engine &engine, const std::vector<Request> &requests) {
   std::map<uint64_t, Outcome> outcomes;
-  for (const Request &request : requests) engine.submit(request);
-  while (!engine.idle()) collect(engine.step(), outcomes);
+  for (const Request &request : requests)
+    engine.submit(request);
+  while (!engine.idle())
+    collect(engine.step(), outcomes);
   return outcomes;
 }
 
 inline std::vector<int32_t> idsOf(const Outcome &outcome) {
   std::vector<int32_t> ids;
-  for (const TokenResult &token : outcome.tokens) ids.push_back(token.token);
+  for (const TokenResult &token : outcome.tokens)
+    ids.push_back(token.token);
   return ids;
 }
 

@@ -17,10 +17,14 @@ std::vector<Request> mixedRequests() {
     r.sampling.maxTokens = 5 + static_cast<int64_t>(id * 37 % 90);
     r.sampling.logprobs = static_cast<int64_t>(id % 4);
     r.sampling.ignoreEnd = true;
-    if (id % 2) r.sampling.temperature = 0.7 + 0.1 * static_cast<double>(id);
-    if (id % 3 == 0) r.sampling.repeatPenalty = 1.3;
-    if (id == 3) r.sampling.topK = 20, r.sampling.topP = 0.9;
-    if (id == 5) r.sampling.topP = 0.5, r.sampling.minP = 0.001;
+    if (id % 2)
+      r.sampling.temperature = 0.7 + 0.1 * static_cast<double>(id);
+    if (id % 3 == 0)
+      r.sampling.repeatPenalty = 1.3;
+    if (id == 3)
+      r.sampling.topK = 20, r.sampling.topP = 0.9;
+    if (id == 5)
+      r.sampling.topP = 0.5, r.sampling.minP = 0.001;
     r.sampling.seed = id * 1000 + 1;
     requests.push_back(r);
   }
@@ -51,7 +55,9 @@ const std::map<uint64_t, Outcome> &alone() {
   return result;
 }
 
-struct Setting { int64_t ranks, threads, budget, pages; }; // pages: 0 = plenty
+struct Setting {
+  int64_t ranks, threads, budget, pages;
+}; // pages: 0 = plenty
 void PrintTo(const Setting &s, std::ostream *out) {
   *out << s.ranks << " ranks, " << s.threads << " threads, budget " << s.budget << ", pages " << s.pages;
 }
@@ -66,7 +72,8 @@ TEST_P(Together, GivesWhatEachGivesAlone) {
   withEngine(model, options, ranks, nullptr, [&, pages = pages](Engine &engine) {
     auto together = runAll(engine, mixedRequests());
     ASSERT_EQ(together.size(), 8u);
-    for (auto &[id, outcome] : together) expectSame(outcome, alone().at(id), "request " + std::to_string(id));
+    for (auto &[id, outcome] : together)
+      expectSame(outcome, alone().at(id), "request " + std::to_string(id));
     EngineStats stats = engine.stats();
     EXPECT_EQ(stats.freePages, stats.pages) << "pages got lost";
     if (pages) {
@@ -78,17 +85,20 @@ TEST_P(Together, GivesWhatEachGivesAlone) {
 INSTANTIATE_TEST_SUITE_P(Settings, Together,
                          testing::Values(Setting{1, 1, 512, 0}, Setting{1, 2, 512, 0}, Setting{1, 3, 7, 0}, Setting{2, 1, 512, 0},
                                          Setting{2, 2, 33, 0}, Setting{3, 1, 64, 0}, Setting{5, 1, 512, 0}, Setting{7, 1, 100, 0},
-                                         Setting{1, 1, 512, 5}, Setting{1, 1, 24, 5}, Setting{2, 1, 40, 6}, Setting{3, 2, 512, 5}));
+                                         Setting{1, 1, 512, 5}, Setting{1, 1, 24, 5}, Setting{2, 1, 40, 6},
+                                         Setting{3, 2, 512, 5}));
 
 TEST(Engine, RequestsThatArriveWhileOthersRunGiveTheSame) {
   withEngine(fakeModel(), {.tokenBudget = 48}, 2, nullptr, [&](Engine &engine) {
     std::vector<Request> requests = mixedRequests();
     std::map<uint64_t, Outcome> outcomes;
     for (size_t step = 0, next = 0; next < requests.size() || !engine.idle(); ++step) {
-      if (step % 5 == 0 && next < requests.size()) engine.submit(requests[next++]);
+      if (step % 5 == 0 && next < requests.size())
+        engine.submit(requests[next++]);
       collect(engine.step(), outcomes);
     }
-    for (auto &[id, outcome] : outcomes) expectSame(outcome, alone().at(id), "request " + std::to_string(id));
+    for (auto &[id, outcome] : outcomes)
+      expectSame(outcome, alone().at(id), "request " + std::to_string(id));
   });
 }
 
@@ -125,7 +135,8 @@ TEST(Engine, LogprobsFollowFromEvaluatesRows) {
     ASSERT_EQ(ids.size(), 20u);
     all.insert(all.end(), ids.begin(), ids.end() - 1);
     engine.evaluate(all, 64, [&](int64_t position, const float *row) {
-      if (position < 69) return;
+      if (position < 69)
+        return;
       const TokenResult &token = outcome.tokens[position - 69];
       RowScan scan;
       scanRow(row, 2500, scan);
@@ -147,8 +158,9 @@ TEST(Engine, NonFiniteLogitsFailThatRequestAlone) {
   withEngine(fakeModel(poisoned), {}, 2, nullptr, [&](Engine &engine) {
     auto outcomes = runAll(engine, {bad, good});
     EXPECT_EQ(outcomes[1].last.stop, StopReason::Error);
-    EXPECT_EQ(outcomes[1].last.error, "request 1: the logits at position 1 are not finite (first at token id 0); the model's weights "
-                                      "overflow or are damaged: check the file");
+    EXPECT_EQ(outcomes[1].last.error,
+              "request 1: the logits at position 1 are not finite (first at token id 0); the model's weights "
+              "overflow or are damaged: check the file");
     EXPECT_TRUE(outcomes[1].tokens.empty());
     EXPECT_EQ(outcomes[2].last.stop, StopReason::MaxTokens);
     EXPECT_EQ(outcomes[2].tokens.size(), 3u);
@@ -257,7 +269,8 @@ TEST(Engine, RefusesWhatCannotRun) {
     EXPECT_THROW(engine.evaluate(promptOf(101, 1), 8, ignore), std::invalid_argument);
     EXPECT_THROW(engine.evaluate({}, 8, ignore), std::invalid_argument);
     EXPECT_THROW(engine.evaluate({1}, 0, ignore), std::invalid_argument);
-    EXPECT_THROW(engine.evaluate({1, 2}, 1, [](int64_t, const float *) { throw std::runtime_error("disk full"); }), std::runtime_error);
+    EXPECT_THROW(engine.evaluate({1, 2}, 1, [](int64_t, const float *) { throw std::runtime_error("disk full"); }),
+                 std::runtime_error);
     EXPECT_EQ(engine.stats().freePages, engine.stats().pages);
     engine.evaluate(promptOf(100, 1), 8, ignore);
   });

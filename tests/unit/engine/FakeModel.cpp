@@ -68,9 +68,11 @@ void step(StepBuffer *ids, StepBuffer *positions, StepBuffer *sequences, StepBuf
     float *out = at<float>(logits) + r * stride;
     for (int64_t v = own.begin * 1024; v < std::min(own.end * 1024, model.vocabulary); ++v) {
       uint64_t hash = v;
-      for (int64_t h = 0; h < model.heads; ++h) hash = mix(hash + found[t * model.heads + h]);
+      for (int64_t h = 0; h < model.heads; ++h)
+        hash = mix(hash + found[t * model.heads + h]);
       out[v] = static_cast<float>(hash >> 44) * 1e-5f - 5 + (denormal * 1.0f > 0 ? 0.0f : 1.0f);
-      if (at<int32_t>(ids)[t] == model.nonFiniteAfter) out[v] = std::numeric_limits<float>::quiet_NaN();
+      if (at<int32_t>(ids)[t] == model.nonFiniteAfter)
+        out[v] = std::numeric_limits<float>::quiet_NaN();
     }
   }
   if (ranks > 1)

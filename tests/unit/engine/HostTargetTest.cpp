@@ -35,10 +35,12 @@ void expectRefused(const std::vector<std::string> &available, const std::vector<
 
 TEST(HostTarget, RefusalsNameTheCommand) {
   std::vector<std::string> v4 = {"x86-64-v4"};
-  expectRefused(v4, kAvx2, "",
-                "m.plan has code for x86-64-v4, not for x86-64-v3 of this CPU; add it by `heddle compile m.plan --target x86-64-v3`");
-  expectRefused(v4, kVnni, "x86-64-v3",
-                "m.plan has code for x86-64-v4, not for x86-64-v3 of this CPU; add it by `heddle compile m.plan --target x86-64-v3`");
+  expectRefused(
+      v4, kAvx2, "",
+      "m.plan has code for x86-64-v4, not for x86-64-v3 of this CPU; add it by `heddle compile m.plan --target x86-64-v3`");
+  expectRefused(
+      v4, kVnni, "x86-64-v3",
+      "m.plan has code for x86-64-v4, not for x86-64-v3 of this CPU; add it by `heddle compile m.plan --target x86-64-v3`");
   expectRefused(v4, kAvx2, "x86-64-v4", "this CPU cannot run target x86-64-v4; it can run: x86-64-v3");
   expectRefused(v4, {}, "", "this CPU is older than x86-64-v3 (AVX2, FMA, F16C): Heddle cannot run on it");
 }

@@ -11,8 +11,11 @@ _mlir_ciface_step(StepBuffer *ids, StepBuffer *, StepBuffer *, StepBuffer *, Ste
   mine[thread] = 1;
   heddle_barrier(context, thread);
   float met = 0;
-  for (int64_t t = 0; t < threads; ++t) met += mine[t];
-  if (thread == 0) out[0] = met * static_cast<float>(ids->size);
+  for (int64_t t = 0; t < threads; ++t)
+    met += mine[t];
+  if (thread == 0)
+    out[0] = met * static_cast<float>(ids->size);
   heddle_all_gather(context, thread, reinterpret_cast<int64_t>(arena->data), 1, threads * 4, threads, 4);
-  if (thread == threads - 1) out[1] = met;
+  if (thread == threads - 1)
+    out[1] = met;
 }

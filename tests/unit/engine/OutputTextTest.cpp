@@ -81,7 +81,8 @@ TEST(OutputText, EqualsASearchInTheWholeText) {
     std::vector<std::string> stops;
     for (unsigned s = 0; s < 1 + random() % 3; ++s) {
       std::string stop;
-      for (unsigned n = 0; n < 2 + random() % 6; ++n) stop += random() % 2 ? 'a' : 'b';
+      for (unsigned n = 0; n < 2 + random() % 6; ++n)
+        stop += random() % 2 ? 'a' : 'b';
       stops.push_back(stop);
     }
     OutputText text = make(pieces, stops);
@@ -93,16 +94,20 @@ TEST(OutputText, EqualsASearchInTheWholeText) {
       given += text.push(id);
       ASSERT_TRUE(whole.starts_with(given));
       size_t longest = 0;
-      for (const std::string &stop : stops) longest = std::max(longest, stop.size());
+      for (const std::string &stop : stops)
+        longest = std::max(longest, stop.size());
       if (!text.stopped()) {
         ASSERT_GT(given.size() + longest, whole.size()) << "more is withheld than could be a stop string";
-        for (const std::string &stop : stops) ASSERT_EQ(whole.find(stop), std::string::npos);
+        for (const std::string &stop : stops)
+          ASSERT_EQ(whole.find(stop), std::string::npos);
       }
     }
-    if (!text.stopped()) continue;
+    if (!text.stopped())
+      continue;
     ++stoppedRuns;
     size_t first = std::string::npos;
-    for (const std::string &stop : stops) first = std::min(first, whole.find(stop));
+    for (const std::string &stop : stops)
+      first = std::min(first, whole.find(stop));
     ASSERT_EQ(given, whole.substr(0, first));
   }
   EXPECT_GT(stoppedRuns, 1000);
@@ -110,7 +115,8 @@ TEST(OutputText, EqualsASearchInTheWholeText) {
 
 TEST(Engine, StreamsTextAndStopsAtAStopString) {
   std::vector<std::string> pieces;
-  for (int i = 0; i < 2500; ++i) pieces.push_back("<" + std::to_string(i) + ">");
+  for (int i = 0; i < 2500; ++i)
+    pieces.push_back("<" + std::to_string(i) + ">");
   TextDecoderFactory factory = [&] { return std::make_unique<PieceDecoder>(pieces); };
   Request request{1, promptOf(20, 3), {}};
   request.sampling.maxTokens = 10;
@@ -120,7 +126,8 @@ TEST(Engine, StreamsTextAndStopsAtAStopString) {
     std::vector<int32_t> ids = idsOf(plain);
     ASSERT_EQ(ids.size(), 10u);
     std::string whole;
-    for (int32_t id : ids) whole += "<" + std::to_string(id) + ">";
+    for (int32_t id : ids)
+      whole += "<" + std::to_string(id) + ">";
     EXPECT_EQ(plain.text, whole + "~");
     EXPECT_EQ(plain.last.stop, StopReason::MaxTokens);
 

@@ -1,6 +1,6 @@
 // The engine over a plan on disk: weights, code and geometry come from there.
-#include "runtime/engine/HostTarget.h"
 #include "runtime/engine/PlanEngine.h"
+#include "runtime/engine/HostTarget.h"
 #include "runtime/plan/PlanWriter.h"
 #include "tests/unit/engine/EngineHarness.h"
 #include <fstream>
@@ -36,7 +36,8 @@ protected:
     uint64_t offset = writer.addWeight(std::as_bytes(std::span(&options, 1)));
     manifest.weights = {{"options", Format::F32, 1, sizeof options / 4, false, ShareKind::Whole, 0, offset, sizeof options}};
     std::ifstream code(HEDDLE_LOADED_MODEL, std::ios::binary);
-    writer.addFile("code/" + target + ".so", std::string((std::istreambuf_iterator<char>(code)), std::istreambuf_iterator<char>()));
+    writer.addFile("code/" + target + ".so",
+                   std::string((std::istreambuf_iterator<char>(code)), std::istreambuf_iterator<char>()));
     writer.finish(manifest);
     return Plan::open(folder_ / name);
   }
@@ -70,8 +71,8 @@ TEST_F(PlanEngine, APlanForAnotherCpuIsRefusedWithTheCommand) {
     FAIL();
   } catch (const std::runtime_error &error) {
     std::string path = plan.directory().string();
-    EXPECT_EQ(error.what(), path + " has code for x86-64-v9, not for " + hostTargets()[0] + " of this CPU; add it by `heddle compile " +
-                                path + " --target " + hostTargets()[0] + "`");
+    EXPECT_EQ(error.what(), path + " has code for x86-64-v9, not for " + hostTargets()[0] +
+                                " of this CPU; add it by `heddle compile " + path + " --target " + hostTargets()[0] + "`");
   }
 }
 
@@ -91,7 +92,8 @@ TEST_F(PlanEngine, AnotherPlanOnAnotherRankIsNamed) {
   std::string mine = message(one, *group[0]);
   other.join();
   EXPECT_TRUE(mine.starts_with("rank 1 on host ")) << mine;
-  EXPECT_TRUE(mine.ends_with(" has another plan (fedcba987654) than rank 0 (0123456789ab); copy the same plan to the same path on every host"))
+  EXPECT_TRUE(mine.ends_with(
+      " has another plan (fedcba987654) than rank 0 (0123456789ab); copy the same plan to the same path on every host"))
       << mine;
   EXPECT_EQ(onOther, mine);
 }

@@ -18,7 +18,8 @@ std::vector<float> randomLogits(int64_t count, uint64_t seed, float spread = 4) 
   std::vector<float> x(count);
   for (float &v : x) { // a sum of uniforms: no library's normal distribution
     float sum = 0;
-    for (int i = 0; i < 6; ++i) sum += static_cast<float>(random() >> 40) * 0x1p-24f - 0.5f;
+    for (int i = 0; i < 6; ++i)
+      sum += static_cast<float>(random() >> 40) * 0x1p-24f - 0.5f;
     v = sum * spread;
   }
   return x;
@@ -37,23 +38,28 @@ int32_t slowly(std::vector<float> x, const std::vector<int32_t> &known, const Sa
   std::vector<int32_t> distinct = known;
   std::sort(distinct.begin(), distinct.end());
   distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
-  for (int32_t id : distinct) x[id] = x[id] > 0 ? x[id] / penalty : x[id] * penalty;
+  for (int32_t id : distinct)
+    x[id] = x[id] > 0 ? x[id] / penalty : x[id] * penalty;
   std::vector<int32_t> kept = sorted(x);
-  if (p.temperature == 0) return kept[0];
+  if (p.temperature == 0)
+    return kept[0];
   float max = x[kept[0]];
   auto z = [&](int32_t id) { return (static_cast<double>(x[id]) - max) / p.temperature; };
   auto weight = [&](int32_t id) { return static_cast<double>(math::exp(static_cast<float>(z(id)))); };
   double total = 0;
   if (p.topK > 0 && p.topK < static_cast<int64_t>(kept.size())) {
     kept.resize(p.topK);
-    for (int32_t id : kept) total += weight(id);
+    for (int32_t id : kept)
+      total += weight(id);
   } else {
-    for (size_t id = 0; id < x.size(); ++id) total += weight(static_cast<int32_t>(id));
+    for (size_t id = 0; id < x.size(); ++id)
+      total += weight(static_cast<int32_t>(id));
   }
   if (p.topP < 1) {
     double sum = 0;
     size_t n = 0;
-    while (n < kept.size() && sum < p.topP * total) sum += weight(kept[n++]);
+    while (n < kept.size() && sum < p.topP * total)
+      sum += weight(kept[n++]);
     kept.resize(n);
   }
   std::erase_if(kept, [&](int32_t id) { return weight(id) < p.minP; });
@@ -63,7 +69,8 @@ int32_t slowly(std::vector<float> x, const std::vector<int32_t> &known, const Sa
   double bestScore = 0;
   for (int32_t id : kept) {
     double score = z(id) + TokenNoise::gumbel(noise.bits(id));
-    if (best < 0 || score > bestScore) best = id, bestScore = score;
+    if (best < 0 || score > bestScore)
+      best = id, bestScore = score;
   }
   return best;
 }
@@ -82,7 +89,8 @@ TEST(Sampler, DoesWhatItsDefinitionSays) {
     p.minP = trial % 6 == 2 ? 0.02 * (trial % 9) : 0;
     p.repeatPenalty = trial % 8 == 3 ? 1.7 : trial % 8 == 5 ? 0.6 : 1;
     std::vector<int32_t> known;
-    for (int i = 0; i < trial % 40; ++i) known.push_back(static_cast<int32_t>(random() % vocabulary));
+    for (int i = 0; i < trial % 40; ++i)
+      known.push_back(static_cast<int32_t>(random() % vocabulary));
     auto got = sampler.sample(x.data(), vocabulary, known, p, trial);
     ASSERT_EQ(got.nonFinite, -1);
     ASSERT_EQ(got.token.token, slowly(x, known, p, trial)) << "trial " << trial;
@@ -98,9 +106,11 @@ TEST(Sampler, TokensComeWithTheirProbabilities) {
   Sampler sampler;
   std::map<int32_t, double> counts;
   constexpr int kDraws = 200000;
-  for (int seed = 0; seed < kDraws; ++seed) counts[sampler.sample(x.data(), 5, {}, p, seed).token.token] += 1.0 / kDraws;
+  for (int seed = 0; seed < kDraws; ++seed)
+    counts[sampler.sample(x.data(), 5, {}, p, seed).token.token] += 1.0 / kDraws;
   double total = 0;
-  for (float v : x) total += std::exp(v / 2);
+  for (float v : x)
+    total += std::exp(v / 2);
   for (int id = 0; id < 5; ++id) // 6 standard deviations
     EXPECT_NEAR(counts[id], std::exp(x[id] / 2) / total, 6 * 0.5 / std::sqrt(kDraws)) << id;
 }
@@ -123,7 +133,8 @@ TEST(Sampler, NoiseDependsOnSeedSequencePositionAndTokenOnly) {
 TEST(Sampler, TheNoiseBoundHolds) {
   std::mt19937_64 random(3);
   std::vector<uint64_t> all = {0, 1, 2, (uint64_t{1} << 52) - 1, (uint64_t{1} << 52) - 2, (uint64_t{1} << 52) - 3};
-  for (int i = 0; i < 200000; ++i) all.push_back(((uint64_t{1} << 52) - 1 - (random() >> 12 >> (i % 52))));
+  for (int i = 0; i < 200000; ++i)
+    all.push_back(((uint64_t{1} << 52) - 1 - (random() >> 12 >> (i % 52))));
   for (uint64_t bits : all) {
     ASSERT_TRUE(std::isfinite(TokenNoise::gumbel(bits)));
     ASSERT_LE(TokenNoise::gumbel(bits), TokenNoise::bound(bits)) << bits;
@@ -140,7 +151,8 @@ TEST(Sampler, TiesGoToTheLowerId) {
   auto got = sampler.sample(x.data(), 3000, {}, p, 0);
   EXPECT_EQ(got.token.token, 1);
   ASSERT_EQ(got.token.best.size(), 3u);
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(got.token.best[i].token, 1 + i);
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(got.token.best[i].token, 1 + i);
 }
 
 TEST(Sampler, NamesTheFirstNonFiniteLogit) {
@@ -167,21 +179,29 @@ TEST(LogSoftmax, IsTheDocumentedFormula) {
     for (int64_t begin = 0; begin < count; begin += 1024) { // docs/arithmetic.md, "Sampling", literally
       int64_t n = std::min<int64_t>(1024, count - begin);
       float m = *std::max_element(x.begin() + begin, x.begin() + begin + n), a[16] = {};
-      for (int64_t i = 0; i < n; ++i) a[i % 16] = a[i % 16] + math::exp(x[begin + i] - m);
-      for (int j = 0; j < 8; ++j) a[j] += a[j + 8];
-      for (int j = 0; j < 4; ++j) a[j] += a[j + 4];
-      for (int j = 0; j < 2; ++j) a[j] += a[j + 2];
+      for (int64_t i = 0; i < n; ++i)
+        a[i % 16] = a[i % 16] + math::exp(x[begin + i] - m);
+      for (int j = 0; j < 8; ++j)
+        a[j] += a[j + 8];
+      for (int j = 0; j < 4; ++j)
+        a[j] += a[j + 4];
+      for (int j = 0; j < 2; ++j)
+        a[j] += a[j + 2];
       float s = a[0] + a[1], merged = std::max(max, m);
-      if (begin == 0) max = m, sum = s;
-      else sum = std::fma(sum, math::exp(max - merged), s * math::exp(m - merged)), max = merged;
+      if (begin == 0)
+        max = m, sum = s;
+      else
+        sum = std::fma(sum, math::exp(max - merged), s * math::exp(m - merged)), max = merged;
     }
     RowScan scan;
     scanRow(x.data(), count, scan);
     LogNormalizer got = logNormalizer(x.data(), count, scan);
     EXPECT_EQ(std::bit_cast<uint32_t>(got.max), std::bit_cast<uint32_t>(max));
-    EXPECT_EQ(std::bit_cast<uint32_t>(got.logSum), std::bit_cast<uint32_t>(static_cast<float>(math::log(static_cast<double>(sum)))));
+    EXPECT_EQ(std::bit_cast<uint32_t>(got.logSum),
+              std::bit_cast<uint32_t>(static_cast<float>(math::log(static_cast<double>(sum)))));
     double exact = 0;
-    for (float v : x) exact += std::exp(static_cast<double>(v) - max);
+    for (float v : x)
+      exact += std::exp(static_cast<double>(v) - max);
     EXPECT_NEAR(got.logSum, std::log(exact), 1e-5); // f32 sums of at most 49,152 terms
     EXPECT_EQ(scan.argmax, std::max_element(x.begin(), x.end()) - x.begin());
   }
@@ -191,7 +211,8 @@ TEST(LogSoftmax, BestOfEqualsASort) {
   for (int64_t count : {1, 100, 2500, 9000})
     for (int64_t k : {1, 20, 1000, 100000}) {
       std::vector<float> x = randomLogits(count, k + count);
-      for (float &v : x) v = std::round(v * 8) / 8; // many ties
+      for (float &v : x)
+        v = std::round(v * 8) / 8; // many ties
       std::vector<int32_t> want = sorted(x), got;
       want.resize(std::min(k, count));
       RowScan scan;

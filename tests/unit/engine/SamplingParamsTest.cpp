@@ -32,7 +32,10 @@ TEST(SamplingParams, DefaultsAndLimitsAreGood) {
 }
 
 TEST(SamplingParams, TheFieldOutOfRangeIsNamed) {
-  const struct { Change change; const char *field, *message; } bad[] = {
+  const struct {
+    Change change;
+    const char *field, *message;
+  } bad[] = {
       {[](auto &p) { p.temperature = -1; }, "temperature", "temperature must be in [0, 10], not -1"},
       {[](auto &p) { p.temperature = NAN; }, "temperature", "temperature must be in [0, 10], not nan"},
       {[](auto &p) { p.temperature = INFINITY; }, "temperature", "temperature must be in [0, 10], not inf"},

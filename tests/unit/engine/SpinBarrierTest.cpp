@@ -19,7 +19,8 @@ TEST(SpinBarrier, NobodyPassesBeforeAllHaveArrived) {
           for (int64_t round = 1; round <= 2000; ++round) {
             rounds[t * 16] = round;
             barrier.wait();
-            for (int64_t other = 0; other < threads; ++other) wrong += rounds[other * 16] != round;
+            for (int64_t other = 0; other < threads; ++other)
+              wrong += rounds[other * 16] != round;
             barrier.wait();
           }
         });

@@ -19,7 +19,8 @@ StepPlan planOf(int64_t tokens) {
     plan.sequences.push_back(0);
   }
   plan.pageTableWidth = KvCache::pagesFor(tokens);
-  for (int32_t p = 0; p < plan.pageTableWidth; ++p) plan.pageTable.push_back(p), plan.pageWork.fresh.push_back(p);
+  for (int32_t p = 0; p < plan.pageTableWidth; ++p)
+    plan.pageTable.push_back(p), plan.pageWork.fresh.push_back(p);
   plan.rows = {static_cast<int32_t>(tokens - 1)};
   return plan;
 }
@@ -29,9 +30,9 @@ struct Seen { // by the step function below; behind its "weights"
   int64_t threads = 0, arenaPerToken = 0;
 };
 
-void look(StepBuffer *ids, StepBuffer *positions, StepBuffer *sequences, StepBuffer *pageTable, StepBuffer *rows, StepBuffer *logits,
-          StepBuffer *arena, StepBuffer *kv, StepBuffer *weights, StepBuffer *, StepBuffer *, StepBuffer *, int64_t, int64_t, int64_t,
-          int64_t, int64_t threads, int64_t) {
+void look(StepBuffer *ids, StepBuffer *positions, StepBuffer *sequences, StepBuffer *pageTable, StepBuffer *rows,
+          StepBuffer *logits, StepBuffer *arena, StepBuffer *kv, StepBuffer *weights, StepBuffer *, StepBuffer *, StepBuffer *,
+          int64_t, int64_t, int64_t, int64_t, int64_t threads, int64_t) {
   Seen &seen = *static_cast<Seen *>(weights->data);
   ++seen.calls;
   seen.badControl += _mm_getcsr() != 0x1f80;

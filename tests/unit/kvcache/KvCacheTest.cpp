@@ -71,7 +71,8 @@ TEST(KvCache, RandomUseNeverMixesSequences) {
     KvCache::Sequence next = 0;
     for (int op = 0; op < 300; ++op) {
       uint32_t what = random() % 10;
-      if (model.empty() || what == 0) model[next++];
+      if (model.empty() || what == 0)
+        model[next++];
       auto chosen = std::next(model.begin(), random() % model.size());
       auto &[sequence, values] = *chosen;
       if (what == 1) {
@@ -91,9 +92,12 @@ TEST(KvCache, RandomUseNeverMixesSequences) {
       bool done = cache.reserve(sequence, begin, end, work);
       ASSERT_EQ(done, needed <= free);
       ASSERT_EQ(cache.freePages(), done ? free - needed : free);
-      if (!done) continue;
-      for (auto [from, to] : work.copies) memory[to] = memory[from];
-      for (int32_t page : work.fresh) memory[page].assign(kPageTokens, -1);
+      if (!done)
+        continue;
+      for (auto [from, to] : work.copies)
+        memory[to] = memory[from];
+      for (int32_t page : work.fresh)
+        memory[page].assign(kPageTokens, -1);
       for (int64_t p = begin; p < end; ++p) {
         values.push_back(static_cast<int32_t>(random() & 0xffff));
         int32_t &cell = memory[cache.pages(sequence)[p / kPageTokens]][p % kPageTokens];
@@ -103,7 +107,8 @@ TEST(KvCache, RandomUseNeverMixesSequences) {
         for (size_t p = 0; p < expected.size(); ++p)
           ASSERT_EQ(memory[cache.pages(s)[p / kPageTokens]][p % kPageTokens], expected[p]) << "seed " << seed << " op " << op;
     }
-    for (auto &[s, expected] : model) cache.release(s);
+    for (auto &[s, expected] : model)
+      cache.release(s);
     ASSERT_EQ(cache.freePages(), kPages);
   }
 }

@@ -50,18 +50,22 @@ TEST(Activation, TinyBlocksAreZero) {
   EXPECT_EQ(block.q[7], -127);
 }
 
-TEST(Activation, NonFiniteValues) {
-  float x[32] = {1, 2, 3};
-  x[4] = std::numeric_limits<float>::quiet_NaN();
-  Q8Block block = quantizeBlock(x);
-  EXPECT_EQ(block.d, 3.0f / 127.0f);
-  EXPECT_EQ(block.q[4], 0);
-  EXPECT_EQ(block.q[2], 127);
-  x[9] = -std::numeric_limits<float>::infinity();
-  block = quantizeBlock(x);
-  EXPECT_TRUE(std::isinf(block.d)); // 0 · inf in the product is NaN: the request fails by name
-  for (int i = 0; i < 32; ++i)
-    EXPECT_EQ(block.q[i], 0);
+// Nothing may hide a NaN or an infinity: d carries it, 0 · d is NaN in every product, and the request fails by name.
+TEST(Activation, NonFiniteValuesReachTheScale) {
+  for (float bad : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::quiet_NaN(),
+                    std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()})
+    for (int at : {0, 13, 31}) {
+      float x[32] = {1, 2, 3, 4};
+      x[at] = bad;
+      Q8Block block = quantizeBlock(x);
+      EXPECT_EQ(std::isnan(block.d), std::isnan(bad));
+      EXPECT_FALSE(std::isfinite(block.d));
+      for (int i = 0; i < 32; ++i)
+        EXPECT_EQ(block.q[i], 0);
+      EXPECT_EQ(block.s0 + block.s1, 0);
+    }
+  float both[32] = {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()};
+  EXPECT_TRUE(std::isnan(quantizeBlock(both).d)); // a NaN is larger than all
 }
 
 } // namespace

@@ -65,6 +65,16 @@ TEST(Sharding, AMissingGatherIsNaNThroughQuantisationToo) {
     EXPECT_TRUE(std::isnan(x));
 }
 
+TEST(Sharding, AResidualThatWasNotGatheredIsNaN) {
+  Outcome o = runShares(R"(
+      %r = heddle.linear %q weights(%w) residual(%s) : (tensor<?x32x!heddle.q8>, tensor<32x32x!heddle.quant<q4_0>>, tensor<?x32xf32, #heddle.shard<columns, 16>>) -> tensor<?x32xf32>
+      %y = heddle.quantize %r : (tensor<?x32xf32>) -> tensor<?x32x!heddle.q8>)",
+                        2);
+  ASSERT_EQ(o.values.size(), 32u) << o.errors;
+  for (float x : o.values)
+    EXPECT_TRUE(std::isnan(x));
+}
+
 TEST(Sharding, QuantisingAShareThatCutsABlockFails) {
   Outcome o =
       runShares("      %y = heddle.quantize %s : (tensor<?x32xf32, #heddle.shard<columns, 16>>) -> tensor<?x32x!heddle.q8>", 2);

@@ -1,5 +1,6 @@
 //===- FormulasTest.cpp - the one arithmetic row by row, against other ways to compute it ---------------------------===//
 #include "ir/reference/Formulas.h"
+#include "runtime/math/Functions.h"
 #include "tests/unit/reference/Modules.h"
 #include <bit>
 #include <cmath>
@@ -150,6 +151,79 @@ TEST(Norm, IsCloseToTheMathematics) {
     EXPECT_NEAR(static_cast<double>(y[i]), xd[i] / std::sqrt(squares / 75 + 1e-5) * wd[i], 1e-6);
 }
 
+/// Element i in lane i mod 16, fused; the tree; then x·r before the weight. Other orders give other bits for these numbers.
+static void checkNormBits(uint64_t seed) {
+  auto x = noise<float>(75, seed), w = noise<float>(75, seed + 1);
+  std::vector<float> y(75);
+  One::norm(x.data(), w.data(), 75, 1e-5f, y.data());
+  float lanes[16] = {};
+  for (size_t lane = 0; lane < 16; ++lane)
+    for (size_t i = lane; i < 75; i += 16)
+      lanes[lane] = std::fma(x[i], x[i], lanes[lane]);
+  for (size_t width : {8, 4, 2, 1})
+    for (size_t j = 0; j < width; ++j)
+      lanes[j] += lanes[j + width];
+  float r = 1.0f / std::sqrt(lanes[0] / 75.0f + 1e-5f);
+  for (size_t i = 0; i < 75; ++i)
+    EXPECT_EQ(y[i], (x[i] * r) * w[i]);
+}
+TEST(Norm, HasTheWrittenBits) {
+  for (uint64_t seed = 0; seed < 50; ++seed) // one set of numbers may round alike either way
+    checkNormBits(seed);
+}
+
+/// Chunks as a kernel sees them: all 64 keys, p = +0 for an invisible one. The window begins inside a chunk, so that a key's
+/// index in its chunk is not its index among the visible ones.
+static void checkAttentionBits(uint64_t seed) {
+  constexpr int64_t tokens = 150, dim = 6, first = 21;
+  auto k = noise<double>(tokens * dim, seed), v = noise<double>(tokens * dim, seed + 1);
+  auto q = noise<float>(dim, seed + 2);
+  std::vector<Key> keys;
+  for (int64_t p = first; p < tokens; ++p)
+    keys.push_back({p, p, k.data() + p * dim, v.data() + p * dim});
+  float out[dim];
+  One::attend({q.data(), dim, 4.0f, nullptr}, keys, out, nullptr);
+
+  float M = 0, L = 0, O[dim] = {};
+  for (int64_t chunk = 0; chunk < 3; ++chunk) {
+    float s[64], m = -INFINITY, l[16] = {}, o[dim] = {};
+    for (int64_t t = 0; t < 64; ++t) {
+      int64_t p = chunk * 64 + t;
+      s[t] = -INFINITY;
+      if (p < first || p >= tokens)
+        continue;
+      s[t] = 0.0f;
+      for (int64_t j = 0; j < dim; ++j)
+        s[t] = std::fma(q[static_cast<size_t>(j)], static_cast<float>(k[static_cast<size_t>(p * dim + j)]), s[t]);
+      s[t] = 4.0f * heddle::math::tanh(s[t] / 4.0f);
+      m = std::max(m, s[t]);
+    }
+    for (int64_t t = 0; t < 64; ++t) {
+      float p = heddle::math::exp(s[t] - m);
+      l[t % 16] += p;
+      for (int64_t j = 0; j < dim && s[t] > -INFINITY; ++j)
+        o[j] = std::fma(p, static_cast<float>(v[static_cast<size_t>((chunk * 64 + t) * dim + j)]), o[j]);
+    }
+    float sum = ((l[0] + l[8]) + (l[4] + l[12])) + ((l[2] + l[10]) + (l[6] + l[14])) +
+                (((l[1] + l[9]) + (l[5] + l[13])) + ((l[3] + l[11]) + (l[7] + l[15])));
+    if (chunk == 0) {
+      M = m, L = sum, std::copy_n(o, dim, O);
+      continue;
+    }
+    float next = std::max(M, m), a = heddle::math::exp(M - next), b = heddle::math::exp(m - next);
+    L = std::fma(L, a, sum * b);
+    for (int64_t j = 0; j < dim; ++j)
+      O[j] = std::fma(O[j], a, o[j] * b);
+    M = next;
+  }
+  for (int64_t j = 0; j < dim; ++j)
+    EXPECT_EQ(out[j], O[j] / L);
+}
+TEST(Attention, HasTheWrittenBits) {
+  for (uint64_t seed = 0; seed < 50; ++seed)
+    checkAttentionBits(seed);
+}
+
 TEST(Rope, RotatesThePairsOfItsStyle) {
   Rope rope{8, 10000.0, 2.0, {1, 1, 4, 1}};
   for (bool interleaved : {true, false}) {
@@ -163,6 +237,21 @@ TEST(Rope, RotatesThePairsOfItsStyle) {
     EXPECT_NEAR(head[static_cast<size_t>(second)], std::sin(angle), 1e-12);
     EXPECT_EQ(head[9], 5);
     EXPECT_EQ(head[0], 0);
+  }
+}
+
+TEST(Rope, HasTheWrittenBits) {
+  Rope rope{32, 10000.0, 1.0, {}};
+  for (int64_t position = 0; position < 200; ++position) {
+    auto x = noise<float>(32, static_cast<uint64_t>(position)), y = x;
+    One::rotate(rope, false, position, y.data());
+    for (size_t i = 0; i < 16; ++i) {
+      double sine, cosine, frequency = heddle::math::exp(-(2.0 * static_cast<double>(i) / 32.0 * heddle::math::log(10000.0)));
+      heddle::math::sincos(static_cast<double>(position) * frequency, sine, cosine);
+      auto c = static_cast<float>(cosine), s = static_cast<float>(sine);
+      EXPECT_EQ(y[i], std::fma(x[i], c, -(x[i + 16] * s)));
+      EXPECT_EQ(y[i + 16], std::fma(x[i], s, x[i + 16] * c));
+    }
   }
 }
 

@@ -143,6 +143,34 @@ TEST(Attention, BatchWithoutStateKeepsSequencesApart) {
     }
 }
 
+TEST(Attention, AWindowOfThreeSeesThreeKeys) {
+  Program program(R"(
+    func.func @attend(%q: tensor<?x32xf32>, %k: tensor<?x16xf32>, %v: tensor<?x16xf32>) -> tensor<?x32xf32> {
+      %a = heddle.attention batch query(%q) keys(%k) values(%v) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 8 : i64, scale = 0.25 : f32,
+          mask = #heddle<mask window>, window = 3 : i64} : (tensor<?x32xf32>, tensor<?x16xf32>, tensor<?x16xf32>) -> tensor<?x32xf32>
+      return %a : tensor<?x32xf32>
+    })");
+  ASSERT_TRUE(program.valid()) << program.errors();
+  auto k = noise<double>(kTokens * kKvHeads * kDim, 2), v = noise<double>(kTokens * kKvHeads * kDim, 3), q = Inputs().q;
+  PackedWeights none;
+  auto result = program.reference(Mode::exact, none)
+                    ->call("attend", {tensor<double>({kTokens, 32}, q), tensor<double>({kTokens, 16}, k),
+                                      tensor<double>({kTokens, 16}, v)});
+  ASSERT_TRUE(succeeded(result)) << program.errors();
+  auto out = valuesOf<double>(*(*result)[0]);
+  for (int64_t t = 0; t < kTokens; ++t)
+    for (int64_t h = 0; h < kHeads; ++h) {
+      std::vector<const double *> keys, values;
+      for (int64_t s = std::max<int64_t>(t - 2, 0); s <= t; ++s) {
+        keys.push_back(k.data() + (s * kKvHeads + h / 2) * kDim);
+        values.push_back(v.data() + (s * kKvHeads + h / 2) * kDim);
+      }
+      auto expected = naive(q.data() + (t * kHeads + h) * kDim, keys, values, 0.25, 0, {});
+      for (int64_t j = 0; j < kDim; ++j)
+        EXPECT_NEAR(out[static_cast<size_t>((t * kHeads + h) * kDim + j)], expected[static_cast<size_t>(j)], 1e-13);
+    }
+}
+
 /// Scores of ±hundreds: the chunks' maxima differ wildly, and only differences to the maximum may be exponentiated.
 TEST(Attention, OneArithmeticMergesChunks) {
   constexpr int64_t tokens = 200, dim = 8;

@@ -9,7 +9,8 @@ namespace {
 
 std::vector<std::pair<int64_t, int64_t>> workOf(const Schedule &s) {
   std::vector<std::pair<int64_t, int64_t>> work;
-  for (auto [request, tokens] : s.work) work.emplace_back(request, tokens);
+  for (auto [request, tokens] : s.work)
+    work.emplace_back(request, tokens);
   return work;
 }
 using Work = std::vector<std::pair<int64_t, int64_t>>;
@@ -54,7 +55,10 @@ TEST(Scheduler, RandomWorkloadsFinishWithinTheirLimits) {
   int64_t preemptions = 0, steps = 0;
   for (uint32_t seed = 0; seed < 400; ++seed) {
     std::mt19937 random(seed);
-    struct Live { RequestState state; int64_t prompt, wanted; };
+    struct Live {
+      RequestState state;
+      int64_t prompt, wanted;
+    };
     std::vector<Live> live;
     int64_t pageTokens = 1 + random() % 16, total = 1 + random() % 24, capacity = pageTokens * total;
     SchedulerLimits limits{static_cast<int64_t>(1 + random() % 40), pageTokens};
@@ -67,7 +71,8 @@ TEST(Scheduler, RandomWorkloadsFinishWithinTheirLimits) {
         --toArrive;
       }
       std::vector<RequestState> states;
-      for (const Live &l : live) states.push_back(l.state);
+      for (const Live &l : live)
+        states.push_back(l.state);
       Schedule s = schedule(states, free, limits);
       Schedule again = schedule(states, free, limits);
       ASSERT_EQ(s.preempted, again.preempted);
@@ -79,7 +84,8 @@ TEST(Scheduler, RandomWorkloadsFinishWithinTheirLimits) {
         free += live[p].state.pages;
         live[p].state.pages = live[p].state.computed = 0;
         ++preemptions;
-        for (auto [request, tokens] : s.work) ASSERT_LT(request, p) << "only younger ones than those that work are preempted";
+        for (auto [request, tokens] : s.work)
+          ASSERT_LT(request, p) << "only younger ones than those that work are preempted";
       }
       for (auto [request, tokens] : s.work) {
         ASSERT_GT(request, last);
@@ -93,7 +99,8 @@ TEST(Scheduler, RandomWorkloadsFinishWithinTheirLimits) {
         state.pages += needed;
         free -= needed;
         ASSERT_GE(free, 0) << "seed " << seed;
-        if (state.computed == state.known && --live[request].wanted > 0) ++state.known;
+        if (state.computed == state.known && --live[request].wanted > 0)
+          ++state.known;
       }
       ASSERT_LE(used, limits.tokenBudget);
       bool oldestMoved = !s.work.empty() && s.work[0].request == 0;

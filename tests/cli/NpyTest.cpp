@@ -1,0 +1,68 @@
+//===- NpyTest.cpp - matrices as .npy files, all of it or nothing -------------------------------------------------------===//
+#include "tools/heddle/Npy.h"
+#include "tools/heddle/Command.h"
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+using namespace heddle::tool;
+namespace fs = std::filesystem;
+
+namespace {
+struct Folder {
+  fs::path path = fs::temp_directory_path() / ("heddle-npy-test-" + std::to_string(getpid()));
+  Folder() { fs::create_directories(path); }
+  ~Folder() { fs::remove_all(path); }
+};
+std::string contentOf(const fs::path &file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+} // namespace
+
+TEST(Npy, WritesHeaderAndRows) {
+  Folder folder;
+  NpyWriter writer(folder.path / "a.npy", 2, 3);
+  const float rows[2][3] = {{1, 2, 3}, {4, 5, 6}};
+  writer.row(rows[0]);
+  EXPECT_FALSE(fs::exists(folder.path / "a.npy")) << "nothing is seen before the end";
+  writer.row(rows[1]);
+  writer.finish();
+  std::string bytes = contentOf(folder.path / "a.npy");
+  ASSERT_EQ(bytes.size(), 128 + sizeof rows);
+  EXPECT_EQ(bytes.substr(0, 8), std::string("\x93NUMPY\x01\x00", 8));
+  EXPECT_EQ(bytes.substr(8, 2), std::string("\x76\x00", 2)); // 118: magic, version, length and header fill 128
+  EXPECT_NE(bytes.find("'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }"), std::string::npos);
+  EXPECT_EQ(bytes[127], '\n');
+  EXPECT_EQ(bytes.substr(128), std::string(reinterpret_cast<const char *>(rows), sizeof rows));
+}
+
+TEST(Npy, LeavesNothingWhenItIsNotFinished) {
+  Folder folder;
+  {
+    NpyWriter writer(folder.path / "a.npy", 2, 1);
+    const float row[] = {1};
+    writer.row(row);
+    EXPECT_THROW(writer.finish(), Failure) << "a row is missing";
+  }
+  EXPECT_TRUE(fs::is_empty(folder.path));
+}
+
+TEST(Npy, RefusesRowsThatHaveNoPlace) {
+  Folder folder;
+  NpyWriter writer(folder.path / "a.npy", 1, 2);
+  const float right[] = {1, 2}, wrong[] = {1, 2, 3};
+  EXPECT_THROW(writer.row(wrong), Failure);
+  writer.row(right);
+  EXPECT_THROW(writer.row(right), Failure);
+}
+
+TEST(Npy, SaysWhereItCannotWrite) {
+  try {
+    NpyWriter writer("/no/such/folder/a.npy", 1, 1);
+    FAIL() << "it must throw";
+  } catch (const Failure &failure) {
+    EXPECT_NE(std::string(failure.what()).find("/no/such/folder/a.npy"), std::string::npos);
+  }
+}
