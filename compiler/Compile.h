@@ -14,6 +14,7 @@ struct CompileOptions {
   std::filesystem::path model;     // a GGUF file
   std::filesystem::path output;    // the plan to write; replaced if it is one
   std::string target;              // "x86-64-v3", "x86-64-v4", "x86-64-v4+vnni"; empty: this host's best
+  std::string tiling;              // register tiles of another target than `target`, for tests; empty: its own
   std::filesystem::path fromStage; // go on from this text of a stage; empty: from the model's graph
   std::string key;                 // the cache key, kept in the manifest
   std::function<void(std::string_view phase, double fraction)> progress; // called from the compiling thread

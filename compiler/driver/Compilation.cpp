@@ -23,8 +23,8 @@ static std::string oneLine(std::string text) {
   return text;
 }
 
-Compilation::Compilation(const CompileOptions &options)
-    : model_(options.model), target_(chooseTarget(options.target)), context_(MLIRContext::Threading::DISABLED) {
+Compilation::Compilation(std::string name, const std::string &target, const std::string &tiling)
+    : name_(std::move(name)), target_(chooseTarget(target)), tiling_(tiling.empty() ? target_ : chooseTarget(tiling)), context_(MLIRContext::Threading::DISABLED) {
   DialectRegistry registry;
   registerAllStages(registry);
   context_.appendDialectRegistry(registry);
@@ -37,13 +37,19 @@ Compilation::Compilation(const CompileOptions &options)
     }
     return success();
   });
-  if (options.fromStage.empty()) module_ = buildGraph(&context_, model_);
-  else readStage(options.fromStage);
-  if (failed(verify(*module_))) throw CompileError(model_.name() + ": " + oneLine(diagnostics_));
+}
+
+void Compilation::verifyModule() {
+  if (failed(verify(*module_))) throw CompileError(name_ + ": " + oneLine(diagnostics_));
+}
+
+void Compilation::begin(const GgufModel &model) {
+  module_ = buildGraph(&context_, model);
+  verifyModule();
 }
 
 /// A saved stage says which one it is in its first line: `// stage 2: sharded`.
-void Compilation::readStage(const std::filesystem::path &file) {
+void Compilation::begin(const std::filesystem::path &file) {
   std::ifstream in(file);
   std::string text{std::istreambuf_iterator<char>(in), {}};
   if (!in) throw CompileError(file.string() + ": cannot be read: check the path");
@@ -54,6 +60,7 @@ void Compilation::readStage(const std::filesystem::path &file) {
   module_ = parseSourceString<ModuleOp>(text, ParserConfig(&context_), file.string());
   if (!module_) throw CompileError(file.string() + ": " + oneLine(diagnostics_));
   stage_ = *stage;
+  verifyModule();
 }
 
 void Compilation::advance(Stage to, const std::function<void(Stage)> &seen) {
@@ -65,23 +72,23 @@ void Compilation::advance(Stage to, const std::function<void(Stage)> &seen) {
     Stage next = static_cast<Stage>(static_cast<int>(stage_) + 1);
     PassManager passes(&context_, ModuleOp::getOperationName());
     passes.enableVerifier(true); // after every pass
-    addStagePasses(passes, next, target_);
+    addStagePasses(passes, next, tiling_, target_);
     if (failed(passes.run(*module_)))
-      throw CompileError(model_.name() + ": stage " + kStageNames[static_cast<size_t>(next)] + ": " + oneLine(diagnostics_));
+      throw CompileError(name_ + ": stage " + kStageNames[static_cast<size_t>(next)] + ": " + oneLine(diagnostics_));
     stage_ = next;
     show();
   }
 }
 
-Manifest heddle::describe(const Compilation &compilation) {
+Manifest heddle::describe(const Compilation &compilation, const GgufModel &model) {
   ModuleOp module = compilation.module();
   Manifest m;
-  m.name = std::filesystem::path(compilation.model().name()).stem().string();
-  m.architecture = compilation.model().architecture();
-  m.vocabulary = compilation.model().vocabularySize();
+  m.name = std::filesystem::path(model.name()).stem().string();
+  m.architecture = model.architecture();
+  m.vocabulary = model.vocabularySize();
   m.logitStride = llvm::alignTo(m.vocabulary, 16);
-  m.width = compilation.model().integer("embedding_length").value_or(0);
-  m.context = compilation.model().integer("context_length").value_or(2048);
+  m.width = model.integer("embedding_length").value_or(0);
+  m.context = model.integer("context_length").value_or(2048);
   auto bytes = module->getAttrOfType<IntegerAttr>("heddle.arena_bytes_per_token");
   if (!bytes) throw CompileError("the stage has no heddle.arena_bytes_per_token: go on from an unedited line of it");
   m.arenaBytesPerToken = bytes.getInt();

@@ -7,21 +7,24 @@
 
 namespace heddle {
 
-/// Holds the module and moves it from stage to stage. Not thread-safe. Throws CompileError.
+/// Holds a module and moves it from stage to stage. Not thread-safe. Throws CompileError.
 class Compilation {
 public:
-  explicit Compilation(const CompileOptions &options);
+  /// For `target` ("": this host's best), in its own register tiles or those of `tiling`; `name` begins errors.
+  Compilation(std::string name, const std::string &target, const std::string &tiling = "");
+  /// Begins with the graph of a model, or with the saved text of a stage.
+  void begin(const GgufModel &model);
+  void begin(const std::filesystem::path &stageFile);
   Stage stage() const { return stage_; }
-  /// Runs the passes up to `stage`; `seen` gets the module at each stage passed, the first one included.
+  /// Runs the passes up to `stage`; `seen` gets each stage passed, the first one included.
   void advance(Stage stage, const std::function<void(Stage)> &seen = {});
   mlir::ModuleOp module() const { return *module_; }
-  const GgufModel &model() const { return model_; }
   Target target() const { return target_; }
 
 private:
-  void readStage(const std::filesystem::path &file);
-  GgufModel model_;
-  Target target_;
+  void verifyModule();
+  std::string name_;
+  Target target_, tiling_;
   mlir::MLIRContext context_;
   std::string diagnostics_; // of the pass that failed
   mlir::OwningOpRef<mlir::ModuleOp> module_;
@@ -30,6 +33,6 @@ private:
 };
 
 /// What the runtime must know of a planned module; offsets of weights are not set yet.
-Manifest describe(const Compilation &compilation);
+Manifest describe(const Compilation &compilation, const GgufModel &model);
 
 } // namespace heddle

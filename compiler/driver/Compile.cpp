@@ -1,5 +1,6 @@
 //===- Compile.cpp - from a model file to a plan ---------------------------------------------------------------------===//
 #include "compiler/Compile.h"
+#include "compiler/driver/AddTarget.h"
 #include "compiler/driver/Compilation.h"
 #include "compiler/driver/PackWeights.h"
 #include <chrono>
@@ -35,19 +36,27 @@ std::string stageFileName(Stage stage) {
 }
 } // namespace
 
+static void start(Compilation &compilation, const CompileOptions &options, const GgufModel &model) {
+  if (options.fromStage.empty()) compilation.begin(model);
+  else compilation.begin(options.fromStage);
+}
+
 CompileReport heddle::compileModel(const CompileOptions &options) {
+  if (std::filesystem::is_directory(options.model)) return addTarget(options);
   CompileReport report;
   Phases phases(options, report);
   phases.begin("graph", 0);
-  Compilation compilation(options);
+  GgufModel model(options.model);
+  Compilation compilation(model.name(), options.target, options.tiling);
+  start(compilation, options, model);
   Manifest manifest;
   std::vector<std::pair<std::string, std::string>> texts;
-  if (compilation.stage() >= Stage::Planned) manifest = describe(compilation);
+  if (compilation.stage() > Stage::Planned) manifest = describe(compilation, model);
   for (int stage = static_cast<int>(compilation.stage()); stage <= static_cast<int>(Stage::Llvm); ++stage) {
     if (stage > static_cast<int>(compilation.stage())) phases.begin(kStageNames[stage], 0.05 * stage);
     compilation.advance(static_cast<Stage>(stage), [&](Stage at) {
       if (at != Stage::Llvm) texts.emplace_back(stageFileName(at), printStage(compilation.module(), at));
-      if (at == Stage::Planned) manifest = describe(compilation);
+      if (at == Stage::Planned) manifest = describe(compilation, model);
     });
   }
   phases.begin("machine code", 0.35);
@@ -61,18 +70,18 @@ CompileReport heddle::compileModel(const CompileOptions &options) {
   code.writeSharedObject(writer.temporaryFolder() / "code" / (target + ".so"));
 
   phases.begin("vocabulary", 0.6);
-  writer.addFile("tokenizer.json", compilation.model().tokenizerJson(manifest));
-  writer.addFile("chat_template.jinja", compilation.model().chatTemplate());
+  writer.addFile("tokenizer.json", model.tokenizerJson(manifest));
+  writer.addFile("chat_template.jinja", model.chatTemplate());
   for (auto &[name, text] : texts) writer.addFile(name, text);
 
   phases.begin("weights", 0.7);
   int threads = std::max(1u, std::thread::hardware_concurrency());
-  packWeights(compilation.model().file(), manifest, writer, threads, [&](double done) {
+  packWeights(model.file(), manifest, writer, threads, [&](double done) {
     if (options.progress) options.progress("weights", 0.7 + 0.25 * done);
   });
   phases.begin("writing", 0.95);
   manifest.targets = {target};
-  manifest.key = options.key;
+  manifest.key = options.key.empty() ? "none" : options.key;
   manifest.build = HEDDLE_BUILD;
   writer.finish(manifest);
   phases.end();
@@ -84,7 +93,9 @@ std::string heddle::emitStage(const CompileOptions &options, std::string_view na
   bool assembly = name == "asm";
   std::optional<Stage> stage = assembly ? Stage::Llvm : stageByName(llvm::StringRef(name.data(), name.size()));
   if (!stage) throw CompileError("unknown stage '" + std::string(name) + "': graph, fused, sharded, planned, kernels, loops, llvm or asm");
-  Compilation compilation(options);
+  GgufModel model(options.model);
+  Compilation compilation(model.name(), options.target, options.tiling);
+  start(compilation, options, model);
   if (*stage < compilation.stage()) throw CompileError("stage " + std::string(name) + " comes before the one to go on from");
   compilation.advance(*stage);
   if (*stage != Stage::Llvm) return printStage(compilation.module(), *stage);

@@ -6,6 +6,7 @@
 #include "ir/reference/Formulas.h"
 #include "runtime/math/Functions.h"
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 using namespace heddle::reference;
@@ -74,10 +75,10 @@ float One::dot(const Row &row, const Tensor &input, int64_t token) {
 float One::activate(Function f, float x) { return f == Function::silu ? math::silu(x) : math::geluTanh(x); }
 
 float One::quantize(const float *x, int8_t *q) {
-  float amax = 0.0f;
+  int32_t largest = 0; // magnitudes order like their bits, and a NaN's are the largest
   for (int i = 0; i < kQ8Block; ++i)
-    if (float a = std::fabs(x[i]); a > amax)
-      amax = a; // false for a NaN
+    largest = std::max(largest, std::bit_cast<int32_t>(std::fabs(x[i])));
+  float amax = std::bit_cast<float>(largest);
   if (amax < 0x1p-100f) {
     std::fill_n(q, kQ8Block, int8_t{0});
     return 0.0f;

@@ -11,76 +11,94 @@
 
 namespace heddle {
 
-struct SamplingParams {             // ranges are checked by validate(); defaults are greedy
-  double temperature = 0;           // 0 = greedy; else in (0, 10]
-  int64_t topK = 0;                 // 0 = off
-  double topP = 1, minP = 0;        // (0, 1], [0, 1]
-  double repeatPenalty = 1;         // [0.1, 10], over prompt and output
-  std::optional<uint64_t> seed;     // drawn at admission when missing, and returned
-  int64_t logprobs = 0;             // 0 = none; else the sampled token's and the best `logprobs` ones', at most 20
+struct SamplingParams {         // ranges are checked by validate(); defaults are greedy
+  double temperature = 0;       // 0 = greedy; else in (0, 10]
+  int64_t topK = 0;             // 0 = off
+  double topP = 1, minP = 0;    // (0, 1], [0, 1]
+  double repeatPenalty = 1;     // [0.1, 10], over prompt and output
+  std::optional<uint64_t> seed; // drawn at admission when missing, and returned
+  int64_t logprobs = 0;         // 0 = none; else the sampled token's and the best `logprobs` ones', at most 20
   int64_t maxTokens = 256;
-  std::vector<std::string> stop;    // at most 16, each 1..256 bytes
-  bool ignoreEnd = false;           // go on past end of text (benchmarks)
+  std::vector<std::string> stop; // at most 16, each 1..256 bytes
+  bool ignoreEnd = false;        // go on past end of text (benchmarks)
 };
 /// The first field that is out of range and why, as "top_p must be in (0, 1], not 1.5"; empty when all is well.
-struct FieldError { std::string field, message; };
+struct FieldError {
+  std::string field, message;
+};
 std::optional<FieldError> validate(const SamplingParams &params);
 
-struct Request { uint64_t id; std::vector<int32_t> prompt; SamplingParams sampling; };
+struct Request {
+  uint64_t id;
+  std::vector<int32_t> prompt;
+  SamplingParams sampling;
+};
 
 enum class StopReason : uint8_t { None, MaxTokens, EndOfText, StopString, ContextFull, Cancelled, Error };
-struct Alternative { int32_t token; float logprob; };
-struct TokenResult { int32_t token; float logprob; std::vector<Alternative> best; };
-struct Event {                      // what one step gave one request
+struct Alternative {
+  int32_t token;
+  float logprob;
+};
+struct TokenResult {
+  int32_t token;
+  float logprob;
+  std::vector<Alternative> best;
+};
+struct Event { // what one step gave one request
   uint64_t request;
   std::vector<TokenResult> tokens;
-  std::string text;                 // complete UTF-8 characters only, text of a stop string withheld
+  std::string text;                   // complete UTF-8 characters only, text of a stop string withheld
   StopReason stop = StopReason::None; // != None: the last event of the request
   std::string stopString, error;
-  int64_t promptTokens = 0, outputTokens = 0; uint64_t seed = 0;
+  int64_t promptTokens = 0, outputTokens = 0;
+  uint64_t seed = 0;
 };
 
 struct EngineOptions {
-  int64_t threads = 1;              // of this rank
-  int64_t context = 0;              // 0: the model's, at most 8192 by default
-  uint64_t kvBytes = 0;             // 0: enough for one full context of the whole group, at least 4 GiB cap
-  int64_t tokenBudget = 512;        // tokens of a step
-  std::string target = {};          // code of the plan to run; empty: the best for this CPU
+  int64_t threads = 1;       // of this rank
+  int64_t context = 0;       // 0: the model's, at most 8192 by default
+  uint64_t kvBytes = 0;      // 0: enough for one full context of the whole group, at least 4 GiB cap
+  int64_t tokenBudget = 512; // tokens of a step
+  std::string target = {};   // code of the plan to run; empty: the best for this CPU
 };
 
-struct StepModel;                                                                  // runtime/engine/StepExecutor.h
-class TextDecoder;                                                                 // runtime/engine/OutputText.h
+struct StepModel;  // runtime/engine/StepExecutor.h
+class TextDecoder; // runtime/engine/OutputText.h
 using TextDecoderFactory = std::function<std::unique_ptr<TextDecoder>()>;
 
 /// What is going on, for metrics. Rank 0.
-struct EngineStats { int64_t requests, computedTokens, steps, preemptions, pages, freePages; };
+struct EngineStats {
+  int64_t requests, computedTokens, steps, preemptions, pages, freePages;
+};
 
-/// One rank of an engine. Rank 0 takes requests and gives events; the other ranks call `follow()`, which returns when rank 0's engine
-/// is destroyed. Not thread-safe: one thread drives a rank (the step itself runs on `threads` OpenMP threads). The plan may go after
-/// construction; the group must outlive the engine.
+/// One rank of an engine. Rank 0 takes requests and gives events; the other ranks call `follow()`, which returns when rank 0's
+/// engine is destroyed. Not thread-safe: one thread drives a rank (the step itself runs on `threads` OpenMP threads). The plan
+/// may go after construction; the group must outlive the engine.
 ///
 /// All ranks construct it together; `context`, `kvBytes` and `tokenBudget` of rank 0 count. Options out of range throw
 /// std::invalid_argument. When a rank throws where the others do not (its weights do not fit, a peer is gone), catch it and call
 /// group.abandon(): they would wait for it.
 class Engine {
 public:
-  Engine(const Plan &plan, const EngineOptions &options, Communicator &group);      // library heddle_engine
+  Engine(const Plan &plan, const EngineOptions &options, Communicator &group); // library heddle_engine
   /// Over any step function, with or without a tokenizer (library heddle_engine_core; tests).
   Engine(const StepModel &model, const EngineOptions &options, Communicator &group, TextDecoderFactory text = nullptr);
   ~Engine();
-  /// Rank 0; throws std::invalid_argument, one line, for a prompt that is empty or cannot fit (prompt and answer share the context,
-  /// so it must leave room for one token), unknown ids, sampling parameters out of range, or an id that is running already.
+  /// Rank 0; throws std::invalid_argument, one line, for a prompt that is empty or cannot fit (prompt and answer share the
+  /// context, so it must leave room for one token), unknown ids, sampling parameters out of range, or an id that is running
+  /// already.
   void submit(Request request);
-  void cancel(uint64_t request);    // its last event, Cancelled, comes with the next step(); unknown ids are ignored
-  bool idle() const;                // nothing to do: step() would give nothing
-  int64_t context() const;          // positions a request can have, prompt and answer
+  void cancel(uint64_t request); // its last event, Cancelled, comes with the next step(); unknown ids are ignored
+  bool idle() const;             // nothing to do: step() would give nothing
+  int64_t context() const;       // positions a request can have, prompt and answer
   EngineStats stats() const;
   /// One step; at most one event per request. The end-of-text token is among its tokens, with no text.
-  std::vector<Event> step();        // schedule → broadcast → execute → sample → update
-  void follow();                    // ranks > 0
-  /// Teacher-forced logits of `tokens` in chunks of `chunk`; calls `row(position, logits[vocabulary])` in order (eval). Rank 0, while
-  /// idle(). Throws std::invalid_argument when the tokens are none, unknown or more than the context.
+  std::vector<Event> step(); // schedule → broadcast → execute → sample → update
+  void follow();             // ranks > 0
+  /// Teacher-forced logits of `tokens` in chunks of `chunk`; calls `row(position, logits[vocabulary])` in order (eval). Rank 0,
+  /// while idle(). Throws std::invalid_argument when the tokens are none, unknown or more than the context.
   void evaluate(const std::vector<int32_t> &tokens, int64_t chunk, const std::function<void(int64_t, const float *)> &row);
+
 private:
   class Impl;
   std::unique_ptr<Impl> impl_;

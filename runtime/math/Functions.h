@@ -90,13 +90,19 @@ inline float geluTanh(float x) { return geluTanh(ScalarOps{}, x); }
 
 /// Natural logarithm of a finite x > 0; -inf at 0, NaN below.
 inline double log(double x) {
-  if (!(x > 0)) return x == 0 ? -INFINITY : NAN;
-  if (std::isinf(x)) return x;
+  if (!(x > 0))
+    return x == 0 ? -INFINITY : NAN;
+  if (std::isinf(x))
+    return x;
   int e;
-  double m = std::frexp(x, &e);                        // exact
-  if (m < 0.70710678118654752440) { m *= 2; --e; }     // m in [√½, √2)
+  double m = std::frexp(x, &e); // exact
+  if (m < 0.70710678118654752440) {
+    m *= 2;
+    --e;
+  } // m in [√½, √2)
   double s = (m - 1) / (m + 1), z = s * s, p = 0;
-  for (int k = 23; k >= 3; k -= 2) p = std::fma(p, z, 1.0 / k); // atanh series
+  for (int k = 23; k >= 3; k -= 2)
+    p = std::fma(p, z, 1.0 / k); // atanh series
   double l = std::fma(2 * s * z, p, 2 * s);
   return std::fma(e, 6.93147180369123816490e-01, std::fma(e, 1.90821492927058770002e-10, l));
 }
@@ -107,7 +113,10 @@ inline double exp(double x) {
   double r = std::fma(n, -6.93147180369123816490e-01, x);
   r = std::fma(n, -1.90821492927058770002e-10, r);
   double p = 1.0 / 6227020800.0, f = 6227020800.0;
-  for (int k = 13; k >= 1; --k) { f /= k; p = std::fma(p, r, 1.0 / f); } // Taylor, degree 13
+  for (int k = 13; k >= 1; --k) {
+    f /= k;
+    p = std::fma(p, r, 1.0 / f);
+  } // Taylor, degree 13
   return std::ldexp(p, static_cast<int>(n));
 }
 
@@ -119,13 +128,13 @@ inline void sincos(double x, double &sine, double &cosine) {
   r = std::fma(n, 1.49738490485916983294e-33, r);
   double z = r * r;
   double s = 1.58962301576546568060e-10;
-  for (double c : {-2.50507477628578072866e-8, 2.75573136213857245213e-6, -1.98412698295895385996e-4,
-                   8.33333333332211858878e-3, -1.66666666666666307295e-1})
+  for (double c : {-2.50507477628578072866e-8, 2.75573136213857245213e-6, -1.98412698295895385996e-4, 8.33333333332211858878e-3,
+                   -1.66666666666666307295e-1})
     s = std::fma(s, z, c);
   s = std::fma(s * z, r, r);
   double c = -1.13585365213876817300e-11;
-  for (double k : {2.08757008419747316778e-9, -2.75573141792967388112e-7, 2.48015872888517045348e-5,
-                   -1.38888888888730564116e-3, 4.16666666666665929218e-2})
+  for (double k : {2.08757008419747316778e-9, -2.75573141792967388112e-7, 2.48015872888517045348e-5, -1.38888888888730564116e-3,
+                   4.16666666666665929218e-2})
     c = std::fma(c, z, k);
   c = std::fma(c * z, z, std::fma(-0.5, z, 1.0));
   int64_t quadrant = static_cast<int64_t>(n) & 3;

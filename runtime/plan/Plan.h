@@ -27,28 +27,37 @@ public:
 enum class ShareKind : uint8_t { Whole, Heads, KvHeads, Rows };
 
 struct WeightEntry {
-  std::string name;          // the GGUF tensor's name
+  std::string name; // the GGUF tensor's name
   Format format;
-  int64_t rows, columns;     // a vector (norm, bias) is 1 row, format F32, stored as plain f32[columns], `packed` false
+  int64_t rows, columns; // a vector (norm, bias) is 1 row, format F32, stored as plain f32[columns], `packed` false
   bool packed;
   ShareKind share;
-  int64_t unitRows;          // rows per unit; 0 for Whole
-  uint64_t offset, bytes;    // in weights.bin, offset a multiple of 64
+  int64_t unitRows;       // rows per unit; 0 for Whole
+  uint64_t offset, bytes; // in weights.bin, offset a multiple of 64
 };
 
-struct RopeTable { double base; int64_t dims; double linearScale; std::vector<double> factors; }; // factors: empty or [dims/2]
+struct RopeTable {
+  double base;
+  int64_t dims;
+  double linearScale;
+  std::vector<double> factors;
+}; // factors: empty or [dims/2]
 
-struct PagedState { std::string name; int64_t layers, heads, kvHeads, headDim; };
+struct PagedState {
+  std::string name;
+  int64_t layers, heads, kvHeads, headDim;
+};
 
 struct Manifest {
-  std::string name, architecture, build, key;  // key: hex of the cache key (model content, build, target, options)
-  std::vector<std::string> targets;             // code/<target>.so
+  std::string name, architecture, build, key; // key: hex of the cache key (model content, build, target, options)
+  std::vector<std::string> targets;           // code/<target>.so
   int64_t vocabulary, logitStride, width, context, arenaBytesPerToken;
-  std::vector<WeightEntry> weights;             // order = index into weightOffsets
+  std::vector<WeightEntry> weights; // order = index into weightOffsets
   std::vector<RopeTable> ropes;
   PagedState kv;
-  int64_t bos = -1, eos = -1; bool addBos = false;
-  std::vector<int64_t> endOfText;               // every id that ends generation
+  int64_t bos = -1, eos = -1;
+  bool addBos = false;
+  std::vector<int64_t> endOfText; // every id that ends generation
 };
 
 /// A share in the manifest's spelling: whole, heads, kv_heads, rows.
@@ -57,8 +66,8 @@ std::string_view shareName(ShareKind kind);
 /// The rows [begin, end) of `weight` that a rank holds. `heads`/`kvHeads` come from the manifest's paged state.
 Share rowShare(const WeightEntry &weight, const PagedState &kv, int64_t rank, int64_t ranks);
 
-/// An opened plan: a checked manifest and the directory. Throws PlanError (one line: what, where, what to do) on anything malformed:
-/// every offset, size and share is checked against weights.bin before use.
+/// An opened plan: a checked manifest and the directory. Throws PlanError (one line: what, where, what to do) on anything
+/// malformed: every offset, size and share is checked against weights.bin before use.
 class Plan {
 public:
   static Plan open(const std::filesystem::path &directory);

@@ -196,4 +196,18 @@ void PlanWriter::discard() noexcept {
   lock_ = {};
 }
 
+void replaceManifest(const Plan &plan, const Manifest &manifest) {
+  const fs::path final = plan.directory() / "manifest.json", made = plan.directory() / "manifest.json.new";
+  std::error_code error;
+  const uint64_t weights = fs::file_size(plan.directory() / "weights.bin", error);
+  if (error)
+    throw PlanError(plan.directory().string() + ": has no weights.bin: compile the model again");
+  const std::string text = manifestToJson(manifest, weights);
+  manifestFromJson(text, final.string());
+  files::writeFile(made, text);
+  if (::rename(made.c_str(), final.c_str()) != 0)
+    files::throwSystem(final, "replace", errno);
+  files::syncFolder(plan.directory());
+}
+
 } // namespace heddle

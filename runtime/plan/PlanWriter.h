@@ -53,4 +53,8 @@ private:
   std::atomic<uint64_t> written_ = 0;
 };
 
+/// Replaces the manifest of an opened plan at once (rename), after checking that it describes the same weights.bin. For code
+/// added later.
+void replaceManifest(const Plan &plan, const Manifest &manifest);
+
 } // namespace heddle

@@ -15,13 +15,12 @@ struct Share {
 };
 
 /// Part `rank` of `units` cut into `ranks` parts whose sizes differ by at most one.
-inline Share share(int64_t units, int64_t rank, int64_t ranks) {
-  return {units * rank / ranks, units * (rank + 1) / ranks};
-}
+inline Share share(int64_t units, int64_t rank, int64_t ranks) { return {units * rank / ranks, units * (rank + 1) / ranks}; }
 
 /// The KV heads that the query heads `q` read, `group` query heads to a KV head. Empty for an empty share.
 inline Share kvShare(Share q, int64_t group) {
-  if (q.begin == q.end) return {q.begin / group, q.begin / group};
+  if (q.begin == q.end)
+    return {q.begin / group, q.begin / group};
   return {q.begin / group, (q.end + group - 1) / group};
 }
 

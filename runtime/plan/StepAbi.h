@@ -34,7 +34,7 @@ using StepFunction = void (*)(
     StepBuffer *ropeOffsets,   // i64 [tables] first f32 of each table
     int64_t pageTableWidth,    // P
     int64_t rank, int64_t ranks, int64_t thread, int64_t threads,
-    int64_t context);          // opaque, handed to the two functions below
+    int64_t context); // opaque, handed to the two functions below
 
 /// KV cache geometry of a paged state (docs/arithmetic.md). Page p of layer l, local KV head h starts at
 /// ((p · layers + l) · localHeads + h) · headPageBytes: K f16 [headDim][64] (transposed), then V f16 [64][headDim].
@@ -47,8 +47,9 @@ extern "C" {
 /// Waits until all threads of this rank have called it. Called between kernels.
 void heddle_barrier(int64_t context, int64_t thread);
 
-/// Called by all threads of all ranks (it includes the thread barriers). `data` is row-major [tokens][rowBytes]; rank r has written
-/// bytes [share(units, r, ranks).begin, .end) · unitBytes of every row (clipped to rowBytes); afterwards every rank has all bytes.
-/// Never called when ranks == 1: generated code then calls heddle_barrier.
-void heddle_all_gather(int64_t context, int64_t thread, int64_t data, int64_t tokens, int64_t rowBytes, int64_t units, int64_t unitBytes);
+/// Called by all threads of all ranks (it includes the thread barriers). `data` is row-major [tokens][rowBytes]; rank r has
+/// written bytes [share(units, r, ranks).begin, .end) · unitBytes of every row (clipped to rowBytes); afterwards every rank has
+/// all bytes. Never called when ranks == 1: generated code then calls heddle_barrier.
+void heddle_all_gather(int64_t context, int64_t thread, int64_t data, int64_t tokens, int64_t rowBytes, int64_t units,
+                       int64_t unitBytes);
 }

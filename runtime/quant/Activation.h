@@ -7,8 +7,8 @@ namespace heddle {
 /// 32 features of one token, as compiled code stores them (docs/arithmetic.md). A row of K features is K / 32 of these.
 struct Q8Block {
   int8_t q[32];
-  float d;         // scale: x ≈ q · d
-  int16_t s0, s1;  // exact sums of q[0..15] and q[16..31]
+  float d;        // scale: x ≈ q · d
+  int16_t s0, s1; // exact sums of q[0..15] and q[16..31]
 };
 static_assert(sizeof(Q8Block) == 40);
 

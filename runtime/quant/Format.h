@@ -18,16 +18,16 @@ inline constexpr int64_t kGroupRows = 16; // rows of a packed row group: one vec
 
 struct FormatTraits {
   Format format;
-  std::string_view name;  // "q4_1", lower case as in the IR
-  uint32_t ggmlType;      // GGUF's tensor type id
-  int64_t blockElements;  // elements of a row per block, in the file and in the packed layout (1, 32 or 256)
-  int64_t blockBytes;     // bytes of a block in the file
-  int64_t packedBytes;    // bytes of 16 rows × blockElements in the packed layout
-  bool quantized;         // true: takes q8 activations; false: takes f32 activations
-  double errorBound;      // max |dot(packed, q8(x)) − dot(dequantised f64, x)| / (‖w‖·‖x‖), declared per format
+  std::string_view name; // "q4_1", lower case as in the IR
+  uint32_t ggmlType;     // GGUF's tensor type id
+  int64_t blockElements; // elements of a row per block, in the file and in the packed layout (1, 32 or 256)
+  int64_t blockBytes;    // bytes of a block in the file
+  int64_t packedBytes;   // bytes of 16 rows × blockElements in the packed layout
+  bool quantized;        // true: takes q8 activations; false: takes f32 activations
+  double errorBound;     // max |dot(packed, q8(x)) − dot(dequantised f64, x)| / (‖w‖·‖x‖), declared per format
 
-  int64_t rowBytes(int64_t columns) const { return columns / blockElements * blockBytes; }      // in the file
-  int64_t groupBytes(int64_t columns) const { return columns / blockElements * packedBytes; }   // of 16 packed rows
+  int64_t rowBytes(int64_t columns) const { return columns / blockElements * blockBytes; }    // in the file
+  int64_t groupBytes(int64_t columns) const { return columns / blockElements * packedBytes; } // of 16 packed rows
 };
 
 const FormatTraits &traits(Format format);
@@ -43,7 +43,7 @@ void packRowGroup(Format format, const std::byte *const rows[kGroupRows], int64_
 /// What the arithmetic of a quantised format sees of one row, read from a packed group (tests, reference interpreter).
 /// codes [columns] int8; scales, minima [columns / subBlock]. Not for F32, F16, BF16.
 struct RowView {
-  int64_t subBlock;  // 16 or 32
+  int64_t subBlock; // 16 or 32
   bool hasMinimum;
 };
 RowView unpackRow(Format format, const std::byte *group, int lane, int64_t columns, int8_t *codes, float *scales, float *minima);

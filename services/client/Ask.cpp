@@ -10,26 +10,40 @@ namespace {
 
 const char *name(grpc::StatusCode code) {
   switch (code) {
-  case grpc::StatusCode::CANCELLED: return "CANCELLED";
-  case grpc::StatusCode::INVALID_ARGUMENT: return "INVALID_ARGUMENT";
-  case grpc::StatusCode::DEADLINE_EXCEEDED: return "DEADLINE_EXCEEDED";
-  case grpc::StatusCode::NOT_FOUND: return "NOT_FOUND";
-  case grpc::StatusCode::RESOURCE_EXHAUSTED: return "RESOURCE_EXHAUSTED";
-  case grpc::StatusCode::UNIMPLEMENTED: return "UNIMPLEMENTED";
-  case grpc::StatusCode::INTERNAL: return "INTERNAL";
-  case grpc::StatusCode::UNAVAILABLE: return "UNAVAILABLE";
-  default: return "UNKNOWN";
+  case grpc::StatusCode::CANCELLED:
+    return "CANCELLED";
+  case grpc::StatusCode::INVALID_ARGUMENT:
+    return "INVALID_ARGUMENT";
+  case grpc::StatusCode::DEADLINE_EXCEEDED:
+    return "DEADLINE_EXCEEDED";
+  case grpc::StatusCode::NOT_FOUND:
+    return "NOT_FOUND";
+  case grpc::StatusCode::RESOURCE_EXHAUSTED:
+    return "RESOURCE_EXHAUSTED";
+  case grpc::StatusCode::UNIMPLEMENTED:
+    return "UNIMPLEMENTED";
+  case grpc::StatusCode::INTERNAL:
+    return "INTERNAL";
+  case grpc::StatusCode::UNAVAILABLE:
+    return "UNAVAILABLE";
+  default:
+    return "UNKNOWN";
   }
 }
 
 /// The words of DESIGN.md's `run --json`.
 const char *name(v1::StopReason reason) {
   switch (reason) {
-  case v1::STOP_REASON_MAX_TOKENS: return "max_tokens";
-  case v1::STOP_REASON_END_OF_TEXT: return "end_of_text";
-  case v1::STOP_REASON_STOP_STRING: return "stop_string";
-  case v1::STOP_REASON_CONTEXT_FULL: return "context_full";
-  default: return "unknown";
+  case v1::STOP_REASON_MAX_TOKENS:
+    return "max_tokens";
+  case v1::STOP_REASON_END_OF_TEXT:
+    return "end_of_text";
+  case v1::STOP_REASON_STOP_STRING:
+    return "stop_string";
+  case v1::STOP_REASON_CONTEXT_FULL:
+    return "context_full";
+  default:
+    return "unknown";
   }
 }
 
@@ -98,7 +112,8 @@ int ask(const AskOptions &options) {
   auto stub = v1::Inference::NewStub(channel);
   grpc::ClientContext context;
   if (options.timeout > 0)
-    context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(static_cast<int64_t>(options.timeout * 1000)));
+    context.set_deadline(std::chrono::system_clock::now() +
+                         std::chrono::milliseconds(static_cast<int64_t>(options.timeout * 1000)));
   auto stream = stub->Generate(&context, requestFrom(options));
   v1::GenerateResponse response;
   std::string text;

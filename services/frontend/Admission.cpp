@@ -98,7 +98,8 @@ std::variant<Request, grpc::Status> Admission::admit(const v1::GenerateRequest &
     field = "tokens";
     tokens = givenTokens(request.tokens(), model_.manifest().vocabulary);
     break;
-  case v1::GenerateRequest::INPUT_NOT_SET: return invalid("prompt, chat or tokens must be set");
+  case v1::GenerateRequest::INPUT_NOT_SET:
+    return invalid("prompt, chat or tokens must be set");
   }
   if (grpc::Status *status = std::get_if<grpc::Status>(&tokens))
     return *status;
@@ -107,8 +108,8 @@ std::variant<Request, grpc::Status> Admission::admit(const v1::GenerateRequest &
     return invalid(std::string(field) + " must hold at least one token");
   if (static_cast<int64_t>(ids.size()) >= context_)
     return invalid(std::string(field) + " has " + std::to_string(ids.size()) + " tokens, but the context of " +
-                   std::to_string(context_) + " must hold it and a token of the answer; shorten it or start the server with a larger " +
-                   "--context");
+                   std::to_string(context_) +
+                   " must hold it and a token of the answer; shorten it or start the server with a larger " + "--context");
   return Request{0, std::move(ids), std::move(sampling)};
 }
 
@@ -116,9 +117,12 @@ std::variant<std::vector<int32_t>, grpc::Status> Admission::tokenize(const v1::T
   if (grpc::Status status = checkModel(request.model()); !status.ok())
     return status;
   switch (request.input_case()) {
-  case v1::TokenizeRequest::kText: return encoded("text", [&] { return model_.encodePrompt(request.text(), /*raw=*/true); });
-  case v1::TokenizeRequest::kChat: return encodeChat(model_, request.chat());
-  default: return invalid("text or chat must be set");
+  case v1::TokenizeRequest::kText:
+    return encoded("text", [&] { return model_.encodePrompt(request.text(), /*raw=*/true); });
+  case v1::TokenizeRequest::kChat:
+    return encodeChat(model_, request.chat());
+  default:
+    return invalid("text or chat must be set");
   }
 }
 

@@ -8,8 +8,8 @@
 
 namespace heddle {
 
-/// Where a request's events go. Called without a lock held, on gRPC's threads one event at a time, or on the supervisor's: onLost may
-/// overtake an event that is being handed over, so a sink locks, and ignores what comes after its end.
+/// Where a request's events go. Called without a lock held, on gRPC's threads one event at a time, or on the supervisor's: onLost
+/// may overtake an event that is being handed over, so a sink locks, and ignores what comes after its end.
 struct RequestSink {
   virtual ~RequestSink() = default;
   virtual void onEvent(const Event &event) = 0;

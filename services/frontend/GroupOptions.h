@@ -23,7 +23,7 @@ struct GroupOptions {
   std::string target;             // code of the plan to run; empty: the best for each rank's CPU
   std::filesystem::path worker;   // heddle-worker; empty: beside this program
   std::string mpirun = "mpirun";
-  bool verbose = false;           // everything the workers and mpirun write goes to stderr
+  bool verbose = false; // everything the workers and mpirun write goes to stderr
 
   std::chrono::milliseconds heartbeatLimit{5000}; // silence of rank 0, or a stopped rank on this host
   std::chrono::milliseconds stepLimit{120000};    // one engine step; a long prompt chunk of a large model takes many seconds

@@ -35,8 +35,9 @@ std::vector<std::string> commandLine(const GroupOptions &options, uint64_t epoch
   add({"--mca", "pml", "ob1", "--mca", "btl", hosts ? "tcp,vader,self" : "vader,self"});
   add({"--mca", "btl_vader_single_copy_mechanism", "none"}); // cma needs ptrace rights that containers lack
   add({"--mca", "odls_base_sigkill_timeout", "0"});          // else a dead rank is noticed after a second
-  if (hosts) // a host that is gone is noticed after seconds, not minutes
-    add({"--mca", "oob_tcp_keepalive_time", "5", "--mca", "oob_tcp_keepalive_intvl", "2", "--mca", "oob_tcp_keepalive_probes", "3"});
+  if (hosts)                                                 // a host that is gone is noticed after seconds, not minutes
+    add({"--mca", "oob_tcp_keepalive_time", "5", "--mca", "oob_tcp_keepalive_intvl", "2", "--mca", "oob_tcp_keepalive_probes",
+         "3"});
   else // a machine without network can serve
     add({"--mca", "oob_tcp_if_include", "lo"});
   add({worker, "--plan", std::filesystem::absolute(options.plan).string(), "--socket", socket, "--epoch", std::to_string(epoch)});
@@ -127,7 +128,8 @@ void GroupProcess::live(const GroupOptions &options, uint64_t epoch, int output,
   int error = spawn(words, output, pid);
   close(output); // the reader ends when the last process of the group has
   if (error) {
-    started.set_value("cannot start " + words[0] + ": " + std::strerror(error) + "; build the target heddle-worker or name its path");
+    started.set_value("cannot start " + words[0] + ": " + std::strerror(error) +
+                      "; build the target heddle-worker or name its path");
     return;
   }
   {

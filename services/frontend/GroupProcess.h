@@ -13,9 +13,9 @@
 
 namespace heddle {
 
-/// Starts the ranks of one epoch in a process group of their own. Two threads: one starts mpirun and waits for its end (mpirun dies
-/// with that thread, by PR_SET_PDEATHSIG), one reads what it writes. `exited` is called once, on the first. The destructor kills
-/// and reaps whatever is left, here by process id; ranks on other hosts end with mpirun's daemons there.
+/// Starts the ranks of one epoch in a process group of their own. Two threads: one starts mpirun and waits for its end (mpirun
+/// dies with that thread, by PR_SET_PDEATHSIG), one reads what it writes. `exited` is called once, on the first. The destructor
+/// kills and reaps whatever is left, here by process id; ranks on other hosts end with mpirun's daemons there.
 class GroupProcess {
 public:
   GroupProcess(const GroupOptions &options, uint64_t epoch, const std::string &socket, std::function<void()> exited);
@@ -23,8 +23,8 @@ public:
   GroupProcess(const GroupProcess &) = delete;
 
   bool running() const;
-  /// Kills every process of the group and returns when all are gone and reaped; `ranks` are processes known from the hello, which may
-  /// have died before as orphans of ours.
+  /// Kills every process of the group and returns when all are gone and reaped; `ranks` are processes known from the hello, which
+  /// may have died before as orphans of ours.
   void kill(const std::vector<pid_t> &ranks = {});
   /// What a worker said went wrong ("rank 1 on host b: …"), if one did.
   std::optional<std::string> workerError() const;
@@ -42,8 +42,8 @@ private:
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool readAll_ = false; // the output has ended
-  pid_t pid_ = 0;     // of mpirun; 0 after it was reaped
-  int status_ = 0;    // waitpid's
+  pid_t pid_ = 0;        // of mpirun; 0 after it was reaped
+  int status_ = 0;       // waitpid's
   std::optional<std::string> workerError_, death_;
   std::deque<std::string> lines_; // the first other lines
   std::thread life_, reader_;

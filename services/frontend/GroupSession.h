@@ -8,9 +8,9 @@
 
 namespace heddle {
 
-/// The worker group of `heddle run`, `eval` and `bench` with more than one rank or with a hostfile: launched by the constructor, which
-/// returns when the group is ready, and gone with all its processes when the destructor returns. It is not restarted: when it dies,
-/// the call of the moment and all later ones throw GroupError. One thread uses a session; callbacks come on that thread.
+/// The worker group of `heddle run`, `eval` and `bench` with more than one rank or with a hostfile: launched by the constructor,
+/// which returns when the group is ready, and gone with all its processes when the destructor returns. It is not restarted: when
+/// it dies, the call of the moment and all later ones throw GroupError. One thread uses a session; callbacks come on that thread.
 class GroupSession {
 public:
   /// `planKey`: the manifest's key. Throws GroupError.

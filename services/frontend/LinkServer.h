@@ -9,8 +9,8 @@
 
 namespace heddle {
 
-/// Listens on a Unix socket of mode 0600 for the rank 0 of the epoch that is expected, and holds at most one session. Any thread may
-/// call; the handler is called on gRPC's threads without a lock held, one message of a session at a time. A session that was
+/// Listens on a Unix socket of mode 0600 for the rank 0 of the epoch that is expected, and holds at most one session. Any thread
+/// may call; the handler is called on gRPC's threads without a lock held, one message of a session at a time. A session that was
 /// dropped gives nothing more, except for a message that was on its way to the handler at that moment.
 class LinkServer final : private internal::EngineLink::CallbackService {
 public:

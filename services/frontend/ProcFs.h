@@ -7,7 +7,8 @@
 
 namespace heddle {
 
-/// Processes other than this one whose command line contains `text`. A group is found by its socket's path, which no other group has.
+/// Processes other than this one whose command line contains `text`. A group is found by its socket's path, which no other group
+/// has.
 std::vector<pid_t> processesWith(std::string_view text);
 /// State letter of a process as ps shows it (R, S, D, T, Z …); 0 when there is none.
 char processState(pid_t pid);

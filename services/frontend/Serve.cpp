@@ -30,14 +30,14 @@ public:
         health_({"", "heddle.v1.Inference", model.manifest().name}),
         dispatcher_(options.queueLimit, [this](auto state, const auto &reason) { changed(state, reason); }),
         supervisor_(options.group, model.manifest().key, /*relaunch=*/true, dispatcher_),
-        inference_(model, admission_, dispatcher_, supervisor_, options.group.ranks), endpoint_(options.grpc, inference_, health_) {
+        inference_(model, admission_, dispatcher_, supervisor_, options.group.ranks),
+        endpoint_(options.grpc, inference_, health_) {
     dispatcher_.attach([this](const auto &message) { return supervisor_.send(message); });
   }
 
   int run() {
     main_ = pthread_self();
     sigset_t set = endSignals();
-    pthread_sigmask(SIG_BLOCK, &set, nullptr); // inherited by the supervisor's threads, cleared for its children
     supervisor_.start();
     int signal = 0;
     while (sigwait(&set, &signal) != 0) {
@@ -83,13 +83,16 @@ private:
       }
       announced_ = true;
       break;
-    case Dispatcher::State::Forming: note("the worker group ended (" + reason + "); restarting it"); break;
+    case Dispatcher::State::Forming:
+      note("the worker group ended (" + reason + "); restarting it");
+      break;
     case Dispatcher::State::Failed:
       note(reason);
       failed_ = true;
       pthread_kill(main_, SIGTERM);
       break;
-    case Dispatcher::State::Draining: break;
+    case Dispatcher::State::Draining:
+      break;
     }
   }
 
@@ -112,8 +115,11 @@ int serve(const ServeOptions &options, const ServedModel &model) {
   try {
     checkGroupOptions(options.group);
     if (options.group.context > model.manifest().context)
-      throw GroupError("--context " + std::to_string(options.group.context) + " is more than " + model.manifest().name + " has (" +
-                       std::to_string(model.manifest().context) + ")");
+      throw GroupError("--context " + std::to_string(options.group.context) + " is more than " + model.manifest().name +
+                       " has (" + std::to_string(model.manifest().context) + ")");
+    // Before gRPC or we start a thread, which would take the signal and die of it; cleared again for the workers.
+    sigset_t set = endSignals();
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
     prctl(PR_SET_CHILD_SUBREAPER, 1); // ranks that outlive a killed mpirun become ours to reap
     return Server(options, model).run();
   } catch (const std::exception &error) {

@@ -7,8 +7,8 @@ namespace heddle {
 
 struct ServeOptions {
   GroupOptions group;
-  std::string grpc = "127.0.0.1:50051"; // host:port; port 0 takes a free one
-  size_t queueLimit = 256;              // requests that may wait for their first event
+  std::string grpc = "127.0.0.1:50051";   // host:port; port 0 takes a free one
+  size_t queueLimit = 256;                // requests that may wait for their first event
   std::chrono::milliseconds grace{30000}; // for running requests after SIGTERM; a second signal ends it
 };
 

@@ -7,7 +7,8 @@
 
 namespace heddle {
 
-/// Immutable once made; any number of threads may use it. The one place that turns prompts into tokens, for `run` and `serve` alike.
+/// Immutable once made; any number of threads may use it. The one place that turns prompts into tokens, for `run` and `serve`
+/// alike.
 class ServedModel {
 public:
   static ServedModel open(const std::filesystem::path &plan); // throws PlanError, TextError
@@ -20,7 +21,8 @@ public:
   /// Tokens that prompt and output may have together when `asked` is what the user set (0: nothing).
   int64_t context(int64_t asked) const { return asked ? asked : std::min<int64_t>(manifest_.context, 8192); }
 
-  /// One user turn through the chat template, if there is one; without, or with `raw`, the text as it is (`raw` adds no BOS either).
+  /// One user turn through the chat template, if there is one; without, or with `raw`, the text as it is (`raw` adds no BOS
+  /// either).
   std::vector<int32_t> encodePrompt(const std::string &text, bool raw) const;
   /// Throws std::invalid_argument when the model has no template, TextError when the template refuses.
   std::vector<int32_t> encodeChat(std::span<const ChatMessage> messages) const;

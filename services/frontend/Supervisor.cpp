@@ -28,7 +28,9 @@ Supervisor::Supervisor(GroupOptions options, std::string planKey, bool relaunch,
 
 Supervisor::~Supervisor() { stop(); }
 
-void Supervisor::start() { thread_ = std::thread([this] { run(); }); }
+void Supervisor::start() {
+  thread_ = std::thread([this] { run(); });
+}
 
 void Supervisor::stop() {
   {
@@ -170,7 +172,8 @@ std::optional<std::string> Supervisor::stoppedRank() {
       stoppedSince_ = Clock::now();
     if (Clock::now() - *stoppedSince_ < options_.heartbeatLimit)
       return std::nullopt;
-    return "rank " + std::to_string(rank) + " (process " + std::to_string(pid) + ") was stopped for " + seconds(options_.heartbeatLimit);
+    return "rank " + std::to_string(rank) + " (process " + std::to_string(pid) + ") was stopped for " +
+           seconds(options_.heartbeatLimit);
   }
   stoppedSince_.reset();
   return std::nullopt;

@@ -13,9 +13,9 @@ namespace heddle {
 class GroupProcess;
 
 /// Keeps one group of workers alive. Its own thread launches an epoch, waits for the hello and for Ready, and then sleeps until
-/// something ends the epoch: mpirun's exit, the link's end, silence of rank 0, a step that never ends, a stopped rank. Then it kills
-/// and reaps what is left and launches the next epoch, at once at first and later and later while groups die young.
-/// A group that fails before any was ever ready, and says why, is not tried again, nor any group when `relaunch` is false.
+/// something ends the epoch: mpirun's exit, the link's end, silence of rank 0, a step that never ends, a stopped rank. Then it
+/// kills and reaps what is left and launches the next epoch, at once at first and later and later while groups die young. A group
+/// that fails before any was ever ready, and says why, is not tried again, nor any group when `relaunch` is false.
 class Supervisor final : private LinkServer::Handler {
 public:
   /// Called without a lock held: message() on gRPC's threads, the others on the supervisor's thread, never after stop().

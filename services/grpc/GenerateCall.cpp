@@ -8,11 +8,16 @@ namespace {
 
 v1::StopReason toProto(StopReason reason) {
   switch (reason) {
-  case StopReason::MaxTokens: return v1::STOP_REASON_MAX_TOKENS;
-  case StopReason::EndOfText: return v1::STOP_REASON_END_OF_TEXT;
-  case StopReason::StopString: return v1::STOP_REASON_STOP_STRING;
-  case StopReason::ContextFull: return v1::STOP_REASON_CONTEXT_FULL;
-  default: return v1::STOP_REASON_UNSPECIFIED;
+  case StopReason::MaxTokens:
+    return v1::STOP_REASON_MAX_TOKENS;
+  case StopReason::EndOfText:
+    return v1::STOP_REASON_END_OF_TEXT;
+  case StopReason::StopString:
+    return v1::STOP_REASON_STOP_STRING;
+  case StopReason::ContextFull:
+    return v1::STOP_REASON_CONTEXT_FULL;
+  default:
+    return v1::STOP_REASON_UNSPECIFIED;
   }
 }
 
@@ -57,8 +62,8 @@ grpc::Status queueFull(const std::string &message) {
 
 } // namespace
 
-GenerateCall *GenerateCall::start(grpc::CallbackServerContext &context, const grpc::ByteBuffer &request, const Admission &admission,
-                                  Dispatcher &dispatcher) {
+GenerateCall *GenerateCall::start(grpc::CallbackServerContext &context, const grpc::ByteBuffer &request,
+                                  const Admission &admission, Dispatcher &dispatcher) {
   std::shared_ptr<GenerateCall> call(new GenerateCall(context, dispatcher));
   call->self_ = call;
   call->run(request, admission);

@@ -7,9 +7,9 @@
 
 namespace heddle {
 
-/// From the request's bytes to the end of its stream. gRPC and the dispatcher both hold it (it is a reactor of the one and a sink of
-/// the other); it goes when gRPC is done with it and the dispatcher has let go. Its methods come on many threads; one mutex guards
-/// all of its state. When the client leaves or its deadline passes, the request is cancelled in the engine.
+/// From the request's bytes to the end of its stream. gRPC and the dispatcher both hold it (it is a reactor of the one and a sink
+/// of the other); it goes when gRPC is done with it and the dispatcher has let go. Its methods come on many threads; one mutex
+/// guards all of its state. When the client leaves or its deadline passes, the request is cancelled in the engine.
 class GenerateCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public RequestSink {
 public:
   static GenerateCall *start(grpc::CallbackServerContext &context, const grpc::ByteBuffer &request, const Admission &admission,

@@ -83,7 +83,8 @@ grpc::ServerUnaryReactor *HealthService::Check(grpc::CallbackServerContext *cont
   return reactor;
 }
 
-grpc::ServerWriteReactor<HealthCheckResponse> *HealthService::Watch(grpc::CallbackServerContext *, const HealthCheckRequest *request) {
+grpc::ServerWriteReactor<HealthCheckResponse> *HealthService::Watch(grpc::CallbackServerContext *,
+                                                                    const HealthCheckRequest *request) {
   auto watcher = std::make_shared<Watcher>(*this, services_.contains(request->service()));
   watcher->start(watcher);
   std::lock_guard lock(mutex_);

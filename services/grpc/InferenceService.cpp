@@ -9,9 +9,12 @@ namespace {
 
 v1::GroupState toProto(Dispatcher::State state) {
   switch (state) {
-  case Dispatcher::State::Serving: return v1::GROUP_STATE_SERVING;
-  case Dispatcher::State::Draining: return v1::GROUP_STATE_DRAINING;
-  default: return v1::GROUP_STATE_FORMING;
+  case Dispatcher::State::Serving:
+    return v1::GROUP_STATE_SERVING;
+  case Dispatcher::State::Draining:
+    return v1::GROUP_STATE_DRAINING;
+  default:
+    return v1::GROUP_STATE_FORMING;
   }
 }
 

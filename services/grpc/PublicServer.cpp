@@ -24,7 +24,8 @@ PublicServer::PublicServer(const std::string &address, InferenceService &inferen
   builder.RegisterService(&health);
   server_ = builder.BuildAndStart();
   if (!server_ || port == 0)
-    throw std::runtime_error("cannot listen on " + address + "; is it host:port, and is no other server there? Choose another with --grpc");
+    throw std::runtime_error("cannot listen on " + address +
+                             "; is it host:port, and is no other server there? Choose another with --grpc");
   if (size_t colon = address_.rfind(':'); port > 1 && colon != std::string::npos && !address_.starts_with("unix:"))
     address_ = address_.substr(0, colon + 1) + std::to_string(port);
 }

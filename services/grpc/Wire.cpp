@@ -70,7 +70,8 @@ std::string findBrokenText(const Message &loose, const Descriptor &strict, const
   return {};
 }
 
-/// Reads again by a copy of the schema that takes any bytes for text, to say what was wrong. Only after a failure, so it may be slow.
+/// Reads again by a copy of the schema that takes any bytes for text, to say what was wrong. Only after a failure, so it may be
+/// slow.
 std::string diagnose(const std::string &bytes, const Descriptor &strict) {
   google::protobuf::FileDescriptorProto file;
   strict.file()->CopyTo(&file);
@@ -99,9 +100,9 @@ grpc::Status parse(const grpc::ByteBuffer &buffer, Message &message) {
   if (message.ParseFromString(bytes))
     return grpc::Status::OK;
   std::string found = diagnose(bytes, *message.GetDescriptor());
-  return {grpc::StatusCode::INVALID_ARGUMENT,
-          found.empty() ? "the request is no " + message.GetDescriptor()->full_name() + "; does the client use this server's .proto?"
-                        : found};
+  return {grpc::StatusCode::INVALID_ARGUMENT, found.empty() ? "the request is no " + message.GetDescriptor()->full_name() +
+                                                                  "; does the client use this server's .proto?"
+                                                            : found};
 }
 
 grpc::ByteBuffer serialize(const Message &message) {

@@ -29,8 +29,8 @@ std::string disagreement(const std::vector<RankRecord> &records, const std::stri
       return where(rank) + ": " + records[rank].error;
   for (size_t rank = 1; rank < records.size(); ++rank)
     if (records[rank].planKey != records[0].planKey)
-      return where(rank) + " has another plan in " + planDirectory + " (key " + records[rank].planKey.substr(0, 12) + ", rank 0 has " +
-             records[0].planKey.substr(0, 12) + "); copy the plan from host " + records[0].host;
+      return where(rank) + " has another plan in " + planDirectory + " (key " + records[rank].planKey.substr(0, 12) +
+             ", rank 0 has " + records[0].planKey.substr(0, 12) + "); copy the plan from host " + records[0].host;
   return {};
 }
 

@@ -45,10 +45,12 @@ WorkerArguments parseWorkerArguments(std::span<char *const> arguments) {
     else if (name == "--kv-memory")
       out.kvBytes = number<uint64_t>(name, value);
     else
-      throw std::invalid_argument("unknown option " + std::string(name) + "; heddle serve and heddle run start this program, see heddle --help");
+      throw std::invalid_argument("unknown option " + std::string(name) +
+                                  "; heddle serve and heddle run start this program, see heddle --help");
   }
   if (out.plan.empty() || out.socket.empty())
-    throw std::invalid_argument("--plan and --socket are needed; heddle serve and heddle run start this program, see heddle --help");
+    throw std::invalid_argument(
+        "--plan and --socket are needed; heddle serve and heddle run start this program, see heddle --help");
   return out;
 }
 
@@ -59,7 +61,7 @@ int runGuarded(std::span<char *const> arguments) {
   }
   prctl(PR_SET_PDEATHSIG, SIGTERM); // mpirun then ends its ranks and removes its session files
   if (std::string_view(arguments[0]) != std::to_string(getppid()))
-    return 1; // the frontend died before we asked
+    return 1;                                        // the frontend died before we asked
   execvp(arguments[2], arguments.subspan(2).data()); // the span of main's argv ends with its null pointer
   std::fprintf(stderr, "heddle-worker: cannot run %s: %s; install Open MPI (tools/setup)\n", arguments[2], std::strerror(errno));
   return 127;

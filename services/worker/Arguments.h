@@ -19,8 +19,8 @@ struct WorkerArguments {
 /// Throws std::invalid_argument with one line. `arguments` are those after the program's name.
 WorkerArguments parseWorkerArguments(std::span<char *const> arguments);
 
-/// `--guard PID -- COMMAND…`: becomes COMMAND, which then dies with the thread of process PID that started it. Returns (with an exit
-/// status) only when that failed.
+/// `--guard PID -- COMMAND…`: becomes COMMAND, which then dies with the thread of process PID that started it. Returns (with an
+/// exit status) only when that failed.
 int runGuarded(std::span<char *const> arguments);
 
 } // namespace heddle

@@ -12,9 +12,9 @@ struct BenchFigures { // one per repetition, the warm-up left out
   std::vector<double> prefillTokensPerSecond, decodeTokensPerSecond;
 };
 
-/// Prefill: one prompt of random ids, time to its first token. Decode: `parallel` requests that start from one random id each, timed
-/// from their first token to their last, all tokens added up. One warm-up round first. Ids are the same in every run. The engine
-/// must be idle. `alive` is called after each step (the worker's heartbeat counts steps).
+/// Prefill: one prompt of random ids, time to its first token. Decode: `parallel` requests that start from one random id each,
+/// timed from their first token to their last, all tokens added up. One warm-up round first. Ids are the same in every run. The
+/// engine must be idle. `alive` is called after each step (the worker's heartbeat counts steps).
 BenchFigures runBench(EngineLike &engine, const BenchOptions &options, const std::function<void()> &alive = [] {});
 
 } // namespace heddle

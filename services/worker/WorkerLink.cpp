@@ -21,7 +21,8 @@ WorkerLink::WorkerLink(const std::string &socket, const internal::Hello &hello, 
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   channel_ = grpc::CreateCustomChannel("unix:" + socket, grpc::InsecureChannelCredentials(), arguments);
   if (!channel_->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(5)))
-    throw LinkError("cannot reach the frontend at " + socket + "; rank 0 must run on the frontend's host: name it first in the hostfile");
+    throw LinkError("cannot reach the frontend at " + socket +
+                    "; rank 0 must run on the frontend's host: name it first in the hostfile");
   stub_ = internal::EngineLink::NewStub(channel_);
   stream_ = stub_->Attach(&context_);
   heard_ = now();

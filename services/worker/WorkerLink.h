@@ -16,10 +16,10 @@ struct LinkError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Dials the frontend, says hello, and from then on sends a heartbeat every second until close(). Owns two threads: a reader, which
-/// queues what the frontend sends, and the heartbeat. send() and take() belong to the engine's thread, stepBegins/stepEnds too.
-/// When the stream ends before close(), or the frontend is silent for too long, `lost` is called once on one of the two threads,
-/// also while the engine's thread hangs in a step: the worker's main lets it end the process.
+/// Dials the frontend, says hello, and from then on sends a heartbeat every second until close(). Owns two threads: a reader,
+/// which queues what the frontend sends, and the heartbeat. send() and take() belong to the engine's thread, stepBegins/stepEnds
+/// too. When the stream ends before close(), or the frontend is silent for too long, `lost` is called once on one of the two
+/// threads, also while the engine's thread hangs in a step: the worker's main lets it end the process.
 class WorkerLink {
 public:
   using Lost = std::function<void(const std::string &reason)>;

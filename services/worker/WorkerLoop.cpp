@@ -27,12 +27,22 @@ public:
 private:
   bool handle(const internal::FrontendMessage &message) {
     switch (message.kind_case()) {
-    case internal::FrontendMessage::kSubmit: submit(message.submit()); return true;
-    case internal::FrontendMessage::kCancel: engine_.cancel(message.cancel().request()); return true;
-    case internal::FrontendMessage::kEvaluate: evaluate(message.evaluate()); return true;
-    case internal::FrontendMessage::kBench: bench(message.bench()); return true;
-    case internal::FrontendMessage::kStop: return false;
-    default: return true; // heartbeats do not come here; the link's two ends are one build
+    case internal::FrontendMessage::kSubmit:
+      submit(message.submit());
+      return true;
+    case internal::FrontendMessage::kCancel:
+      engine_.cancel(message.cancel().request());
+      return true;
+    case internal::FrontendMessage::kEvaluate:
+      evaluate(message.evaluate());
+      return true;
+    case internal::FrontendMessage::kBench:
+      bench(message.bench());
+      return true;
+    case internal::FrontendMessage::kStop:
+      return false;
+    default:
+      return true; // heartbeats do not come here; the link's two ends are one build
     }
   }
 
@@ -81,7 +91,8 @@ private:
       internal::WorkerMessage out;
       internal::BenchResult &result = *out.mutable_bench_result();
       result.set_request(request.request());
-      result.mutable_prefill_tokens_per_second()->Add(figures.prefillTokensPerSecond.begin(), figures.prefillTokensPerSecond.end());
+      result.mutable_prefill_tokens_per_second()->Add(figures.prefillTokensPerSecond.begin(),
+                                                      figures.prefillTokensPerSecond.end());
       result.mutable_decode_tokens_per_second()->Add(figures.decodeTokensPerSecond.begin(), figures.decodeTokensPerSecond.end());
       link_.send(out);
     });

@@ -36,9 +36,19 @@ void printReport(const CompileCommand &command, const fs::path &plan, bool compi
 
 int compile(const CompileCommand &command) {
   ResolvedModel model = resolveModel(command.model);
-  if (model.kind == ResolvedModel::Kind::Plan)
-    throw Failure(command.model + " is a compiled plan already; give the GGUF file or the name that it was made from");
-  CompileOptions options = compileOptions(model, command.target, command.fromStage);
+  bool addsTarget = model.kind == ResolvedModel::Kind::Plan; // code for one more target, into the plan itself
+  if (addsTarget && (command.target.empty() || !command.output.empty() || !command.emit.empty()))
+    throw Failure(command.model + " is a compiled plan: name the target to add to it with --target, or give the GGUF file");
+  CompileOptions options;
+  if (addsTarget) {
+    options.model = model.path;
+    options.target = command.target;
+    options.fromStage = command.fromStage;
+    CompileReport report = compileNow(options, model.name);
+    printReport(command, report.plan, true, report);
+    return 0;
+  }
+  options = compileOptions(model, command.target, command.fromStage);
   if (!command.emit.empty()) {
     std::cout << emitStage(options, command.emit);
     return 0;

@@ -39,6 +39,7 @@ GroupOptions groupOptions(const std::filesystem::path &plan, const RankOptions &
   options.plan = plan;
   options.ranks = ranks.ranks;
   options.hostfile = ranks.hostfile;
+  options.target = ranks.target;
   options.threads = ranks.threads;
   options.context = memory.context;
   options.kvBytes = memory.kvBytes;

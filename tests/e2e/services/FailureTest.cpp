@@ -54,8 +54,10 @@ private:
 /// comes back within `limit`, none of the old processes is left, and the next request is answered as ever.
 void expectRecovery(const std::function<pid_t(ServerProcess &)> &victim, int signal, std::chrono::milliseconds limit,
                     const std::string &reason) {
+  auto launch = std::chrono::steady_clock::now();
   ServerProcess server({"heartbeat_ms=2500"}, kSlow);
   ASSERT_FALSE(server.waitServing().empty()) << server.notes();
+  auto start = std::chrono::steady_clock::now() - launch; // 0.3 s; on a crowded machine many seconds, and a restart is no faster
   Client client(server.address());
   HealthWatch watch(client);
   ASSERT_TRUE(eventually([&] { return watch.count() == 1; }));
@@ -76,7 +78,7 @@ void expectRecovery(const std::function<pid_t(ServerProcess &)> &victim, int sig
   ASSERT_TRUE(eventually([&] { return watch.count() == 3; }));
   EXPECT_EQ(watch.at(1).first, HealthCheckResponse::NOT_SERVING);
   EXPECT_EQ(watch.at(2).first, HealthCheckResponse::SERVING);
-  EXPECT_LT(watch.at(2).second - struck, limit);
+  EXPECT_LT(watch.at(2).second - struck, std::max<std::chrono::nanoseconds>(limit, limit - 1s + 2 * start));
   for (pid_t old : before)
     EXPECT_EQ(processState(old), 0) << "process " << old << " of the old group is left over";
 
@@ -141,7 +143,7 @@ TEST(Failure, TheFrontendIsKilled) {
       if (processRuns(pid))
         return false;
     return true;
-  }, 5s));
+  }));
 }
 
 TEST(Failure, SigtermLetsRequestsEndAndTakesNoNewOnes) {
@@ -205,7 +207,7 @@ TEST(Requests, ADeadlineEndsARequestAndFreesIt) {
   auto start = std::chrono::steady_clock::now();
   server.signal(SIGTERM);
   EXPECT_EQ(server.waitExit(), 0);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, 5s);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 8s);
 }
 
 TEST(Requests, AFullQueueSaysWhenToComeBack) {

@@ -1,9 +1,9 @@
 //===- FakeWorker.cpp - a real worker over a step that knows the alphabet -------------------------------------------===//
 //
-// heddle-worker with everything real (mpirun, MPI, engine, sampler, link) but the compiled step: after a letter comes the next one,
-// after z and anything else comes a, after '!' the text ends, and after '?' the logits are NaN. Each rank writes its share of the
-// logits and an all-gather makes them whole, so a rank that is missing shows. The plan directory holds `key`, or `key.RANK`
-// for one rank, and tokenizer.json. FAKE_STEP_MS makes steps slow.
+// heddle-worker with everything real (mpirun, MPI, engine, sampler, link) but the compiled step: after a letter comes the next
+// one, after z and anything else comes a, after '!' the text ends, and after '?' the logits are NaN. Each rank writes its share
+// of the logits and an all-gather makes them whole, so a rank that is missing shows. The plan directory holds `key`, or
+// `key.RANK` for one rank, and tokenizer.json. FAKE_STEP_MS makes steps slow.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/engine/OutputText.h"
 #include "runtime/engine/StepExecutor.h"

@@ -95,7 +95,7 @@ std::string ServerProcess::waitServing() {
   char letter;
   for (;;) {
     pollfd ready{output_, POLLIN, 0};
-    if (poll(&ready, 1, 20'000) <= 0 || read(output_, &letter, 1) <= 0)
+    if (poll(&ready, 1, 60'000) <= 0 || read(output_, &letter, 1) <= 0)
       return {};
     if (letter == '\n')
       break;

@@ -25,7 +25,8 @@ private:
 class ServerProcess {
 public:
   /// `options`: fake_serve's; `environment`: added to ours.
-  explicit ServerProcess(const std::vector<std::string> &options = {}, const std::map<std::string, std::string> &environment = {});
+  explicit ServerProcess(const std::vector<std::string> &options = {},
+                         const std::map<std::string, std::string> &environment = {});
   ~ServerProcess();
 
   /// Waits for the line that says it serves; empty when it ended instead.
@@ -35,7 +36,7 @@ public:
   pid_t pid() const { return pid_; }
   void signal(int number) const;
   /// Exit status, or 128 + signal; -1 when it does not end in time.
-  int waitExit(std::chrono::seconds limit = std::chrono::seconds(20));
+  int waitExit(std::chrono::seconds limit = std::chrono::seconds(60));
   /// What it wrote to stderr so far.
   std::string notes() const;
 
@@ -55,8 +56,7 @@ private:
 };
 
 /// Asks `condition` until it holds or the limit has passed.
-template <typename Condition>
-bool eventually(Condition condition, std::chrono::milliseconds limit = std::chrono::seconds(10)) {
+template <typename Condition> bool eventually(Condition condition, std::chrono::milliseconds limit = std::chrono::seconds(30)) {
   auto end = std::chrono::steady_clock::now() + limit;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > end)

@@ -88,8 +88,9 @@ TEST_F(AdmissionTest, SamplingOutOfRangeNamesTheField) {
 }
 
 TEST_F(AdmissionTest, APromptThatFillsTheContextIsRefusedWithTheNumbers) {
-  expectInvalid(prompt(std::string(16, 'a')), "prompt has 16 tokens, but the context of 16 must hold it and a token of the answer; "
-                                              "shorten it or start the server with a larger --context");
+  expectInvalid(prompt(std::string(16, 'a')),
+                "prompt has 16 tokens, but the context of 16 must hold it and a token of the answer; "
+                "shorten it or start the server with a larger --context");
   EXPECT_EQ(taken(prompt(std::string(15, 'a'))).prompt.size(), 15u);
   admission.setContext(8); // the engine had less memory
   EXPECT_FALSE(refused(prompt(std::string(8, 'a'))).ok());

@@ -49,8 +49,8 @@ WorkerArguments parse(std::vector<std::string> words) {
 }
 
 TEST(WorkerArguments, AreReadAndChecked) {
-  WorkerArguments got = parse({"--plan", "p", "--socket", "s", "--epoch", "18446744073709551615", "--threads", "2", "--context", "64",
-                               "--kv-memory", "123456789012", "--target", "x86-64-v3"});
+  WorkerArguments got = parse({"--plan", "p", "--socket", "s", "--epoch", "18446744073709551615", "--threads", "2", "--context",
+                               "64", "--kv-memory", "123456789012", "--target", "x86-64-v3"});
   EXPECT_EQ(got.plan, "p");
   EXPECT_EQ(got.socket, "s");
   EXPECT_EQ(got.epoch, UINT64_MAX);

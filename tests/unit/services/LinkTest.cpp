@@ -3,8 +3,8 @@
 #include "services/frontend/SocketDirectory.h"
 #include "services/link/Messages.h"
 #include "services/worker/WorkerLoop.h"
-#include <gtest/gtest.h>
 #include <condition_variable>
+#include <gtest/gtest.h>
 #include <sys/stat.h>
 
 using namespace heddle;
@@ -180,7 +180,7 @@ protected:
 };
 
 TEST_F(LinkTest, SocketIsPrivate) {
-  struct stat socket {}, folder {};
+  struct stat socket{}, folder{};
   ASSERT_EQ(stat(directory.socket().c_str(), &socket), 0);
   ASSERT_EQ(stat(directory.socket().substr(0, directory.socket().rfind('/')).c_str(), &folder), 0);
   EXPECT_EQ(socket.st_mode & 0777, 0600u);

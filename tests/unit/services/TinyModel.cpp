@@ -31,7 +31,7 @@ std::string tinyTokenizer() {
   for (size_t byte = 0; byte < bytes.size(); ++byte)
     vocabulary[bytes[byte]] = kFirstByte + static_cast<int>(byte);
   auto special = [](int id, const char *text) {
-    return json{{"id", id},           {"content", text},  {"single_word", false}, {"lstrip", false},
+    return json{{"id", id},        {"content", text},     {"single_word", false}, {"lstrip", false},
                 {"rstrip", false}, {"normalized", false}, {"special", true}};
   };
   json byteLevel = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}};

@@ -46,8 +46,8 @@ TEST(Wire, BrokenTextNamesItsField) {
 TEST(Wire, EveryKindOfBrokenTextIsFound) {
   v1::GenerateRequest request, got;
   request.set_prompt("BROKEN");
-  for (const char *text : {"\x80zzzzz", "\xC3zzzzz", "\xE0\x80\x80zzz", "\xED\xA0\x80zzz", "\xF0\x80\x80\x80zz", "\xF4\x90\x80\x80zz",
-                           "\xF8\x88\x80\x80\x80z", "\xE2\x82zzzz"}) {
+  for (const char *text : {"\x80zzzzz", "\xC3zzzzz", "\xE0\x80\x80zzz", "\xED\xA0\x80zzz", "\xF0\x80\x80\x80zz",
+                           "\xF4\x90\x80\x80zz", "\xF8\x88\x80\x80\x80z", "\xE2\x82zzzz"}) {
     SCOPED_TRACE(testing::PrintToString(text));
     EXPECT_EQ(parseBytes(damaged(request, text), got).error_message(), "prompt must be UTF-8; byte 0 is not");
   }

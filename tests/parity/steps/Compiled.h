@@ -1,0 +1,43 @@
+//===- Compiled.h - a tiny model, compiled, and what it says ----------------------------------------------------------===//
+#pragma once
+#include "tests/support/TinyModel.h"
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace heddle::test {
+
+/// Logits of every position, [tokens][vocabulary].
+using Logits = std::vector<float>;
+
+/// A tiny model as a GGUF file in a folder of its own, which goes with it.
+class CompiledModel {
+public:
+  explicit CompiledModel(const TinyConfig &config);
+  ~CompiledModel();
+  const TinyModel &model() const { return model_; }
+  std::string stage(const char *name) const;
+  /// Compiles for `target` (empty: the host's best) in the register tiles of `tiling` (empty: the target's own).
+  std::filesystem::path plan(const std::string &target, const std::string &tiling);
+
+private:
+  TinyModel model_;
+  std::filesystem::path folder_;
+};
+
+struct Schedule {
+  int ranks = 1;
+  int64_t threads = 1, chunk = 512;
+};
+/// Runs a plan over `tokens`, ranks as threads of this process.
+Logits run(const std::filesystem::path &plan, const std::vector<int32_t> &tokens, const Schedule &schedule);
+
+/// What the interpreter makes of a stage's text: all tokens in one step. Floats of the one arithmetic.
+Logits interpret(const CompiledModel &model, const char *stage, const std::vector<int32_t> &tokens, int ranks = 1);
+/// Stage graph in exact mathematics.
+std::vector<double> interpretExactly(const CompiledModel &model, const std::vector<int32_t> &tokens);
+
+/// SHA-256 over the bytes of the logits.
+std::string hashOf(const Logits &logits);
+
+} // namespace heddle::test

@@ -1,0 +1,132 @@
+//===- ParityTest.cpp - compiled code against the reference interpreter, bit for bit ----------------------------------===//
+//
+// Every tiny configuration: the interpreter's reading of stage `fused` is the truth; stage `sharded` on several ranks and
+// compiled code in all three tilings, on any ranks, threads and chunks, must give the same bits. Tilings whose instructions this
+// host lacks are lowered to the oldest target's, so that every machine runs all three.
+//===---------------------------------------------------------------------------------------------------------------===//
+#include "runtime/engine/HostTarget.h"
+#include "tests/parity/steps/Compiled.h"
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <gtest/gtest.h>
+
+using namespace heddle;
+using namespace heddle::test;
+
+namespace {
+
+struct Case {
+  std::string name;
+  TinyConfig config;
+  double exactBound; // of |fused − exact| over the logits' standard deviation: what q8 and f16 cost this shape and format
+};
+
+TinyConfig config(int64_t width, int64_t heads, int64_t kvHeads, int64_t headDim, int64_t feedForward, Format format) {
+  TinyConfig c;
+  c.width = width, c.heads = heads, c.kvHeads = kvHeads, c.headDim = headDim, c.feedForward = feedForward, c.weights = format;
+  return c;
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  // Exact activations: only f16 keys and values and f32 rounding differ from mathematics.
+  all.push_back({"f32", config(64, 4, 2, 16, 96, Format::F32), 0.01});
+  all.push_back({"bf16", config(64, 2, 1, 32, 80, Format::BF16), 0.01});
+  all.push_back({"f16_seven_heads", config(112, 7, 7, 16, 104, Format::F16), 0.01});
+  // Quantised activations: each block of 32 is rounded to 1/254 of its largest.
+  all.push_back({"q4_0_heads_of_80", config(160, 4, 2, 80, 96, Format::Q4_0), 0.15});
+  all.push_back({"q4_1", config(64, 2, 1, 32, 96, Format::Q4_1), 0.15});
+  all.push_back({"q5_0", config(64, 2, 1, 32, 96, Format::Q5_0), 0.15});
+  all.push_back({"q5_1_five_heads", config(160, 5, 1, 32, 96, Format::Q5_1), 0.15});
+  all.push_back({"q8_0", config(64, 4, 4, 16, 96, Format::Q8_0), 0.15});
+  all.push_back({"q4_k", config(256, 4, 2, 64, 256, Format::Q4_K), 0.15});
+  all.push_back({"q5_k", config(256, 4, 2, 64, 256, Format::Q5_K), 0.15});
+  all.push_back({"q6_k", config(256, 4, 2, 64, 256, Format::Q6_K), 0.15});
+  Case mixed{"mixed_formats", config(256, 4, 2, 64, 256, Format::Q4_K), 0.15};
+  mixed.config.formats = {
+      {"attn_v", Format::Q6_K}, {"attn_k", Format::F16}, {"ffn_down", Format::Q8_0}, {"token_embd", Format::Q5_0}};
+  mixed.config.tiedHead = true;
+  mixed.config.vocabulary = 2100; // more than two vocabulary units of 1,024, the last one short
+  all.push_back(mixed);
+  Case scaled{"rope_factors", config(64, 2, 1, 32, 96, Format::F32), 0.01};
+  scaled.config.ropeFactors = std::vector<float>(16, 4.0f);
+  all.push_back(scaled);
+  Case gemma{"gemma3", config(64, 4, 1, 32, 96, Format::Q8_0), 0.15};
+  gemma.config.architecture = "gemma3";
+  gemma.config.layers = 7; // the sixth layer sees everything
+  gemma.config.window = 40;
+  all.push_back(gemma);
+  return all;
+}
+
+std::vector<int32_t> tokens(int64_t count, int64_t vocabulary) {
+  std::vector<int32_t> list;
+  uint32_t state = 12345;
+  for (int64_t i = 0; i < count; ++i) {
+    state = state * 1664525u + 1013904223u;
+    list.push_back(static_cast<int32_t>((state >> 8) % static_cast<uint32_t>(vocabulary)));
+  }
+  return list;
+}
+
+/// Equal as bits; says where the first difference is.
+testing::AssertionResult sameBits(const Logits &a, const Logits &b) {
+  if (a.size() != b.size())
+    return testing::AssertionFailure() << a.size() << " logits against " << b.size();
+  for (size_t i = 0; i < a.size(); ++i)
+    if (std::memcmp(&a[i], &b[i], sizeof(float)))
+      return testing::AssertionFailure() << "logit " << i << ": " << a[i] << " against " << b[i];
+  return testing::AssertionSuccess();
+}
+
+class Parity : public testing::TestWithParam<Case> {};
+
+TEST_P(Parity, CompiledStepEqualsTheInterpreter) {
+  const Case &test = GetParam();
+  CompiledModel model(test.config);
+  std::vector<int32_t> ids = tokens(150, test.config.vocabulary); // three chunks of keys, the last one part full
+  const Logits truth = interpret(model, "fused", ids);
+  ASSERT_TRUE(std::ranges::all_of(truth, [](float x) { return std::isfinite(x); }));
+  for (int ranks : {1, 2, 3, 7})
+    EXPECT_TRUE(sameBits(interpret(model, "sharded", ids, ranks), truth)) << "stage sharded, ranks " << ranks;
+
+  std::vector<std::string> host = hostTargets();
+  for (const char *tiling : {"x86-64-v3", "x86-64-v4", "x86-64-v4+vnni"}) {
+    bool native = std::ranges::find(host, tiling) != host.end();
+    std::filesystem::path plan = model.plan(native ? tiling : "x86-64-v3", tiling);
+    for (Schedule s : {Schedule{1, 1, 512}, {1, 2, 1}, {1, 3, 7}, {2, 1, 64}, {3, 2, 512}, {5, 1, 31}, {11, 1, 512}})
+      EXPECT_TRUE(sameBits(run(plan, ids, s), truth))
+          << tiling << ", ranks " << s.ranks << ", threads " << s.threads << ", chunk " << s.chunk;
+  }
+}
+
+TEST_P(Parity, FusionStaysCloseToExactMathematics) {
+  const Case &test = GetParam();
+  CompiledModel model(test.config);
+  std::vector<int32_t> ids = tokens(70, test.config.vocabulary);
+  const Logits fused = interpret(model, "fused", ids);
+  const std::vector<double> exact = interpretExactly(model, ids);
+  ASSERT_EQ(fused.size(), exact.size());
+  double squares = 0, error = 0;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    squares += exact[i] * exact[i];
+    error += (fused[i] - exact[i]) * (fused[i] - exact[i]);
+  }
+  double relative = std::sqrt(error / squares);
+  EXPECT_LT(relative, test.exactBound);
+  EXPECT_GT(relative, 0) << "stage fused rounds: no difference at all means that one was compared with itself";
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, Parity, testing::ValuesIn(cases()), [](const auto &info) { return info.param.name; });
+
+/// The same on every machine that runs the tests, AVX2 or AVX-512. A change of the arithmetic changes it, and must say so here.
+TEST(Hash, LogitsOfATinyModelAreTheCommittedOnes) {
+  Case test = cases()[11];
+  ASSERT_EQ(test.name, "mixed_formats");
+  CompiledModel model(test.config);
+  Logits logits = run(model.plan("", ""), tokens(150, test.config.vocabulary), {2, 2, 64});
+  EXPECT_EQ(hashOf(logits), "0cab7f78df15130c2ee37f80f61933aa39b5ec99ecde08dc72259410953da8fb");
+}
+
+} // namespace
