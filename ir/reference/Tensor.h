@@ -1,8 +1,8 @@
 //===- Tensor.h - a value of the interpreter ------------------------------------------------------------------------===//
 //
 // Plain data, no MLIR. Besides its elements a tensor knows which of its columns are valid on this rank: a sharded value holds
-// NaN elsewhere, and an op that reads a column outside the valid range makes NaN of its whole result. NaN alone would not do:
-// quantisation (docs/arithmetic.md) turns a NaN into 0.
+// NaN elsewhere, and an op that reads a column outside the valid range makes NaN of its whole result, so that a share can not be
+// mistaken for the whole even where the arithmetic would hide it.
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
 #include <cstdint>

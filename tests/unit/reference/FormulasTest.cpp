@@ -66,14 +66,14 @@ TEST(Quantize, FollowsItsRule) {
   EXPECT_EQ(q[7], 127);
   EXPECT_EQ(q[0], 0);
 
-  x[8] = NAN; // ignored by the maximum, then 0
-  EXPECT_EQ(One::quantize(x, q), 2.0f / 127.0f);
-  EXPECT_EQ(q[8], 0);
-
   x[9] = INFINITY;
   EXPECT_EQ(One::quantize(x, q), INFINITY);
   EXPECT_EQ(q[3], 0);
   EXPECT_EQ(q[9], 0);
+
+  x[8] = NAN; // larger than all: it stays in the scale and shows in the logits
+  EXPECT_TRUE(std::isnan(One::quantize(x, q)));
+  EXPECT_EQ(q[8], 0);
 
   float tiny[32] = {0x1.fffp-101f};
   EXPECT_EQ(One::quantize(tiny, q), 0.0f);
