@@ -120,6 +120,16 @@ TEST_P(Parity, FusionStaysCloseToExactMathematics) {
 
 INSTANTIATE_TEST_SUITE_P(Tiny, Parity, testing::ValuesIn(cases()), [](const auto &info) { return info.param.name; });
 
+/// Tiles and instructions are chosen apart: any tiling runs on the oldest target's instructions, whatever this host has.
+TEST(Tilings, EveryTilingLowersToTheOldestTarget) {
+  Case test = cases()[11];
+  CompiledModel model(test.config);
+  std::vector<int32_t> ids = tokens(100, test.config.vocabulary);
+  const Logits truth = interpret(model, "fused", ids);
+  for (const char *tiling : {"x86-64-v3", "x86-64-v4", "x86-64-v4+vnni"})
+    EXPECT_TRUE(sameBits(run(model.plan("x86-64-v3", tiling), ids, {2, 1, 64}), truth)) << tiling;
+}
+
 /// The same on every machine that runs the tests, AVX2 or AVX-512. A change of the arithmetic changes it, and must say so here.
 TEST(Hash, LogitsOfATinyModelAreTheCommittedOnes) {
   Case test = cases()[11];
