@@ -28,6 +28,9 @@ RankedTensorType GraphBuilder::rowsType(int64_t features) {
 Type GraphBuilder::weightType(StringRef name) {
   auto info = model_.tensor(std::string_view(name.data(), name.size()));
   if (!info) throw CompileError(model_.name() + ": tensor " + name.str() + " is missing: the file is incomplete, convert or download it again");
+  if (info->vector && info->format != Format::F32)
+    throw CompileError(model_.name() + ": tensor " + name.str() + " is a vector of type " + StringRef(traits(info->format).name).upper() +
+                       "; vectors must be F32: convert the model again");
   Type element = elementType(builder_.getContext(), info->format);
   return info->vector ? RankedTensorType::get({info->columns}, element) : RankedTensorType::get({info->rows, info->columns}, element);
 }

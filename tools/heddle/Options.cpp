@@ -53,6 +53,7 @@ void addSamplingOptions(CLI::App &command, SamplingParams &params) {
   command
       .add_option_function<uint64_t>(
           "--seed", [&params](uint64_t seed) { params.seed = seed; }, "Same seed, same text (default: drawn, and told)")
+      ->check(between(0, 0x1p64)) // else -1 would quietly become the largest
       ->type_name("S");
   command.add_option("--stop", params.stop, "End before this text; may be given several times")
       ->type_name("TEXT")

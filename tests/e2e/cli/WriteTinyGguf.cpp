@@ -2,8 +2,8 @@
 //
 //   write_tiny_gguf OUT.gguf [KEY=VALUE…]
 //
-// Keys are the fields of TinyConfig: architecture width layers heads kv_heads head_dim feed_forward vocabulary context window seed
-// bos eos (numbers but for the first), weights=FORMAT for all matrices and ROLE=FORMAT or TENSOR=FORMAT for some.
+// Keys are the fields of TinyConfig: architecture width layers heads kv_heads head_dim feed_forward vocabulary context window
+// seed bos eos (numbers but for the first), weights=FORMAT for all matrices and ROLE=FORMAT or TENSOR=FORMAT for some.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "tests/support/TinyModel.h"
 #include <cstdio>
@@ -17,11 +17,17 @@ int main(int argc, char **argv) {
       throw std::invalid_argument("usage: write_tiny_gguf OUT.gguf [KEY=VALUE...]");
     test::TinyConfig config;
     config.eos = 299; // else greedy answers of random models end at once
-    const std::map<std::string, int64_t *> numbers = {
-        {"width", &config.width},           {"layers", &config.layers},   {"heads", &config.heads},
-        {"kv_heads", &config.kvHeads},      {"head_dim", &config.headDim}, {"feed_forward", &config.feedForward},
-        {"vocabulary", &config.vocabulary}, {"context", &config.context}, {"window", &config.window},
-        {"bos", &config.bos},               {"eos", &config.eos}};
+    const std::map<std::string, int64_t *> numbers = {{"width", &config.width},
+                                                      {"layers", &config.layers},
+                                                      {"heads", &config.heads},
+                                                      {"kv_heads", &config.kvHeads},
+                                                      {"head_dim", &config.headDim},
+                                                      {"feed_forward", &config.feedForward},
+                                                      {"vocabulary", &config.vocabulary},
+                                                      {"context", &config.context},
+                                                      {"window", &config.window},
+                                                      {"bos", &config.bos},
+                                                      {"eos", &config.eos}};
     for (int i = 2; i < argc; ++i) {
       std::string word = argv[i];
       size_t equals = word.find('=');

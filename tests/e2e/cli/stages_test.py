@@ -1,0 +1,132 @@
+"""stages_test.py - every stage of a plan can be printed, read back, gone on from, looked at by function, and compared."""
+import json
+import os
+import shutil
+import subprocess
+import unittest
+
+import harness
+from harness import attempt, evaluated_hash, folder, heddle, refused, tiny, tree
+
+RESUMED = ["graph", "fused", "sharded", "planned", "kernels", "loops"]
+STAGES = [*RESUMED, "llvm", "asm"]
+
+
+class Stages(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.place = folder()
+        cls.gguf = tiny(os.path.join(cls.place, "tiny.gguf"), weights="q4_0", width=96, heads=3, kv_heads=1, head_dim=32)
+        cls.plan = os.path.join(cls.place, "tiny.plan")
+        heddle("compile", cls.gguf, "-o", cls.plan)
+        cls.text = os.path.join(cls.place, "text.txt")
+        with open(cls.text, "w", encoding="utf8") as file:
+            file.write("Threads cross, and the cloth remembers every one of them.")
+        cls.out = os.path.join(cls.place, "logits.npy")
+        cls.expected = evaluated_hash(cls.plan, cls.out, text=cls.text)
+        cls.files = {}
+        for stage in STAGES:
+            cls.files[stage] = os.path.join(cls.place, stage + ".mlir")
+            with open(cls.files[stage], "w", encoding="utf8") as file:
+                file.write(heddle("compile", cls.gguf, "--emit", stage))
+
+    def read(self, stage):
+        with open(self.files[stage], encoding="utf8") as file:
+            return file.read()
+
+    def code(self, plan):
+        name, = os.listdir(os.path.join(plan, "code"))
+        return harness.file_hash(os.path.join(plan, "code", name))
+
+    def test_stages_parse_back_and_print_again_the_same(self):
+        for stage in RESUMED:
+            with self.subTest(stage):
+                def opt(text):
+                    return subprocess.run([os.path.join(harness.BIN, "heddle-opt"), "-"], input=text, check=True,
+                                          capture_output=True, text=True).stdout
+                once = opt(self.read(stage))
+                self.assertEqual(opt(once), once)
+                self.assertEqual(heddle("compile", self.gguf, "--from-stage", self.files[stage], "--emit", stage), self.read(stage))
+
+    def test_going_on_from_each_stage_gives_the_same_code(self):
+        for i, stage in enumerate(RESUMED):
+            with self.subTest(stage):
+                plan = os.path.join(self.place, stage + ".plan")
+                heddle("compile", self.gguf, "--from-stage", self.files[stage], "-o", plan)
+                self.assertEqual(self.code(plan), self.code(self.plan))
+                self.assertEqual(evaluated_hash(plan, self.out, text=self.text), self.expected)
+                kept = sorted(name[2:].split(".")[0] for name in os.listdir(os.path.join(plan, "ir")))
+                self.assertTrue(set(RESUMED[i:]) <= set(kept), kept)
+
+    def test_an_edit_takes_effect(self):
+        """An edited scale of the attention changes the logits."""
+        text = self.read("fused")
+        edited = os.path.join(self.place, "edited.mlir")
+        self.assertIn("scale = 0.176776692", text)
+        with open(edited, "w", encoding="utf8") as file:
+            file.write(text.replace("scale = 0.176776692", "scale = 0.25"))
+        plan = os.path.join(self.place, "edited.plan")
+        heddle("compile", self.gguf, "--from-stage", edited, "-o", plan)
+        self.assertNotEqual(evaluated_hash(plan, self.out, text=self.text), self.expected)
+
+    def test_broken_stages_are_refused(self):
+        empty = os.path.join(self.place, "empty")
+        os.makedirs(empty, exist_ok=True)
+        broken = os.path.join(self.place, "broken.mlir")
+        gguf = tiny(os.path.join(self.place, "plain.gguf"), weights="f16")  # compiles faster
+        texts = {stage: heddle("compile", gguf, "--emit", stage) for stage in [*RESUMED, "llvm"]}
+        other = tiny(os.path.join(self.place, "other.gguf"), width=128, heads=8)
+
+        def check(what, text, *words, gguf=gguf):
+            with self.subTest(what):
+                with open(broken, "wb") as file:
+                    file.write(text if isinstance(text, bytes) else text.encode())
+                run = attempt("compile", gguf, "--from-stage", broken, "-o", os.path.join(empty, "x.plan"), timeout=60)
+                left = tree(empty)
+                shutil.rmtree(empty)
+                os.makedirs(empty)
+                refused(self, run, *words, status=1)
+                self.assertEqual(left, [])
+
+        check("empty", "", "broken.mlir")
+        check("bytes", bytes(range(256)) * 8, "broken.mlir")
+        check("no stage's name", texts["fused"].split("\n", 1)[1], "first line")
+        check("a stage that is not there", "// stage 9: nothing\nmodule {}\n", "broken.mlir")
+        check("the wrong name", texts["graph"].replace("// stage 0: graph", "// stage 4: kernels"))
+        for stage in RESUMED:
+            text = texts[stage]
+            check(stage + " cut off", text[:len(text) // 2], "broken.mlir")
+            check(stage + " without its step", text.replace("@step", "@stop"), "step")
+            check(stage + " of no functions", text.split("\n")[0] + "\nmodule {\n}\n", "step")
+            check(stage + " of another model", text, gguf=other)
+            check(stage + " with an unknown op", text.replace("func.func @step", "heddle.nonsense\n  func.func @step"),
+                  "broken.mlir", "line ")
+        check("llvm", texts["llvm"], "first line")
+
+    def test_inspect(self):
+        summary = json.loads(heddle("inspect", self.plan, "--json"))
+        self.assertEqual([entry["stage"] for entry in summary["stages"]], STAGES)
+        for entry in summary["stages"]:
+            stage = entry["stage"]
+            with self.subTest(stage):
+                text = heddle("inspect", self.plan, "--stage", stage)
+                self.assertEqual(text.count("\n"), entry["lines"])
+                self.assertTrue({"decoder_block", "step"} <= set(entry["functions"]), entry["functions"])
+                if stage in RESUMED:
+                    self.assertEqual(text, self.read(stage))
+                for name in entry["functions"]:
+                    part = heddle("inspect", self.plan, "--stage", stage, "--function", name)
+                    self.assertIn(part, text)
+                    self.assertIn(name, part.splitlines()[0])
+                refused(self, attempt("inspect", self.plan, "--stage", stage, "--function", "nothing"), "decoder_block", status=1)
+        for a, b in zip(STAGES, STAGES[1:]):
+            diff = heddle("inspect", self.plan, "--diff", a, b)
+            self.assertTrue(diff.startswith(f"--- {a}\n+++ {b}\n@@ "), diff[:200])
+        self.assertEqual(heddle("inspect", self.plan, "--diff", "fused", "fused"), "")
+        diff = heddle("inspect", self.plan, "--diff", "graph", "fused", "--function", "decoder_block")
+        self.assertIn("func.func private @decoder_block", diff)
+        self.assertNotIn("@step(", diff)
+
+
+if __name__ == "__main__":
+    harness.main()
