@@ -72,9 +72,9 @@ TEST_P(DotFormat, TheBoundNoticesWrongWeights) { // a check that cannot fail is 
   EXPECT_GT(worstError(GetParam(), 1024, rotated), traits(GetParam()).errorBound);
 }
 
-TEST_P(DotFormat, EqualsTheExactDotOfTheCodesUpToRounding) {
-  if (!traits(GetParam()).quantized)
-    GTEST_SKIP() << "takes f32 activations";
+class QuantizedDotFormat : public testing::TestWithParam<Format> {}; // the float formats have no codes
+
+TEST_P(QuantizedDotFormat, EqualsTheExactDotOfTheCodesUpToRounding) {
   std::mt19937_64 random(32);
   std::normal_distribution<float> normal;
   const int64_t columns = 2048;
@@ -96,6 +96,10 @@ TEST_P(DotFormat, EqualsTheExactDotOfTheCodesUpToRounding) {
   EXPECT_GT(std::fabs(exact), 8 * size * 0x1p-24); // the tolerance is not the answer
 }
 
+INSTANTIATE_TEST_SUITE_P(All, QuantizedDotFormat,
+                         testing::Values(Format::Q4_0, Format::Q4_1, Format::Q5_0, Format::Q5_1, Format::Q8_0, Format::Q4_K,
+                                         Format::Q5_K, Format::Q6_K),
+                         [](const auto &info) { return nameOf(info.param); });
 INSTANTIATE_TEST_SUITE_P(All, DotFormat, testing::ValuesIn(kAllFormats), [](const auto &info) { return nameOf(info.param); });
 
 TEST(Dot, OrderAndFormulaByHand) {
