@@ -25,8 +25,8 @@ struct CompileReport {
   std::vector<std::pair<std::string, double>> timings; // phase, seconds
 };
 
-/// Compiles `options.model` into the plan `options.output`. Throws CompileError, GgufError, TokenizerImportError or PlanError, each one
-/// line; then nothing is written. Not reentrant from several threads with one output.
+/// Compiles `options.model` into the plan `options.output`. Throws CompileError, GgufError, TokenizerImportError or PlanError,
+/// each one line; then nothing is written. Not reentrant from several threads with one output.
 CompileReport compileModel(const CompileOptions &options);
 
 /// The text of one stage (graph … llvm, asm); writes nothing.

@@ -32,8 +32,7 @@ std::unique_ptr<mlir::Pass> createLowerDotPass(Target target = Target::Avx2);
 std::unique_ptr<mlir::Pass> createLowerCallsPass();
 
 /// What all passes here are: named, over a module, stating the dialects they create ops of.
-template <class Derived>
-struct ModulePass : mlir::PassWrapper<Derived, mlir::OperationPass<mlir::ModuleOp>> {
+template <class Derived> struct ModulePass : mlir::PassWrapper<Derived, mlir::OperationPass<mlir::ModuleOp>> {
   using Base = ModulePass;
   llvm::StringRef getArgument() const final { return Derived::flag; }
   llvm::StringRef getDescription() const final { return Derived::summary; }

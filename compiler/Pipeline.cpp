@@ -30,7 +30,8 @@ void heddle::addStagePasses(OpPassManager &passes, Stage stage, Target tiling, T
     // 1. Products that read the same activations become one; what gates and residuals then touch is a single op.
     passes.addPass(createFuseSharedInputPass());
     passes.addPass(createFuseGatePass());
-    // 2. Attention takes its head norm and RoPE along, before residuals are folded, so that a norm on heads is never mistaken for one on rows.
+    // 2. Attention takes its head norm and RoPE along, before residuals are folded, so that a norm on heads is never mistaken for
+    // one on rows.
     passes.addPass(createFuseHeadsPass());
     passes.addPass(createFuseResidualPass());
     // 3. From exact mathematics to the one arithmetic; then what was just inserted moves into the ops that make the values.
@@ -38,7 +39,9 @@ void heddle::addStagePasses(OpPassManager &passes, Stage stage, Target tiling, T
     passes.addPass(createFuseRequantisationPass());
     break;
 
-  case Stage::Sharded: passes.addPass(createShardByRowsPass()); break;
+  case Stage::Sharded:
+    passes.addPass(createShardByRowsPass());
+    break;
 
   case Stage::Planned:
     passes.addPass(createCSEPass()); // equal shares within a block are one
@@ -61,7 +64,8 @@ void heddle::addStagePasses(OpPassManager &passes, Stage stage, Target tiling, T
   case Stage::Llvm:
     passes.addPass(createLowerDotPass(target));
     passes.addPass(createLowerCallsPass());
-    // No expand-strided-metadata here: it takes the pointer of a memref.view's source for the view's own and loses the byte offset.
+    // No expand-strided-metadata here: it takes the pointer of a memref.view's source for the view's own and loses the byte
+    // offset.
     passes.addPass(createConvertSCFToCFPass());
     passes.addPass(createConvertVectorToLLVMPass());
     passes.addPass(createConvertMathToLLVMPass());
@@ -78,13 +82,15 @@ void heddle::addStagePasses(OpPassManager &passes, Stage stage, Target tiling, T
 
 std::optional<Stage> heddle::stageByName(StringRef name) {
   for (auto [i, known] : llvm::enumerate(kStageNames))
-    if (name == known) return static_cast<Stage>(i);
+    if (name == known)
+      return static_cast<Stage>(i);
   return std::nullopt;
 }
 
 std::optional<Target> heddle::targetByName(StringRef name) {
   for (Target target : {Target::Avx2, Target::Avx512, Target::Avx512Vnni})
-    if (name == targetName(target)) return target;
+    if (name == targetName(target))
+      return target;
   return std::nullopt;
 }
 
@@ -93,8 +99,8 @@ StringRef heddle::targetName(Target target) {
 }
 
 void heddle::insertPassDialects(DialectRegistry &registry) {
-  registry.insert<ir::HeddleDialect, func::FuncDialect, arith::ArithDialect, math::MathDialect, memref::MemRefDialect, scf::SCFDialect,
-                  vector::VectorDialect, LLVM::LLVMDialect>();
+  registry.insert<ir::HeddleDialect, func::FuncDialect, arith::ArithDialect, math::MathDialect, memref::MemRefDialect,
+                  scf::SCFDialect, vector::VectorDialect, LLVM::LLVMDialect>();
 }
 
 void heddle::registerAllStages(DialectRegistry &registry) {
@@ -103,9 +109,9 @@ void heddle::registerAllStages(DialectRegistry &registry) {
 }
 
 void heddle::registerHeddlePasses() {
-  for (auto create : {createFuseSharedInputPass, createFuseGatePass, createFuseHeadsPass, createFuseResidualPass,
-                      createQuantizeActivationsPass, createFuseRequantisationPass, createShardByRowsPass, createPlanMemoryPass,
-                      createLowerTilesPass, createLowerCallsPass})
+  for (auto create :
+       {createFuseSharedInputPass, createFuseGatePass, createFuseHeadsPass, createFuseResidualPass, createQuantizeActivationsPass,
+        createFuseRequantisationPass, createShardByRowsPass, createPlanMemoryPass, createLowerTilesPass, createLowerCallsPass})
     registerPass(create);
   registerPass([] { return createTileKernelsPass(); });
   registerPass([] { return createLowerDotPass(); });

@@ -26,14 +26,17 @@ std::string heddle::printStage(ModuleOp module, Stage stage) {
   for (StringRef rest = text; !rest.empty();) {
     auto [line, tail] = rest.split('\n');
     rest = tail;
-    if (line.ltrim().starts_with("func.func")) ++function;
+    if (line.ltrim().starts_with("func.func"))
+      ++function;
     while (true) {
       auto [before, after] = line.split("%arg");
       out += before;
-      if (before.size() == line.size()) break;
+      if (before.size() == line.size())
+        break;
       StringRef digits = after.take_while(llvm::isDigit);
       unsigned index;
-      bool known = function && !digits.getAsInteger(10, index) && index < names[function - 1].size() && !names[function - 1][index].empty();
+      bool known = function && !digits.getAsInteger(10, index) && index < names[function - 1].size() &&
+                   !names[function - 1][index].empty();
       out += known ? "%" + names[function - 1][index] : "%arg" + digits.str();
       line = after.drop_front(digits.size());
     }

@@ -29,13 +29,15 @@ void heddle::buildGemma3(GraphBuilder &g) {
   for (int64_t layer = 0; layer < layers; ++layer) {
     bool full = layer % period == period - 1;
     x = g.block(full ? "full_block" : "window_block", layer, x,
-                {"attn_norm", "attn_q", "attn_k", "attn_v", "attn_q_norm", "attn_k_norm", "attn_output", "post_attention_norm", "ffn_norm",
-                 "ffn_gate", "ffn_up", "ffn_down", "post_ffw_norm"},
+                {"attn_norm", "attn_q", "attn_k", "attn_v", "attn_q_norm", "attn_k_norm", "attn_output", "post_attention_norm",
+                 "ffn_norm", "ffn_gate", "ffn_up", "ffn_down", "post_ffw_norm"},
                 [&](mlir::Value x, const GraphBuilder::Weights &w) {
                   const char *rope = full ? "rope_full" : "rope_window";
                   auto h = g.rmsNorm(x, w("attn_norm"), eps);
-                  auto q = g.rope(g.rmsNorm(g.linear(h, w("attn_q")), w("attn_q_norm"), eps, heads), rope, heads, RopeStyle::Neox);
-                  auto k = g.rope(g.rmsNorm(g.linear(h, w("attn_k")), w("attn_k_norm"), eps, kvHeads), rope, kvHeads, RopeStyle::Neox);
+                  auto q =
+                      g.rope(g.rmsNorm(g.linear(h, w("attn_q")), w("attn_q_norm"), eps, heads), rope, heads, RopeStyle::Neox);
+                  auto k =
+                      g.rope(g.rmsNorm(g.linear(h, w("attn_k")), w("attn_k_norm"), eps, kvHeads), rope, kvHeads, RopeStyle::Neox);
                   auto v = g.linear(h, w("attn_v"));
                   float scale = 1.0f / std::sqrt(static_cast<float>(headDim));
                   auto a = g.attention(q, k, v, {"kv", heads, kvHeads, headDim, scale, full ? 0 : window});

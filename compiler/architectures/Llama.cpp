@@ -21,9 +21,11 @@ void heddle::buildLlama(GraphBuilder &g) {
   const int64_t window = m.integer("attention.sliding_window").value_or(0);
   std::vector<double> factors; // Llama 3's frequency scaling arrives as one factor per pair
   if (m.tensor("rope_freqs.weight"))
-    for (float factor : m.vectorValues("rope_freqs.weight")) factors.push_back(factor);
+    for (float factor : m.vectorValues("rope_freqs.weight"))
+      factors.push_back(factor);
 
-  g.declareRope("rope", m.number("rope.freq_base").value_or(10000.0), rotated, m.number("rope.scaling.factor").value_or(1.0), factors);
+  g.declareRope("rope", m.number("rope.freq_base").value_or(10000.0), rotated, m.number("rope.scaling.factor").value_or(1.0),
+                factors);
   g.declareState("kv", layers, heads, kvHeads, headDim);
   g.beginStep();
   auto table = g.weight("token_embd.weight");

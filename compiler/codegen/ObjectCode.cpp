@@ -6,10 +6,21 @@
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
+#include "llvm/MC/MCAsmBackend.h"
+#include "llvm/MC/MCAsmInfo.h"
+#include "llvm/MC/MCCodeEmitter.h"
+#include "llvm/MC/MCContext.h"
+#include "llvm/MC/MCObjectFileInfo.h"
+#include "llvm/MC/MCObjectWriter.h"
+#include "llvm/MC/MCParser/MCAsmParser.h"
+#include "llvm/MC/MCParser/MCTargetAsmParser.h"
+#include "llvm/MC/MCStreamer.h"
+#include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Program.h"
+#include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/TargetParser/Host.h"
@@ -22,21 +33,24 @@ struct TargetOptions {
   const char *cpu, *features, *vectorWidth;
 };
 TargetOptions optionsOf(Target target) {
-  if (target == Target::Avx2) return {"x86-64-v3", "", "256"};
+  if (target == Target::Avx2)
+    return {"x86-64-v3", "", "256"};
   return {"x86-64-v4", target == Target::Avx512Vnni ? "+avx512vnni" : "", "512"};
 }
 
 std::unique_ptr<llvm::TargetMachine> makeMachine(Target target) {
-  static bool once = (llvm::InitializeNativeTarget(), llvm::InitializeNativeTargetAsmPrinter(), llvm::InitializeNativeTargetAsmParser(), true);
+  static bool once =
+      (llvm::InitializeNativeTarget(), llvm::InitializeNativeTargetAsmPrinter(), llvm::InitializeNativeTargetAsmParser(), true);
   (void)once;
   std::string error, triple = llvm::sys::getDefaultTargetTriple();
   const llvm::Target *backend = llvm::TargetRegistry::lookupTarget(triple, error);
-  if (!backend) throw CompileError("LLVM has no backend for " + triple + ": " + error);
+  if (!backend)
+    throw CompileError("LLVM has no backend for " + triple + ": " + error);
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict; // only what the IR calls fma is one (docs/arithmetic.md)
   TargetOptions chosen = optionsOf(target);
-  return std::unique_ptr<llvm::TargetMachine>(backend->createTargetMachine(triple, chosen.cpu, chosen.features, options, llvm::Reloc::PIC_,
-                                                                          llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
+  return std::unique_ptr<llvm::TargetMachine>(backend->createTargetMachine(
+      triple, chosen.cpu, chosen.features, options, llvm::Reloc::PIC_, llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
 }
 } // namespace
 
@@ -44,18 +58,21 @@ ObjectCode::ObjectCode(mlir::ModuleOp module, Target target) : target_(target), 
   mlir::registerBuiltinDialectTranslation(*module.getContext());
   mlir::registerLLVMDialectTranslation(*module.getContext());
   module_ = mlir::translateModuleToLLVMIR(module, *context_, "heddle");
-  if (!module_) throw CompileError("the llvm stage cannot be translated to LLVM IR: this is a bug, please report it");
+  if (!module_)
+    throw CompileError("the llvm stage cannot be translated to LLVM IR: this is a bug, please report it");
   auto machine = makeMachine(target);
   module_->setTargetTriple(machine->getTargetTriple().str());
   module_->setDataLayout(machine->createDataLayout());
   TargetOptions chosen = optionsOf(target);
   for (llvm::Function &function : *module_) {
-    if (function.isDeclaration()) continue;
+    if (function.isDeclaration())
+      continue;
     function.addFnAttr("target-cpu", chosen.cpu);
     function.addFnAttr("target-features", chosen.features);
     function.addFnAttr("prefer-vector-width", chosen.vectorWidth); // LLVM prefers 256 bits on x86-64-v4 otherwise
     function.addFnAttr("min-legal-vector-width", chosen.vectorWidth);
-    if (!function.getName().starts_with("_mlir_ciface_")) function.setLinkage(llvm::GlobalValue::InternalLinkage);
+    if (!function.getName().starts_with("_mlir_ciface_"))
+      function.setLinkage(llvm::GlobalValue::InternalLinkage);
     function.addFnAttr(llvm::Attribute::NoInline); // one function per kind of block keeps compile time flat with depth
   }
   llvm::LoopAnalysisManager loops;
@@ -64,7 +81,8 @@ ObjectCode::ObjectCode(mlir::ModuleOp module, Target target) : target_(target), 
   llvm::ModuleAnalysisManager modules;
   llvm::PipelineTuningOptions tuning;
   tuning.LoopVectorization = tuning.SLPVectorization = false; // kernels are vectors already
-  tuning.LoopUnrolling = true;
+  tuning.LoopUnrolling =
+      false; // tiles have their height already: unrolling the loop over K as well gains nothing and costs seconds
   llvm::PassBuilder passes(machine.get(), tuning);
   passes.registerModuleAnalyses(modules);
   passes.registerCGSCCAnalyses(graphs);
@@ -83,37 +101,75 @@ std::string ObjectCode::llvmIr() const {
   return text;
 }
 
-std::string ObjectCode::emit(bool assembly) const {
+// Selecting instructions is most of the time that a plan costs. It is done once, into text that people can read; the object code
+// of writeSharedObject is that very text, assembled.
+const std::string &ObjectCode::assembly() const {
+  if (!assembly_.empty())
+    return assembly_;
   auto machine = makeMachine(target_);
-  llvm::SmallVector<char, 0> bytes;
-  llvm::raw_svector_ostream out(bytes);
+  llvm::SmallVector<char, 0> text;
+  llvm::raw_svector_ostream out(text);
   llvm::legacy::PassManager passes;
-  auto kind = assembly ? llvm::CodeGenFileType::AssemblyFile : llvm::CodeGenFileType::ObjectFile;
-  if (machine->addPassesToEmitFile(passes, out, nullptr, kind)) throw CompileError("LLVM cannot emit code for this machine");
+  if (machine->addPassesToEmitFile(passes, out, nullptr, llvm::CodeGenFileType::AssemblyFile))
+    throw CompileError("LLVM cannot emit code for this machine");
   passes.run(*module_);
-  return std::string(bytes.begin(), bytes.end());
+  return assembly_.assign(text.begin(), text.end());
 }
 
-std::string ObjectCode::assembly() const { return emit(true); }
+static std::string assemble(const std::string &assembly, Target chosen) {
+  auto machine = makeMachine(chosen);
+  const llvm::Target &target = machine->getTarget();
+  const llvm::MCTargetOptions &options = machine->Options.MCOptions;
+  const llvm::MCSubtargetInfo &subtarget = *machine->getMCSubtargetInfo();
+  llvm::SourceMgr sources;
+  sources.AddNewSourceBuffer(llvm::MemoryBuffer::getMemBuffer(assembly), llvm::SMLoc());
+  llvm::MCContext context(machine->getTargetTriple(), machine->getMCAsmInfo(), machine->getMCRegisterInfo(), &subtarget, &sources,
+                          &options);
+  std::unique_ptr<llvm::MCObjectFileInfo> sections(target.createMCObjectFileInfo(context, /*PIC=*/true));
+  context.setObjectFileInfo(sections.get());
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream out(bytes);
+  std::unique_ptr<llvm::MCAsmBackend> backend(target.createMCAsmBackend(subtarget, *machine->getMCRegisterInfo(), options));
+  std::unique_ptr<llvm::MCObjectWriter> writer = backend->createObjectWriter(out);
+  std::unique_ptr<llvm::MCCodeEmitter> emitter(target.createMCCodeEmitter(*machine->getMCInstrInfo(), context));
+  std::unique_ptr<llvm::MCStreamer> object(target.createMCObjectStreamer(machine->getTargetTriple(), context, std::move(backend),
+                                                                         std::move(writer), std::move(emitter), subtarget));
+  std::unique_ptr<llvm::MCAsmParser> parser(llvm::createMCAsmParser(sources, context, *object, *machine->getMCAsmInfo()));
+  std::unique_ptr<llvm::MCTargetAsmParser> words(
+      target.createMCAsmParser(subtarget, *parser, *machine->getMCInstrInfo(), options));
+  parser->setTargetParser(*words);
+  if (parser->Run(/*NoInitialTextSection=*/false))
+    throw CompileError("LLVM cannot assemble its own code: this is a bug, please report it");
+  return std::string(bytes.begin(), bytes.end());
+}
 
 void ObjectCode::writeSharedObject(const std::filesystem::path &file) const {
   std::filesystem::path object = file.string() + ".o";
   struct Remove {
     std::filesystem::path path;
-    ~Remove() { std::error_code ignored; std::filesystem::remove(path, ignored); }
+    ~Remove() {
+      std::error_code ignored;
+      std::filesystem::remove(path, ignored);
+    }
   } cleanup{object};
-  std::string bytes = emit(false);
+  std::string bytes = assemble(assembly(), target_);
   std::ofstream out(object, std::ios::binary);
-  if (!out.write(bytes.data(), bytes.size()).flush()) throw CompileError(object.string() + ": cannot be written: free space on the disk");
+  if (!out.write(bytes.data(), bytes.size()).flush())
+    throw CompileError(object.string() + ": cannot be written: free space on the disk");
   out.close();
   std::string linker;
   for (const char *name : {"ld.lld-19", "ld.lld", "lld"})
-    if (auto found = llvm::sys::findProgramByName(name)) { linker = *found; break; }
-  if (linker.empty()) throw CompileError("ld.lld-19 is not installed: install the package lld-19");
+    if (auto found = llvm::sys::findProgramByName(name)) {
+      linker = *found;
+      break;
+    }
+  if (linker.empty())
+    throw CompileError("ld.lld-19 is not installed: install the package lld-19");
   std::string output = file.string(), input = object.string(), error;
   llvm::StringRef arguments[] = {linker, "-shared", "-o", output, input, "-z", "now", "--build-id=none"};
   if (llvm::sys::ExecuteAndWait(linker, arguments, std::nullopt, {}, 60, 0, &error))
-    throw CompileError(output + ": linking failed" + (error.empty() ? "" : ": " + error) + ": free space on the disk and compile again");
+    throw CompileError(output + ": linking failed" + (error.empty() ? "" : ": " + error) +
+                       ": free space on the disk and compile again");
 }
 
 std::vector<Target> heddle::hostTargetsOfCompiler() {
@@ -122,9 +178,11 @@ std::vector<Target> heddle::hostTargetsOfCompiler() {
     return llvm::all_of(names, [&](const char *name) { return has.lookup(name); });
   };
   std::vector<Target> targets;
-  if (!all({"avx2", "fma", "f16c", "bmi2"})) return targets;
+  if (!all({"avx2", "fma", "f16c", "bmi2"}))
+    return targets;
   if (all({"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"})) {
-    if (all({"avx512vnni"})) targets.push_back(Target::Avx512Vnni);
+    if (all({"avx512vnni"}))
+      targets.push_back(Target::Avx512Vnni);
     targets.push_back(Target::Avx512);
   }
   targets.push_back(Target::Avx2);

@@ -18,13 +18,13 @@ public:
   ObjectCode(mlir::ModuleOp module, Target target);
   ~ObjectCode();
   std::string llvmIr() const;
-  std::string assembly() const;
+  const std::string &assembly() const;
   /// Links a shared object that exports `_mlir_ciface_step` and imports the functions of runtime/plan/StepAbi.h.
   void writeSharedObject(const std::filesystem::path &file) const;
 
 private:
-  std::string emit(bool assembly) const;
   Target target_;
+  mutable std::string assembly_; // made when first asked for
   std::unique_ptr<llvm::LLVMContext> context_;
   std::unique_ptr<llvm::Module> module_;
 };

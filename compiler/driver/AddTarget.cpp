@@ -8,7 +8,8 @@
 using namespace heddle;
 
 CompileReport heddle::addTarget(const CompileOptions &options) {
-  if (!options.fromStage.empty()) throw CompileError("--from-stage needs the model's file, not a plan: name the GGUF file");
+  if (!options.fromStage.empty())
+    throw CompileError("--from-stage needs the model's file, not a plan: name the GGUF file");
   auto begin = std::chrono::steady_clock::now();
   Plan plan = Plan::open(options.model);
   Compilation compilation(plan.directory().string(), options.target);
@@ -21,7 +22,8 @@ CompileReport heddle::addTarget(const CompileOptions &options) {
   code.writeSharedObject(made);
   std::error_code error;
   std::filesystem::rename(made, folder / (target + ".so"), error);
-  if (error) throw CompileError(made.string() + ": cannot be renamed (" + error.message() + "): check the folder's rights");
+  if (error)
+    throw CompileError(made.string() + ": cannot be renamed (" + error.message() + "): check the folder's rights");
   Manifest manifest = plan.manifest();
   if (std::ranges::find(manifest.targets, target) == manifest.targets.end()) {
     manifest.targets.push_back(target);

@@ -11,20 +11,24 @@ using namespace heddle;
 static Target chooseTarget(const std::string &name) {
   if (name.empty()) {
     std::vector<Target> host = hostTargetsOfCompiler();
-    if (host.empty()) throw CompileError("this CPU is older than x86-64-v3 (AVX2, FMA): name another with --target");
+    if (host.empty())
+      throw CompileError("this CPU is older than x86-64-v3 (AVX2, FMA): name another with --target");
     return host.front();
   }
-  if (auto known = targetByName(name)) return *known;
+  if (auto known = targetByName(name))
+    return *known;
   throw CompileError("unknown target '" + name + "': choose x86-64-v3, x86-64-v4 or x86-64-v4+vnni");
 }
 
 static std::string oneLine(std::string text) {
-  if (size_t end = text.find('\n'); end != std::string::npos) text.resize(end);
+  if (size_t end = text.find('\n'); end != std::string::npos)
+    text.resize(end);
   return text;
 }
 
 Compilation::Compilation(std::string name, const std::string &target, const std::string &tiling)
-    : name_(std::move(name)), target_(chooseTarget(target)), tiling_(tiling.empty() ? target_ : chooseTarget(tiling)), context_(MLIRContext::Threading::DISABLED) {
+    : name_(std::move(name)), target_(chooseTarget(target)), tiling_(tiling.empty() ? target_ : chooseTarget(tiling)),
+      context_(MLIRContext::Threading::DISABLED) {
   DialectRegistry registry;
   registerAllStages(registry);
   context_.appendDialectRegistry(registry);
@@ -32,7 +36,8 @@ Compilation::Compilation(std::string name, const std::string &target, const std:
   context_.getDiagEngine().registerHandler([this](Diagnostic &diagnostic) {
     if (diagnostic.getSeverity() == DiagnosticSeverity::Error && diagnostics_.empty()) {
       llvm::raw_string_ostream out(diagnostics_);
-      if (auto at = dyn_cast<FileLineColLoc>(diagnostic.getLocation())) out << "line " << at.getLine() << ", column " << at.getColumn() << ": ";
+      if (auto at = dyn_cast<FileLineColLoc>(diagnostic.getLocation()))
+        out << "line " << at.getLine() << ", column " << at.getColumn() << ": ";
       out << diagnostic.str();
     }
     return success();
@@ -40,7 +45,8 @@ Compilation::Compilation(std::string name, const std::string &target, const std:
 }
 
 void Compilation::verifyModule() {
-  if (failed(verify(*module_))) throw CompileError(name_ + ": " + oneLine(diagnostics_));
+  if (failed(verify(*module_)))
+    throw CompileError(name_ + ": " + oneLine(diagnostics_));
 }
 
 void Compilation::begin(const GgufModel &model) {
@@ -52,22 +58,30 @@ void Compilation::begin(const GgufModel &model) {
 void Compilation::begin(const std::filesystem::path &file) {
   std::ifstream in(file);
   std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (!in) throw CompileError(file.string() + ": cannot be read: check the path");
+  if (!in)
+    throw CompileError(file.string() + ": cannot be read: check the path");
   StringRef first = StringRef(text).split('\n').first;
   std::optional<Stage> stage = stageByName(first.rsplit(": ").second.trim());
   if (!first.starts_with("// stage ") || !stage || *stage == Stage::Llvm)
-    throw CompileError(file.string() + ": the first line must name a stage that can be resumed, as \"// stage 1: fused\" (graph to loops)");
+    throw CompileError(file.string() +
+                       ": the first line must name a stage that can be resumed, as \"// stage 1: fused\" (graph to loops)");
   module_ = parseSourceString<ModuleOp>(text, ParserConfig(&context_), file.string());
-  if (!module_) throw CompileError(file.string() + ": " + oneLine(diagnostics_));
+  if (!module_)
+    throw CompileError(file.string() + ": " + oneLine(diagnostics_));
   stage_ = *stage;
   verifyModule();
+  auto step = module_->lookupSymbol<func::FuncOp>("step");
+  if (!step || step.isDeclaration() || !step.isPublic())
+    throw CompileError(file.string() + ": the stage has no public function @step with a body: keep the entry point and its name");
 }
 
 void Compilation::advance(Stage to, const std::function<void(Stage)> &seen) {
   auto show = [&] {
-    if (seen) seen(stage_);
+    if (seen)
+      seen(stage_);
   };
-  if (!std::exchange(seenFirst_, true)) show();
+  if (!std::exchange(seenFirst_, true))
+    show();
   while (stage_ < to) {
     Stage next = static_cast<Stage>(static_cast<int>(stage_) + 1);
     PassManager passes(&context_, ModuleOp::getOperationName());
@@ -90,7 +104,8 @@ Manifest heddle::describe(const Compilation &compilation, const GgufModel &model
   m.width = model.integer("embedding_length").value_or(0);
   m.context = model.integer("context_length").value_or(2048);
   auto bytes = module->getAttrOfType<IntegerAttr>("heddle.arena_bytes_per_token");
-  if (!bytes) throw CompileError("the stage has no heddle.arena_bytes_per_token: go on from an unedited line of it");
+  if (!bytes)
+    throw CompileError("the stage has no heddle.arena_bytes_per_token: go on from an unedited line of it");
   m.arenaBytesPerToken = bytes.getInt();
   for (auto weight : module.getOps<ir::WeightOp>()) {
     auto type = cast<RankedTensorType>(weight.getType());
@@ -112,8 +127,10 @@ Manifest heddle::describe(const Compilation &compilation, const GgufModel &model
     m.weights.push_back(std::move(entry));
   }
   for (auto rope : module.getOps<ir::RopeTableOp>()) {
-    RopeTable table{rope.getBase().convertToDouble(), static_cast<int64_t>(rope.getDims()), rope.getLinearScale().convertToDouble(), {}};
-    if (auto factors = rope.getFactors()) table.factors.assign(factors->begin(), factors->end());
+    RopeTable table{
+        rope.getBase().convertToDouble(), static_cast<int64_t>(rope.getDims()), rope.getLinearScale().convertToDouble(), {}};
+    if (auto factors = rope.getFactors())
+      table.factors.assign(factors->begin(), factors->end());
     m.ropes.push_back(std::move(table));
   }
   for (auto state : module.getOps<ir::PagedStateOp>())

@@ -17,10 +17,12 @@ public:
     end();
     name_ = std::move(name);
     start_ = std::chrono::steady_clock::now();
-    if (options_.progress) options_.progress(name_, fraction);
+    if (options_.progress)
+      options_.progress(name_, fraction);
   }
   void end() {
-    if (!name_.empty()) report_.timings.emplace_back(name_, std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count());
+    if (!name_.empty())
+      report_.timings.emplace_back(name_, std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count());
     name_.clear();
   }
 
@@ -32,17 +34,21 @@ private:
 };
 
 std::string stageFileName(Stage stage) {
-  return "ir/" + std::to_string(static_cast<int>(stage)) + "-" + kStageNames[static_cast<size_t>(stage)] + (stage == Stage::Llvm ? ".ll" : ".mlir");
+  return "ir/" + std::to_string(static_cast<int>(stage)) + "-" + kStageNames[static_cast<size_t>(stage)] +
+         (stage == Stage::Llvm ? ".ll" : ".mlir");
 }
 } // namespace
 
 static void start(Compilation &compilation, const CompileOptions &options, const GgufModel &model) {
-  if (options.fromStage.empty()) compilation.begin(model);
-  else compilation.begin(options.fromStage);
+  if (options.fromStage.empty())
+    compilation.begin(model);
+  else
+    compilation.begin(options.fromStage);
 }
 
 CompileReport heddle::compileModel(const CompileOptions &options) {
-  if (std::filesystem::is_directory(options.model)) return addTarget(options);
+  if (std::filesystem::is_directory(options.model))
+    return addTarget(options);
   CompileReport report;
   Phases phases(options, report);
   phases.begin("graph", 0);
@@ -51,12 +57,16 @@ CompileReport heddle::compileModel(const CompileOptions &options) {
   start(compilation, options, model);
   Manifest manifest;
   std::vector<std::pair<std::string, std::string>> texts;
-  if (compilation.stage() > Stage::Planned) manifest = describe(compilation, model);
+  if (compilation.stage() > Stage::Planned)
+    manifest = describe(compilation, model);
   for (int stage = static_cast<int>(compilation.stage()); stage <= static_cast<int>(Stage::Llvm); ++stage) {
-    if (stage > static_cast<int>(compilation.stage())) phases.begin(kStageNames[stage], 0.05 * stage);
+    if (stage > static_cast<int>(compilation.stage()))
+      phases.begin(kStageNames[stage], 0.05 * stage);
     compilation.advance(static_cast<Stage>(stage), [&](Stage at) {
-      if (at != Stage::Llvm) texts.emplace_back(stageFileName(at), printStage(compilation.module(), at));
-      if (at == Stage::Planned) manifest = describe(compilation, model);
+      if (at != Stage::Llvm)
+        texts.emplace_back(stageFileName(at), printStage(compilation.module(), at));
+      if (at == Stage::Planned)
+        manifest = describe(compilation, model);
     });
   }
   phases.begin("machine code", 0.35);
@@ -72,12 +82,14 @@ CompileReport heddle::compileModel(const CompileOptions &options) {
   phases.begin("vocabulary", 0.6);
   writer.addFile("tokenizer.json", model.tokenizerJson(manifest));
   writer.addFile("chat_template.jinja", model.chatTemplate());
-  for (auto &[name, text] : texts) writer.addFile(name, text);
+  for (auto &[name, text] : texts)
+    writer.addFile(name, text);
 
   phases.begin("weights", 0.7);
   int threads = std::max(1u, std::thread::hardware_concurrency());
   packWeights(model.file(), manifest, writer, threads, [&](double done) {
-    if (options.progress) options.progress("weights", 0.7 + 0.25 * done);
+    if (options.progress)
+      options.progress("weights", 0.7 + 0.25 * done);
   });
   phases.begin("writing", 0.95);
   manifest.targets = {target};
@@ -92,13 +104,16 @@ CompileReport heddle::compileModel(const CompileOptions &options) {
 std::string heddle::emitStage(const CompileOptions &options, std::string_view name) {
   bool assembly = name == "asm";
   std::optional<Stage> stage = assembly ? Stage::Llvm : stageByName(llvm::StringRef(name.data(), name.size()));
-  if (!stage) throw CompileError("unknown stage '" + std::string(name) + "': graph, fused, sharded, planned, kernels, loops, llvm or asm");
+  if (!stage)
+    throw CompileError("unknown stage '" + std::string(name) + "': graph, fused, sharded, planned, kernels, loops, llvm or asm");
   GgufModel model(options.model);
   Compilation compilation(model.name(), options.target, options.tiling);
   start(compilation, options, model);
-  if (*stage < compilation.stage()) throw CompileError("stage " + std::string(name) + " comes before the one to go on from");
+  if (*stage < compilation.stage())
+    throw CompileError("stage " + std::string(name) + " comes before the one to go on from");
   compilation.advance(*stage);
-  if (*stage != Stage::Llvm) return printStage(compilation.module(), *stage);
+  if (*stage != Stage::Llvm)
+    return printStage(compilation.module(), *stage);
   ObjectCode code(compilation.module(), compilation.target());
   return assembly ? code.assembly() : code.llvmIr();
 }

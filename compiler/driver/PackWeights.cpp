@@ -19,7 +19,8 @@ struct Task {
 
 void run(const Task &task, PlanWriter &writer, std::vector<std::byte> &buffer) {
   const WeightEntry &w = *task.weight;
-  if (!w.packed) return writer.writeWeight(w.offset, task.tensor->data.first(w.bytes));
+  if (!w.packed)
+    return writer.writeWeight(w.offset, task.tensor->data.first(w.bytes));
   int64_t groupBytes = traits(w.format).groupBytes(w.columns);
   buffer.resize((task.last - task.first) * groupBytes);
   for (int64_t group = task.first; group < task.last; ++group) {
@@ -34,12 +35,14 @@ void run(const Task &task, PlanWriter &writer, std::vector<std::byte> &buffer) {
 }
 } // namespace
 
-void heddle::packWeights(const GgufFile &file, Manifest &manifest, PlanWriter &writer, int threads, const std::function<void(double)> &progress) {
+void heddle::packWeights(const GgufFile &file, Manifest &manifest, PlanWriter &writer, int threads,
+                         const std::function<void(double)> &progress) {
   std::vector<Task> tasks;
   for (WeightEntry &w : manifest.weights) {
     const GgufTensor &tensor = file.tensor(w.name);
     if (tensor.format != w.format || tensor.rows() != w.rows || tensor.columns() != w.columns)
-      throw CompileError(file.fileName() + ": tensor " + w.name + " differs from the stage's declaration: the stage belongs to another model");
+      throw CompileError(file.fileName() + ": tensor " + w.name +
+                         " differs from the stage's declaration: the stage belongs to another model");
     int64_t groups = (w.rows + kGroupRows - 1) / kGroupRows;
     w.bytes = w.packed ? groups * traits(w.format).groupBytes(w.columns) : w.columns * sizeof(float);
     w.offset = writer.reserveWeight(w.bytes);
@@ -54,18 +57,22 @@ void heddle::packWeights(const GgufFile &file, Manifest &manifest, PlanWriter &w
     try {
       for (size_t i; (i = next.fetch_add(1)) < tasks.size();) {
         run(tasks[i], writer, buffer);
-        if (reports && progress) progress(static_cast<double>(i + 1) / tasks.size());
+        if (reports && progress)
+          progress(static_cast<double>(i + 1) / tasks.size());
       }
     } catch (...) {
       std::lock_guard lock(mutex);
-      if (!error) error = std::current_exception();
+      if (!error)
+        error = std::current_exception();
       next = tasks.size();
     }
   };
   {
     std::vector<std::jthread> helpers;
-    for (int i = 1; i < threads; ++i) helpers.emplace_back(work, false);
+    for (int i = 1; i < threads; ++i)
+      helpers.emplace_back(work, false);
     work(true);
   }
-  if (error) std::rethrow_exception(error);
+  if (error)
+    std::rethrow_exception(error);
 }

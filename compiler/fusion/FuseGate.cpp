@@ -20,17 +20,21 @@ struct FuseGate : heddle::ModulePass<FuseGate> {
   void runOnOperation() override {
     getOperation().walk([&](MulOp mul) {
       Value gate = mul.getLhs(), up = mul.getRhs();
-      if (!gate.getDefiningOp<ActivateOp>()) std::swap(gate, up);
+      if (!gate.getDefiningOp<ActivateOp>())
+        std::swap(gate, up);
       auto activate = gate.getDefiningOp<ActivateOp>();
       auto linear = up.getDefiningOp<LinearOp>();
-      if (!activate || !linear || activate.getInput().getDefiningOp() != linear || linear.getWeights().size() != 2) return;
-      if (activate.getInput() == up || !activate->hasOneUse() || !activate.getInput().hasOneUse() || !up.hasOneUse()) return;
+      if (!activate || !linear || activate.getInput().getDefiningOp() != linear || linear.getWeights().size() != 2)
+        return;
+      if (activate.getInput() == up || !activate->hasOneUse() || !activate.getInput().hasOneUse() || !up.hasOneUse())
+        return;
       SmallVector<Value> weights(linear.getWeights());
-      if (activate.getInput() == linear.getResults()[1]) std::swap(weights[0], weights[1]);
+      if (activate.getInput() == linear.getResults()[1])
+        std::swap(weights[0], weights[1]);
       OpBuilder builder(mul);
-      auto fused = builder.create<LinearOp>(linear.getLoc(), TypeRange{mul.getType()}, linear.getInput(), weights, Value(), ValueRange{},
-                                            ValueRange{}, activate.getFunctionAttr(), ArrayAttr(), DenseI64ArrayAttr(),
-                                            DenseI64ArrayAttr(), false);
+      auto fused = builder.create<LinearOp>(linear.getLoc(), TypeRange{mul.getType()}, linear.getInput(), weights, Value(),
+                                            ValueRange{}, ValueRange{}, activate.getFunctionAttr(), ArrayAttr(),
+                                            DenseI64ArrayAttr(), DenseI64ArrayAttr(), false);
       mul.getResult().replaceAllUsesWith(fused.getResult(0));
       mul.erase();
       activate.erase();

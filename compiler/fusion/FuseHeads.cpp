@@ -5,8 +5,8 @@
 //   (the same for %k)
 //   %a = heddle.attention batch query(%q2) keys(%k2) values(%v) … state @kv
 //
-// Attention becomes one online-softmax op over the cache alone, so that a token's result cannot depend on which keys arrived in the
-// same step. Norm and rotation work on one head at a time and are done where the head is in registers.
+// Attention becomes one online-softmax op over the cache alone, so that a token's result cannot depend on which keys arrived in
+// the same step. Norm and rotation work on one head at a time and are done where the head is in registers.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Passes.h"
 
@@ -22,9 +22,10 @@ struct Prologue {
   RopeStyleAttr style;
 };
 
-Prologue peel(Value value, int64_t heads) {
+Prologue peel(Value value, int64_t heads, Value positions) {
   Prologue p{value, Value(), FloatAttr(), FlatSymbolRefAttr(), RopeStyleAttr()};
-  if (auto rope = p.raw.getDefiningOp<RopeOp>(); rope && rope->hasOneUse() && static_cast<int64_t>(rope.getHeads()) == heads) {
+  if (auto rope = p.raw.getDefiningOp<RopeOp>();
+      rope && rope->hasOneUse() && static_cast<int64_t>(rope.getHeads()) == heads && rope.getPositions() == positions) {
     p.raw = rope.getInput(), p.table = rope.getTableAttr(), p.style = rope.getStyleAttr();
   }
   if (auto norm = p.raw.getDefiningOp<RmsNormOp>();
@@ -41,22 +42,26 @@ struct FuseHeads : heddle::ModulePass<FuseHeads> {
 
   void runOnOperation() override {
     getOperation().walk([&](AttentionOp op) {
-      if (op.getSource() != KeySource::Batch || !op.getState()) return;
+      if (op.getSource() != KeySource::Batch || !op.getState() || op.getOut())
+        return;
       OpBuilder b(op);
-      Prologue q = peel(op.getQuery(), op.getHeads()), k = peel(op.getKeys(), op.getKvHeads());
-      b.create<StoreKvOp>(op.getLoc(), k.raw, op.getValues(), op.getPositions(), op.getSequences(), op.getPageTable(), op.getLayer(), k.norm,
-                          ValueRange{}, op.getStateAttr(), op.getKvHeadsAttr(), op.getHeadDimAttr(), k.eps, k.table, k.style);
+      Prologue q = peel(op.getQuery(), op.getHeads(), op.getPositions()),
+               k = peel(op.getKeys(), op.getKvHeads(), op.getPositions());
+      b.create<StoreKvOp>(op.getLoc(), k.raw, op.getValues(), op.getPositions(), op.getSequences(), op.getPageTable(),
+                          op.getLayer(), k.norm, ValueRange{}, op.getStateAttr(), op.getKvHeadsAttr(), op.getHeadDimAttr(), k.eps,
+                          k.table, k.style);
       auto paged = b.create<AttentionOp>(
-          op.getLoc(), op.getResultTypes(), q.raw, Value(), Value(), op.getPositions(), op.getSequences(), op.getPageTable(), op.getLayer(),
-          q.norm, op.getBias(), ValueRange{}, Value(), KeySourceAttr::get(b.getContext(), KeySource::Paged), op.getStateAttr(),
-          op.getHeadsAttr(), op.getKvHeadsAttr(), op.getHeadDimAttr(), op.getScaleAttr(), op.getMaskAttr(), op.getWindowAttr(),
-          op.getSoftCapAttr(), q.eps, q.table, q.style, op.getProbeHeadsAttr());
+          op.getLoc(), op.getResultTypes(), q.raw, Value(), Value(), op.getPositions(), op.getSequences(), op.getPageTable(),
+          op.getLayer(), q.norm, op.getBias(), ValueRange{}, Value(), KeySourceAttr::get(b.getContext(), KeySource::Paged),
+          op.getStateAttr(), op.getHeadsAttr(), op.getKvHeadsAttr(), op.getHeadDimAttr(), op.getScaleAttr(), op.getMaskAttr(),
+          op.getWindowAttr(), op.getSoftCapAttr(), q.eps, q.table, q.style, op.getProbeHeadsAttr());
       SmallVector<Value> chain{op.getQuery(), op.getKeys()};
       op->replaceAllUsesWith(paged->getResults());
       op->erase();
       for (Value value : chain) // what the prologue took over
         while (Operation *definition = value.getDefiningOp()) {
-          if (!definition->use_empty() || !isa<RopeOp, RmsNormOp>(definition)) break;
+          if (!definition->use_empty() || !isa<RopeOp, RmsNormOp>(definition))
+            break;
           value = definition->getOperand(0);
           definition->erase();
         }

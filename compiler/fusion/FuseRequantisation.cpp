@@ -3,8 +3,8 @@
 //   %h = heddle.rms_norm %x, %w … : … -> tensor<?x576xf32>
 //   %q = heddle.quantize %h                                    →   %q = heddle.rms_norm %x, %w … : … -> tensor<?x576x!heddle.q8>
 //
-// The same for gated products and for attention. Saves writing and reading f32, and what crosses ranks is 40 bytes for 32 features
-// instead of 128. Attention only where a head is whole 32-blocks: a rank's share must end on one.
+// The same for gated products and for attention. Saves writing and reading f32, and what crosses ranks is 40 bytes for 32
+// features instead of 128. Attention only where a head is whole 32-blocks: a rank's share must end on one.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Passes.h"
 
@@ -18,16 +18,21 @@ struct FuseRequantisation : heddle::ModulePass<FuseRequantisation> {
   static constexpr llvm::StringLiteral summary = "fold quantisation into the op that made the activations";
 
   static bool accepts(Operation *op) {
-    if (auto norm = dyn_cast<RmsNormOp>(op)) return !norm.getResidual() && norm.getGroups() == 1;
-    if (auto linear = dyn_cast<LinearOp>(op)) return linear.getGate().has_value();
-    if (auto attention = dyn_cast<AttentionOp>(op)) return attention.getHeadDim() % 32 == 0;
+    if (auto norm = dyn_cast<RmsNormOp>(op))
+      return !norm.getResidual() && norm.getGroups() == 1;
+    if (auto linear = dyn_cast<LinearOp>(op))
+      return linear.getGate().has_value();
+    if (auto attention = dyn_cast<AttentionOp>(op))
+      return attention.getHeadDim() % 32 == 0;
     return false;
   }
 
   void runOnOperation() override {
     getOperation().walk([&](QuantizeOp quantize) {
       Operation *producer = quantize.getInput().getDefiningOp();
-      if (!producer || !quantize.getInput().hasOneUse() || !accepts(producer)) return;
+      if (!producer || !quantize.getResult() || quantize.getInput() != producer->getResult(0) ||
+          !quantize.getInput().hasOneUse() || !accepts(producer))
+        return;
       quantize.getInput().setType(quantize.getResult().getType());
       quantize.getResult().replaceAllUsesWith(quantize.getInput());
       quantize.erase();

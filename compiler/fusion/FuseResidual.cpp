@@ -17,21 +17,28 @@ struct FuseResidual : heddle::ModulePass<FuseResidual> {
   static constexpr llvm::StringLiteral summary = "fold residual sums into the product or norm before them";
 
   static bool accepts(Value value) {
-    if (!value.hasOneUse()) return false;
-    if (auto linear = value.getDefiningOp<LinearOp>()) return linear.getResults().size() == 1 && !linear.getResidual() && !linear.getGate();
-    if (auto norm = value.getDefiningOp<RmsNormOp>()) return !norm.getResidual() && norm.getGroups() == 1;
+    if (!value.hasOneUse())
+      return false;
+    if (auto linear = value.getDefiningOp<LinearOp>())
+      return linear.getResults().size() == 1 && !linear.getResidual() && !linear.getGate();
+    if (auto norm = value.getDefiningOp<RmsNormOp>())
+      return !norm.getResidual() && norm.getGroups() == 1;
     return false;
   }
 
   void runOnOperation() override {
     getOperation().walk([&](AddOp add) {
       Value term = add.getRhs(), residual = add.getLhs();
-      if (!accepts(term)) std::swap(term, residual);
-      if (!accepts(term)) return;
+      if (!accepts(term))
+        std::swap(term, residual);
+      if (!accepts(term))
+        return;
       Operation *producer = term.getDefiningOp();
       producer->moveBefore(add); // the residual may be defined after the producer
-      if (auto linear = dyn_cast<LinearOp>(producer)) linear.getResidualMutable().assign(residual);
-      else cast<RmsNormOp>(producer).getResidualMutable().assign(residual);
+      if (auto linear = dyn_cast<LinearOp>(producer))
+        linear.getResidualMutable().assign(residual);
+      else
+        cast<RmsNormOp>(producer).getResidualMutable().assign(residual);
       add.getResult().replaceAllUsesWith(term);
       add.erase();
     });

@@ -4,8 +4,8 @@
 //   %k = heddle.linear %h weights(%wk)      →
 //   %v = heddle.linear %h weights(%wv)
 //
-// One kernel instead of three: threads share all rows evenly (a KV head alone is too small to split) and wait once. Gate and up meet
-// the same way. Weights of quantised and of float formats stay apart, as they take different activations.
+// One kernel instead of three: threads share all rows evenly (a KV head alone is too small to split) and wait once. Gate and up
+// meet the same way. Weights of quantised and of float formats stay apart, as they take different activations.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Passes.h"
 #include "llvm/ADT/MapVector.h"
@@ -23,11 +23,13 @@ struct FuseSharedInput : heddle::ModulePass<FuseSharedInput> {
     for (auto function : getOperation().getOps<func::FuncOp>()) {
       llvm::MapVector<std::pair<Value, unsigned>, SmallVector<LinearOp>> groups;
       function.walk([&](LinearOp op) {
-        if (op.getWeights().size() == 1 && !op.getResidual() && isa<RankedTensorType>(op.getInput().getType()))
+        if (op.getWeights().size() == 1 && !op.getResidual() && op.getShares().empty() &&
+            isa<RankedTensorType>(op.getInput().getType()))
           groups[{op.getInput(), isQuantized(getElementTypeOrSelf(op.getWeights()[0].getType()))}].push_back(op);
       });
       for (auto &[key, ops] : groups)
-        if (ops.size() > 1) merge(ops);
+        if (ops.size() > 1)
+          merge(ops);
     }
   }
 
@@ -36,13 +38,15 @@ struct FuseSharedInput : heddle::ModulePass<FuseSharedInput> {
     SmallVector<Type> types;
     for (LinearOp op : ops) {
       Value weight = op.getWeights()[0];
-      if (Operation *definition = weight.getDefiningOp()) definition->moveBefore(ops.front()); // a heddle.get
+      if (Operation *definition = weight.getDefiningOp())
+        definition->moveBefore(ops.front()); // a heddle.get
       weights.push_back(weight);
       types.push_back(op.getResult(0).getType());
     }
     OpBuilder builder(ops.front());
-    auto merged = builder.create<LinearOp>(ops.front().getLoc(), types, ops.front().getInput(), weights, Value(), ValueRange{},
-                                           ValueRange{}, ActivationAttr(), ArrayAttr(), DenseI64ArrayAttr(), DenseI64ArrayAttr(), false);
+    auto merged =
+        builder.create<LinearOp>(ops.front().getLoc(), types, ops.front().getInput(), weights, Value(), ValueRange{},
+                                 ValueRange{}, ActivationAttr(), ArrayAttr(), DenseI64ArrayAttr(), DenseI64ArrayAttr(), false);
     for (auto [i, op] : llvm::enumerate(ops)) {
       Operation *old = op;
       old->getResult(0).replaceAllUsesWith(merged.getResult(i));

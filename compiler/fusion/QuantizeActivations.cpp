@@ -22,7 +22,8 @@ struct QuantizeActivations : heddle::ModulePass<QuantizeActivations> {
       llvm::DenseMap<Value, Value> quantized;
       function.walk([&](LinearOp op) {
         auto input = dyn_cast<RankedTensorType>(op.getInput().getType());
-        if (!input || isQ8(input) || !isQuantized(getElementTypeOrSelf(op.getWeights()[0].getType()))) return;
+        if (!input || isQ8(input) || !isQuantized(getElementTypeOrSelf(op.getWeights()[0].getType())))
+          return;
         Value &value = quantized[op.getInput()];
         if (!value) {
           OpBuilder builder(op);

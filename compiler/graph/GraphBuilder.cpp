@@ -7,9 +7,12 @@ using namespace heddle;
 using namespace heddle::ir;
 
 static Type elementType(MLIRContext *context, Format format) {
-  if (format == Format::F32) return Float32Type::get(context);
-  if (format == Format::F16) return Float16Type::get(context);
-  if (format == Format::BF16) return BFloat16Type::get(context);
+  if (format == Format::F32)
+    return Float32Type::get(context);
+  if (format == Format::F16)
+    return Float16Type::get(context);
+  if (format == Format::BF16)
+    return BFloat16Type::get(context);
   std::string_view name = traits(format).name;
   return QuantType::get(context, StringRef(name.data(), name.size()));
 }
@@ -27,17 +30,20 @@ RankedTensorType GraphBuilder::rowsType(int64_t features) {
 
 Type GraphBuilder::weightType(StringRef name) {
   auto info = model_.tensor(std::string_view(name.data(), name.size()));
-  if (!info) throw CompileError(model_.name() + ": tensor " + name.str() + " is missing: the file is incomplete, convert or download it again");
+  if (!info)
+    throw CompileError(model_.name() + ": tensor " + name.str() +
+                       " is missing: the file is incomplete, convert or download it again");
   if (info->vector && info->format != Format::F32)
-    throw CompileError(model_.name() + ": tensor " + name.str() + " is a vector of type " + StringRef(traits(info->format).name).upper() +
-                       "; vectors must be F32: convert the model again");
+    throw CompileError(model_.name() + ": tensor " + name.str() + " is a vector of type " +
+                       StringRef(traits(info->format).name).upper() + "; vectors must be F32: convert the model again");
   Type element = elementType(builder_.getContext(), info->format);
-  return info->vector ? RankedTensorType::get({info->columns}, element) : RankedTensorType::get({info->rows, info->columns}, element);
+  return info->vector ? RankedTensorType::get({info->columns}, element)
+                      : RankedTensorType::get({info->rows, info->columns}, element);
 }
 
 void GraphBuilder::declareRope(StringRef name, double base, int64_t dims, double linearScale, ArrayRef<double> factors) {
-  builder_.create<RopeTableOp>(loc_, builder_.getStringAttr(name), builder_.getF64FloatAttr(base), builder_.getI64IntegerAttr(dims),
-                               builder_.getF64FloatAttr(linearScale),
+  builder_.create<RopeTableOp>(loc_, builder_.getStringAttr(name), builder_.getF64FloatAttr(base),
+                               builder_.getI64IntegerAttr(dims), builder_.getF64FloatAttr(linearScale),
                                factors.empty() ? DenseF64ArrayAttr() : builder_.getDenseF64ArrayAttr(factors));
 }
 
@@ -53,8 +59,8 @@ static void nameArguments(func::FuncOp function, ArrayRef<const char *> names) {
 
 void GraphBuilder::beginStep() {
   Type i32s = RankedTensorType::get({ShapedType::kDynamic}, builder_.getI32Type());
-  auto type = builder_.getFunctionType({i32s, i32s, i32s, i32s, i32s, builder_.getIndexType()},
-                                       {rowsType(model_.vocabularySize())});
+  auto type =
+      builder_.getFunctionType({i32s, i32s, i32s, i32s, i32s, builder_.getIndexType()}, {rowsType(model_.vocabularySize())});
   step_ = builder_.create<func::FuncOp>(loc_, "step", type);
   nameArguments(step_, {"ids", "positions", "sequences", "page_table", "rows", "page_width"});
   mlir::Block *entry = step_.addEntryBlock();
@@ -80,28 +86,35 @@ Value GraphBuilder::weight(StringRef tensor) {
 
 Value GraphBuilder::embed(Value table, float scale) {
   int64_t width = cast<RankedTensorType>(table.getType()).getDimSize(1);
-  return builder_.create<EmbedOp>(loc_, rowsType(width), ids_, table, Value(), scale == 1 ? FloatAttr() : builder_.getF32FloatAttr(scale),
-                                  StringAttr()).getResult();
+  return builder_
+      .create<EmbedOp>(loc_, rowsType(width), ids_, table, Value(), scale == 1 ? FloatAttr() : builder_.getF32FloatAttr(scale),
+                       StringAttr())
+      .getResult();
 }
 
 Value GraphBuilder::linear(Value x, Value weight) {
   auto type = cast<RankedTensorType>(weight.getType());
   int64_t features = cast<RankedTensorType>(x.getType()).getDimSize(1);
   if (type.getRank() != 2 || type.getDimSize(1) != features)
-    throw CompileError(model_.name() + ": a weight has " + std::to_string(type.getShape().back()) + " columns where its input has " +
-                       std::to_string(features) + " features: the file's shapes contradict its metadata");
-  auto op = builder_.create<LinearOp>(loc_, TypeRange{rowsType(type.getDimSize(0))}, x, ValueRange{weight}, Value(), ValueRange{},
-                                      ValueRange{}, ActivationAttr(), ArrayAttr(), DenseI64ArrayAttr(), DenseI64ArrayAttr(), false);
+    throw CompileError(model_.name() + ": a weight has " + std::to_string(type.getShape().back()) +
+                       " columns where its input has " + std::to_string(features) +
+                       " features: the file's shapes contradict its metadata");
+  auto op =
+      builder_.create<LinearOp>(loc_, TypeRange{rowsType(type.getDimSize(0))}, x, ValueRange{weight}, Value(), ValueRange{},
+                                ValueRange{}, ActivationAttr(), ArrayAttr(), DenseI64ArrayAttr(), DenseI64ArrayAttr(), false);
   return op.getResult(0);
 }
 
 Value GraphBuilder::rmsNorm(Value x, Value weight, float eps, int64_t groups) {
-  int64_t features = cast<RankedTensorType>(x.getType()).getDimSize(1), size = cast<RankedTensorType>(weight.getType()).getDimSize(0);
+  int64_t features = cast<RankedTensorType>(x.getType()).getDimSize(1),
+          size = cast<RankedTensorType>(weight.getType()).getDimSize(0);
   if (size * groups != features)
-    throw CompileError(model_.name() + ": a norm of " + std::to_string(size) + " elements stands where " + std::to_string(features / groups) +
-                       " are needed: the file's shapes contradict its metadata");
-  return builder_.create<RmsNormOp>(loc_, x.getType(), x, weight, Value(), Value(), builder_.getF32FloatAttr(eps),
-                                    builder_.getI64IntegerAttr(groups)).getResult();
+    throw CompileError(model_.name() + ": a norm of " + std::to_string(size) + " elements stands where " +
+                       std::to_string(features / groups) + " are needed: the file's shapes contradict its metadata");
+  return builder_
+      .create<RmsNormOp>(loc_, x.getType(), x, weight, Value(), Value(), builder_.getF32FloatAttr(eps),
+                         builder_.getI64IntegerAttr(groups))
+      .getResult();
 }
 
 Value GraphBuilder::rope(Value x, StringRef table, int64_t heads, RopeStyle style) {
@@ -109,11 +122,14 @@ Value GraphBuilder::rope(Value x, StringRef table, int64_t heads, RopeStyle styl
 }
 
 Value GraphBuilder::add(Value a, Value b) {
-  if (a.getType() != b.getType()) throw CompileError(model_.name() + ": a block's output is not as wide as its input: the file's shapes contradict its metadata");
+  if (a.getType() != b.getType())
+    throw CompileError(model_.name() +
+                       ": a block's output is not as wide as its input: the file's shapes contradict its metadata");
   return builder_.create<AddOp>(loc_, a, b);
 }
 Value GraphBuilder::mul(Value a, Value b) {
-  if (a.getType() != b.getType()) throw CompileError(model_.name() + ": gate and up differ in rows: the file's shapes contradict its metadata");
+  if (a.getType() != b.getType())
+    throw CompileError(model_.name() + ": gate and up differ in rows: the file's shapes contradict its metadata");
   return builder_.create<MulOp>(loc_, a, b);
 }
 Value GraphBuilder::activate(Value x, Activation function) { return builder_.create<ActivateOp>(loc_, x.getType(), x, function); }
@@ -125,7 +141,8 @@ Value GraphBuilder::wantedRows(Value x) {
 Value GraphBuilder::attention(Value q, Value k, Value v, const Attention &how) {
   auto features = [](Value value) { return cast<RankedTensorType>(value.getType()).getDimSize(1); };
   if (features(q) != how.heads * how.headDim || features(k) != how.kvHeads * how.headDim || features(v) != features(k))
-    throw CompileError(model_.name() + ": query, key or value rows differ from heads × head size: the file's shapes contradict its metadata");
+    throw CompileError(model_.name() +
+                       ": query, key or value rows differ from heads × head size: the file's shapes contradict its metadata");
   MLIRContext *context = builder_.getContext();
   auto op = builder_.create<AttentionOp>(
       loc_, TypeRange{rowsType(how.heads * how.headDim)}, q, k, v, positions_, sequences_, pageTable_, layer_, Value(), Value(),
@@ -140,7 +157,8 @@ Value GraphBuilder::attention(Value q, Value k, Value v, const Attention &how) {
 Value GraphBuilder::block(StringRef kind, int64_t layer, Value x, ArrayRef<const char *> roles,
                           const std::function<Value(Value, const Weights &)> &body) {
   SmallVector<Value> weights;
-  SmallVector<Type> types{x.getType(), positions_.getType(), sequences_.getType(), pageTable_.getType(), pageWidth_.getType(), builder_.getIndexType()};
+  SmallVector<Type> types{x.getType(),          positions_.getType(), sequences_.getType(),
+                          pageTable_.getType(), pageWidth_.getType(), builder_.getIndexType()};
   std::string key = kind.str();
   for (const char *role : roles) {
     weights.push_back(weight("blk." + std::to_string(layer) + "." + role + ".weight"));
@@ -152,7 +170,8 @@ Value GraphBuilder::block(StringRef kind, int64_t layer, Value x, ArrayRef<const
     OpBuilder::InsertionGuard guard(builder_);
     builder_.setInsertionPoint(step_);
     std::string name = kind.str();
-    for (int n = 2; module_->lookupSymbol(name); ++n) name = kind.str() + "_" + std::to_string(n);
+    for (int n = 2; module_->lookupSymbol(name); ++n)
+      name = kind.str() + "_" + std::to_string(n);
     function = builder_.create<func::FuncOp>(loc_, name, builder_.getFunctionType(types, x.getType()));
     function.setPrivate();
     SmallVector<const char *> names{"x", "positions", "sequences", "page_table", "page_width", "layer"};
@@ -165,14 +184,16 @@ Value GraphBuilder::block(StringRef kind, int64_t layer, Value x, ArrayRef<const
     pageWidth_ = entry->getArgument(4), layer_ = entry->getArgument(5);
     auto byRole = [&](StringRef role) -> Value {
       for (auto [i, name] : llvm::enumerate(roles))
-        if (role == name) return entry->getArgument(6 + i);
+        if (role == name)
+          return entry->getArgument(6 + i);
       llvm::report_fatal_error("block uses a weight that it does not list: " + role);
     };
     Value result = body(entry->getArgument(0), byRole);
     builder_.create<func::ReturnOp>(loc_, result);
     std::tie(positions_, sequences_, pageTable_, pageWidth_, layer_) = outer;
   }
-  SmallVector<Value> arguments{x, positions_, sequences_, pageTable_, pageWidth_, builder_.create<arith::ConstantIndexOp>(loc_, layer)};
+  SmallVector<Value> arguments{x,          positions_, sequences_,
+                               pageTable_, pageWidth_, builder_.create<arith::ConstantIndexOp>(loc_, layer)};
   arguments.append(weights.begin(), weights.end());
   return builder_.create<func::CallOp>(loc_, function, arguments).getResult(0);
 }

@@ -28,26 +28,26 @@ public:
   void endStep(Value logits);
 
   // ---- equations ----
-  Value weight(llvm::StringRef tensor);                                       // a weight of the file, in `step`
-  Value embed(Value table, float scale = 1);                                  // [T × width]
-  Value linear(Value x, Value weight);                                        // x · Wᵀ
+  Value weight(llvm::StringRef tensor);      // a weight of the file, in `step`
+  Value embed(Value table, float scale = 1); // [T × width]
+  Value linear(Value x, Value weight);       // x · Wᵀ
   Value rmsNorm(Value x, Value weight, float eps, int64_t groups = 1);
   Value rope(Value x, llvm::StringRef table, int64_t heads, ir::RopeStyle style);
   Value add(Value a, Value b);
   Value mul(Value a, Value b);
   Value activate(Value x, ir::Activation function);
-  Value wantedRows(Value x);                                                  // the tokens whose logits are wanted
+  Value wantedRows(Value x); // the tokens whose logits are wanted
   struct Attention {
     std::string state;
     int64_t heads, kvHeads, headDim;
     float scale;
-    int64_t window = 0;                                                       // 0: causal over everything
+    int64_t window = 0; // 0: causal over everything
     float softCap = 0;
   };
   Value attention(Value q, Value k, Value v, const Attention &how);
 
-  /// x after block number `layer` of kind `kind`, whose weights are `blk.<layer>.<role>.weight`. `body` is run once per distinct kind and
-  /// formats of its weights: equal blocks share one function.
+  /// x after block number `layer` of kind `kind`, whose weights are `blk.<layer>.<role>.weight`. `body` is run once per distinct
+  /// kind and formats of its weights: equal blocks share one function.
   Value block(llvm::StringRef kind, int64_t layer, Value x, llvm::ArrayRef<const char *> roles,
               const std::function<Value(Value x, const Weights &weights)> &body);
 
@@ -64,7 +64,7 @@ private:
   mlir::Location loc_;
   mlir::func::FuncOp step_;
   Value ids_, positions_, sequences_, pageTable_, rows_, pageWidth_, layer_; // of the function being built
-  std::map<std::string, mlir::func::FuncOp> blocks_;                        // by kind and weight types
+  std::map<std::string, mlir::func::FuncOp> blocks_;                         // by kind and weight types
 };
 
 } // namespace heddle

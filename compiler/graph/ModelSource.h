@@ -37,7 +37,9 @@ public:
 
   int64_t requiredInteger(std::string_view key, int64_t low, int64_t high) const {
     auto value = integer(key);
-    if (!value) throw CompileError(name() + ": metadata " + architecture() + "." + std::string(key) + " is missing: convert the model again");
+    if (!value)
+      throw CompileError(name() + ": metadata " + architecture() + "." + std::string(key) +
+                         " is missing: convert the model again");
     if (*value < low || *value > high)
       throw CompileError(name() + ": metadata " + architecture() + "." + std::string(key) + " is " + std::to_string(*value) +
                          "; it must be in " + std::to_string(low) + " to " + std::to_string(high));

@@ -30,7 +30,8 @@ struct Emit {
   Value dim(Value buffer) { return b.create<mlir::memref::DimOp>(loc, buffer, index(0)); }
   /// An integer element of a rank-1 buffer, as an index.
   Value loadIndex(Value buffer, Value at) {
-    return b.create<mlir::arith::IndexCastOp>(loc, b.getIndexType(), b.create<mlir::memref::LoadOp>(loc, buffer, mlir::ValueRange{at}));
+    return b.create<mlir::arith::IndexCastOp>(loc, b.getIndexType(),
+                                              b.create<mlir::memref::LoadOp>(loc, buffer, mlir::ValueRange{at}));
   }
   mlir::VectorType lanesType() { return mlir::VectorType::get({16}, b.getF32Type()); }
   mlir::VectorType vectorType(int64_t n, mlir::Type element) { return mlir::VectorType::get({n}, element); }
@@ -40,20 +41,24 @@ struct Emit {
   /// `n` bytes of an i8 buffer, seen as a vector of `element`.
   Value loadBytes(Value buffer, mlir::ValueRange at, int64_t n, mlir::Type element) {
     Value bytes = b.create<mlir::vector::LoadOp>(loc, vectorType(n, b.getI8Type()), buffer, at);
-    if (element.isInteger(8)) return bytes;
+    if (element.isInteger(8))
+      return bytes;
     return b.create<mlir::vector::BitCastOp>(loc, vectorType(n * 8 / element.getIntOrFloatBitWidth(), element), bytes);
   }
   void storeBytes(Value v, Value buffer, mlir::ValueRange at) {
     auto type = mlir::cast<mlir::VectorType>(v.getType());
     int64_t n = type.getNumElements() * type.getElementTypeBitWidth() / 8;
-    if (!type.getElementType().isInteger(8)) v = b.create<mlir::vector::BitCastOp>(loc, vectorType(n, b.getI8Type()), v);
+    if (!type.getElementType().isInteger(8))
+      v = b.create<mlir::vector::BitCastOp>(loc, vectorType(n, b.getI8Type()), v);
     b.create<mlir::vector::StoreOp>(loc, v, buffer, at);
   }
 
   // ---- vectors ----
   Value f32(float x) { return b.create<mlir::arith::ConstantOp>(loc, b.getF32FloatAttr(x)); }
   Value i32(int32_t x) { return b.create<mlir::arith::ConstantOp>(loc, b.getI32IntegerAttr(x)); }
-  Value splat(Value scalar, int64_t n = 16) { return b.create<mlir::vector::BroadcastOp>(loc, vectorType(n, scalar.getType()), scalar); }
+  Value splat(Value scalar, int64_t n = 16) {
+    return b.create<mlir::vector::BroadcastOp>(loc, vectorType(n, scalar.getType()), scalar);
+  }
   Value lanes(float x) { return splat(f32(x)); }
   Value extract(Value v, int64_t lane) { return b.create<mlir::vector::ExtractOp>(loc, v, lane); }
   Value shuffle(Value x, Value y, mlir::ArrayRef<int64_t> mask) { return b.create<mlir::vector::ShuffleOp>(loc, x, y, mask); }
@@ -76,7 +81,8 @@ struct Emit {
   mlir::SmallVector<Value> forCarrying(Value from, Value to, int64_t step, mlir::ValueRange start,
                                        llvm::function_ref<mlir::SmallVector<Value>(Emit &, Value, mlir::ValueRange)> body) {
     auto loop = b.create<mlir::scf::ForOp>(loc, from, to, index(step), start);
-    if (start.empty()) loop.getBody()->getTerminator()->erase();
+    if (start.empty())
+      loop.getBody()->getTerminator()->erase();
     mlir::OpBuilder inside = mlir::OpBuilder::atBlockEnd(loop.getBody());
     Emit e{inside, loc};
     mlir::SmallVector<Value> next = body(e, loop.getInductionVar(), loop.getRegionIterArgs());
@@ -110,7 +116,8 @@ struct EmitOps {
     auto vector = mlir::dyn_cast<mlir::VectorType>(type);
     mlir::Type bits = e.b.getI32Type();
     Value shift = Emit(e).i32(23);
-    if (vector) bits = mlir::VectorType::get(vector.getShape(), bits), shift = Emit(e).splat(shift, vector.getNumElements());
+    if (vector)
+      bits = mlir::VectorType::get(vector.getShape(), bits), shift = Emit(e).splat(shift, vector.getNumElements());
     Value sum = e.b.create<mlir::arith::BitcastOp>(e.loc, bits, add(n, constant(12583039.0f)));
     return e.b.create<mlir::arith::BitcastOp>(e.loc, type, e.b.create<mlir::arith::ShLIOp>(e.loc, sum, shift));
   }

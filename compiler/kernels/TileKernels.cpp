@@ -31,7 +31,8 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
   TileKernels() = default;
   explicit TileKernels(Target target) { this->target = targetName(target).str(); }
   TileKernels(const TileKernels &other) : ModulePass(other) { target = other.target.getValue(); }
-  Option<std::string> target{*this, "target", llvm::cl::desc("x86-64-v3, x86-64-v4 or x86-64-v4+vnni"), llvm::cl::init("x86-64-v3")};
+  Option<std::string> target{*this, "target", llvm::cl::desc("x86-64-v3, x86-64-v4 or x86-64-v4+vnni"),
+                             llvm::cl::init("x86-64-v3")};
 
   void runOnOperation() override {
     std::optional<Target> known = targetByName(target);
@@ -42,15 +43,70 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
     heights_ = *known == Target::Avx2 ? SmallVector<int64_t>{4, 2, 1} : SmallVector<int64_t>{8, 4, 2, 1};
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
-      if (isa<LinearOp, RmsNormOp, EmbedOp, SelectRowsOp, QuantizeOp, StoreKvOp, AttentionOp, AllGatherOp, ShareOp>(op)) ops.push_back(op);
+      if (isa<LinearOp, RmsNormOp, EmbedOp, SelectRowsOp, QuantizeOp, StoreKvOp, AttentionOp, AllGatherOp, ShareOp>(op))
+        ops.push_back(op);
     });
     for (Operation *op : ops)
-      if (failed(tile(op))) return signalPassFailure();
+      if (failed(check(op)) || failed(tile(op)))
+        return signalPassFailure();
+  }
+
+  /// What the tiling relies on and verifiers do not know: an edited stage is told, in the op's own words.
+  LogicalResult check(Operation *op) {
+    Builder b(&getContext());
+    Type index = b.getIndexType(), dynamic = MemRefType::get({ShapedType::kDynamic}, b.getI8Type());
+    SmallVector<std::pair<StringRef, Type>> needed{{"thread", index}, {"threads", index}, {"context", index}};
+    auto tensor = [](Type type) { return isa<RankedTensorType>(type); };
+    if (llvm::any_of(op->getOperandTypes(), tensor) || llvm::any_of(op->getResultTypes(), tensor))
+      return op->emitOpError("stands on tensors: stage planned has buffers");
+    auto head = [&](auto op, size_t shares) -> LogicalResult {
+      if (op.getShares().size() != shares)
+        return op.emitOpError("has no shares: stage sharded gives them");
+      needed.append({{"page_width", index}, {"kv", dynamic}});
+      if (op.getRope()) {
+        needed.push_back({"rope", MemRefType::get({ShapedType::kDynamic}, b.getF32Type())});
+        needed.push_back({"rope_offsets", MemRefType::get({ShapedType::kDynamic}, b.getI64Type())});
+      }
+      return success();
+    };
+    if (auto store = dyn_cast<StoreKvOp>(op); store && failed(head(store, 2)))
+      return failure();
+    if (auto attention = dyn_cast<AttentionOp>(op);
+        attention && attention.getSource() == KeySource::Paged && failed(head(attention, 4)))
+      return failure();
+    if (auto norm = dyn_cast<RmsNormOp>(op)) {
+      if (norm.getGroups() != 1)
+        return op->emitOpError("cannot be lowered yet over groups, except where attention or store_kv takes it along");
+      int64_t features = cast<MemRefType>(norm.getWeight().getType()).getDimSize(0);
+      if (features % 16)
+        return op->emitOpError("cannot be lowered yet for ") << features << " features: a multiple of 16";
+    }
+    if (auto select = dyn_cast<SelectRowsOp>(op); select && cast<MemRefType>(select.getInput().getType()).getRank() != 2)
+      return op->emitOpError("cannot be lowered yet for q8 rows");
+    auto packed = [&](Value weight, StringRef name, int64_t columns, bool padded) -> LogicalResult {
+      const FormatTraits &format = traits(*formatByName(std::string_view(name.data(), name.size())));
+      int64_t bytes = cast<MemRefType>(weight.getType()).getDimSize(1),
+              stored = bytes / format.packedBytes * format.blockElements;
+      if (bytes % format.packedBytes == 0 &&
+          (stored == columns || (padded && static_cast<int64_t>(llvm::alignTo(stored, 16)) == columns)))
+        return success();
+      return op->emitOpError("has rows of ")
+             << columns << " features; a row group of " << bytes << " bytes in " << name << " holds " << stored;
+    };
+    if (auto embed = dyn_cast<EmbedOp>(op))
+      if (failed(packed(embed.getTable(), *embed.getFormat(), cast<MemRefType>(embed.getOut().getType()).getDimSize(1), true)))
+        return failure();
+    if (auto linear = dyn_cast<LinearOp>(op)) {
+      auto input = cast<MemRefType>(linear.getInput().getType());
+      for (auto [weight, format] : llvm::zip(linear.getWeights(), linear.getFormats()->getAsValueRange<StringAttr>()))
+        if (failed(packed(weight, format, input.getDimSize(1) * (input.getRank() == 3 ? 32 : 1), input.getRank() == 2)))
+          return failure();
+    }
+    return isa<ShareOp>(op) ? success() : requireArguments(op->getParentOfType<func::FuncOp>(), needed);
   }
 
   LogicalResult tile(Operation *op);
   void linear(LinearOp op, Emit e);
-  void epilogue(LinearOp op, Emit &e, Value t, Value column, Value out, Value v);
   LogicalResult storeKv(StoreKvOp op, Emit e);
   LogicalResult attention(AttentionOp op, Emit e);
 
@@ -91,19 +147,23 @@ LogicalResult TileKernels::tile(Operation *op) {
     bool q8 = type.getRank() == 3;
     ShardAttr shard = *gather.getShard();
     int64_t columns = *gather.getColumns(), rowBytes = q8 ? type.getDimSize(1) * 40 : type.getDimSize(1) * 4;
-    builder.create<GatherOp>(e.loc, gather.getInput(), argument(op, "context"), argument(op, "thread"), gather.getRanks(), rowBytes,
-                             llvm::divideCeil(columns, shard.getSize()), q8 ? shard.getSize() / 32 * 40 : shard.getSize() * 4);
+    builder.create<GatherOp>(e.loc, gather.getInput(), argument(op, "context"), argument(op, "thread"), gather.getRanks(),
+                             rowBytes, llvm::divideCeil(columns, shard.getSize()),
+                             q8 ? shard.getSize() / 32 * 40 : shard.getSize() * 4);
     op->erase();
     return success();
   }
-  if (auto linearOp = dyn_cast<LinearOp>(op)) linear(linearOp, e);
+  if (auto linearOp = dyn_cast<LinearOp>(op))
+    linear(linearOp, e);
   else if (auto norm = dyn_cast<RmsNormOp>(op))
     forItems(e, op, e.dim(norm.getOut()), [&](Emit &e, Value t) {
-      e.b.create<TileRmsNormOp>(e.loc, norm.getInput(), norm.getWeight(), norm.getResidual(), norm.getOut(), t, norm.getEpsAttr());
+      e.b.create<TileRmsNormOp>(e.loc, norm.getInput(), norm.getWeight(), norm.getResidual(), norm.getOut(), t,
+                                norm.getEpsAttr());
     });
   else if (auto embed = dyn_cast<EmbedOp>(op))
     forItems(e, op, e.dim(embed.getOut()), [&](Emit &e, Value t) {
-      e.b.create<TileEmbedOp>(e.loc, embed.getIds(), embed.getTable(), embed.getOut(), t, embed.getFormatAttr(), embed.getScaleAttr());
+      e.b.create<TileEmbedOp>(e.loc, embed.getIds(), embed.getTable(), embed.getOut(), t, embed.getFormatAttr(),
+                              embed.getScaleAttr());
     });
   else if (auto select = dyn_cast<SelectRowsOp>(op))
     forItems(e, op, e.dim(select.getOut()), [&](Emit &e, Value r) {
@@ -111,12 +171,13 @@ LogicalResult TileKernels::tile(Operation *op) {
       e.b.create<TileCopyRowOp>(e.loc, select.getInput(), from, select.getOut(), r);
     });
   else if (auto quantize = dyn_cast<QuantizeOp>(op))
-    forItems(e, op, e.dim(quantize.getOut()), [&](Emit &e, Value t) {
-      e.b.create<TileQuantizeRowOp>(e.loc, quantize.getInput(), quantize.getOut(), t);
-    });
+    forItems(e, op, e.dim(quantize.getOut()),
+             [&](Emit &e, Value t) { e.b.create<TileQuantizeRowOp>(e.loc, quantize.getInput(), quantize.getOut(), t); });
   else if (auto store = dyn_cast<StoreKvOp>(op)) {
-    if (failed(storeKv(store, e))) return failure();
-  } else if (failed(attention(cast<AttentionOp>(op), e))) return failure();
+    if (failed(storeKv(store, e)))
+      return failure();
+  } else if (failed(attention(cast<AttentionOp>(op), e)))
+    return failure();
   if (!isa_and_nonnull<AllGatherOp>(op->getNextNode())) // a gather waits for the threads itself
     builder.create<BarrierOp>(e.loc, argument(op, "context"), argument(op, "thread"));
   op->erase();
@@ -159,8 +220,9 @@ void TileKernels::linear(LinearOp op, Emit e) {
       StringRef format = cast<StringAttr>((*op.getFormats())[gated ? weight : i]).getValue();
       const FormatTraits &known = traits(*formatByName(std::string_view(format.data(), format.size())));
       int64_t columns = cast<MemRefType>(w.getType()).getDimSize(1) / known.packedBytes * known.blockElements;
-      return SmallVector<Value>(e.b.create<TileProductOp>(e.loc, SmallVector<Type>(height, e.lanesType()), op.getInput(), t, w, g, format, columns)
-                                    .getAccumulators());
+      return SmallVector<Value>(
+          e.b.create<TileProductOp>(e.loc, SmallVector<Type>(height, e.lanesType()), op.getInput(), t, w, g, format, columns)
+              .getAccumulators());
     };
     e.forLoop(clamp(first), clamp(last), 1, [&, &group = group](Emit &e, Value g) {
       Value stored = e.mul(e.sub(g, group.stored), e.index(step)), column = e.mul(g, e.index(kGroupRows * step));
@@ -172,14 +234,23 @@ void TileKernels::linear(LinearOp op, Emit e) {
           if (gated) {
             SmallVector<Value> up = product(e, t, index, height, 1);
             for (auto [value, other] : llvm::zip(values, up))
-              value = e.b.create<arith::MulFOp>(e.loc, e.b.create<TileActivateOp>(e.loc, e.lanesType(), value, op.getGateAttr()), other);
+              value = e.b.create<arith::MulFOp>(e.loc, e.b.create<TileActivateOp>(e.loc, e.lanesType(), value, op.getGateAttr()),
+                                                other);
           }
           parts.push_back(values);
         }
         for (int64_t m = 0; m < height; ++m) {
           Value token = m ? e.add(t, e.index(m)) : t;
-          if (q8) e.b.create<TileQuantizeOp>(e.loc, parts[0][m], parts[1][m], out, token, g);
-          else epilogue(op, e, token, column, out, parts[0][m]);
+          SmallVector<Value, 2> v;
+          for (int64_t part = 0; part < step; ++part) {
+            v.push_back(parts[part][m]);
+            if (op.getResidual())
+              v[part] = e.addf(e.load(op.getResidual(), {token, part ? e.add(column, e.index(16)) : column}), v[part]);
+          }
+          if (q8)
+            e.b.create<TileQuantizeOp>(e.loc, v[0], v[1], out, token, g);
+          else
+            e.store(v[0], out, {token, column});
         }
       };
       // The tallest tiles first, then what is left, so that any token count runs through the same code.
@@ -194,13 +265,9 @@ void TileKernels::linear(LinearOp op, Emit e) {
   }
 }
 
-void TileKernels::epilogue(LinearOp op, Emit &e, Value t, Value column, Value out, Value v) {
-  if (op.getResidual()) v = e.b.create<arith::AddFOp>(e.loc, e.load(op.getResidual(), {t, column}), v);
-  e.store(v, out, {t, column});
-}
-
 /// Bytes of the page of (layer, local KV head) inside a physical page, and of a whole physical page.
-static std::pair<Value, Value> pageGeometry(Emit &e, Operation *op, PagedStateOp state, Value layer, Value localHead, Value localHeads) {
+static std::pair<Value, Value> pageGeometry(Emit &e, Operation *op, PagedStateOp state, Value layer, Value localHead,
+                                            Value localHeads) {
   Value headBytes = e.index(headPageBytes(state.getHeadDim()));
   Value base = e.mul(e.add(e.mul(layer, localHeads), localHead), headBytes);
   return {base, e.mul(e.mul(e.index(state.getLayers()), localHeads), headBytes)};
@@ -208,24 +275,32 @@ static std::pair<Value, Value> pageGeometry(Emit &e, Operation *op, PagedStateOp
 
 /// A RoPE table's first element, its rotated dimensions; nothing without a table.
 static std::pair<Value, int64_t> ropeTable(Emit &e, Operation *op, std::optional<StringRef> name) {
-  if (!name) return {Value(), 0};
+  if (!name)
+    return {Value(), 0};
   auto module = op->getParentOfType<ModuleOp>();
   Value number = e.index(symbolIndex<RopeTableOp>(module, *name));
   return {e.loadIndex(argument(op, "rope_offsets"), number), module.lookupSymbol<RopeTableOp>(*name).getDims()};
 }
 
 static LogicalResult checkHead(Operation *op, int64_t headDim, int64_t ropeDims, std::optional<RopeStyle> style) {
-  if (headDim % 16) return op->emitOpError("cannot be lowered yet for a head size of ") << headDim << ": it must be a multiple of 16";
-  if (!style) return success();
+  if (headDim > 4096)
+    return op->emitOpError("cannot be lowered yet for a head size of ") << headDim << ": at most 4096";
+  if (headDim % 16)
+    return op->emitOpError("cannot be lowered yet for a head size of ") << headDim << ": it must be a multiple of 16";
+  if (!style)
+    return success();
   int64_t unit = *style == RopeStyle::Neox ? 32 : 16;
-  if (ropeDims % unit) return op->emitOpError("cannot be lowered yet for ") << ropeDims << " rotated dimensions in this RoPE style: a multiple of " << unit;
+  if (ropeDims % unit)
+    return op->emitOpError("cannot be lowered yet for ")
+           << ropeDims << " rotated dimensions in this RoPE style: a multiple of " << unit;
   return success();
 }
 
 LogicalResult TileKernels::storeKv(StoreKvOp op, Emit e) {
   auto state = op->getParentOfType<ModuleOp>().lookupSymbol<PagedStateOp>(op.getState());
   auto [ropeOffset, ropeDims] = ropeTable(e, op, op.getRope());
-  if (failed(checkHead(op, op.getHeadDim(), ropeDims, op.getStyle()))) return failure();
+  if (failed(checkHead(op, op.getHeadDim(), ropeDims, op.getStyle())))
+    return failure();
   Value begin = op.getShares()[0], count = e.sub(op.getShares()[1], begin), tokens = e.dim(op.getKeys());
   forItems(e, op, e.mul(tokens, count), [&, ropeOffset = ropeOffset, ropeDims = ropeDims](Emit &e, Value item) {
     Value t = e.rem(item, tokens), local = e.div(item, tokens);
@@ -242,12 +317,16 @@ LogicalResult TileKernels::storeKv(StoreKvOp op, Emit e) {
 }
 
 LogicalResult TileKernels::attention(AttentionOp op, Emit e) {
-  if (op.getSource() != KeySource::Paged) return op.emitOpError("cannot be lowered yet from source ") << stringifyKeySource(op.getSource());
+  if (op.getSource() != KeySource::Paged)
+    return op.emitOpError("cannot be lowered yet from source ") << stringifyKeySource(op.getSource());
   if (op.getBias() || op.getProbeHeads() || op.getMask() == Mask::None)
-    return op.emitOpError("cannot be lowered yet with ") << (op.getBias() ? "a bias" : op.getProbeHeads() ? "probe_heads" : "mask none");
+    return op.emitOpError("cannot be lowered yet with ") << (op.getBias()         ? "a bias"
+                                                             : op.getProbeHeads() ? "probe_heads"
+                                                                                  : "mask none");
   auto state = op->getParentOfType<ModuleOp>().lookupSymbol<PagedStateOp>(*op.getState());
   auto [ropeOffset, ropeDims] = ropeTable(e, op, op.getRope());
-  if (failed(checkHead(op, op.getHeadDim(), ropeDims, op.getStyle()))) return failure();
+  if (failed(checkHead(op, op.getHeadDim(), ropeDims, op.getStyle())))
+    return failure();
   Value begin = op.getShares()[0], count = e.sub(op.getShares()[1], begin), tokens = e.dim(op.getQuery());
   Value kvBegin = op.getShares()[2], kvCount = e.sub(op.getShares()[3], kvBegin);
   Value group = e.index(op.getHeads() / op.getKvHeads());
@@ -258,9 +337,10 @@ LogicalResult TileKernels::attention(AttentionOp op, Emit e) {
     Value firstPage = e.mul(e.loadIndex(op.getSequences(), t), argument(op, "page_width"));
     auto [base, stride] = pageGeometry(e, op, state, op.getLayer(), e.sub(e.div(head, group), kvBegin), kvCount);
     Value rope = ropeOffset ? argument(op, "rope") : Value();
-    e.b.create<TileAttentionOp>(e.loc, op.getQuery(), t, head, position, op.getPageTable(), firstPage, argument(op, "kv"), stride, base,
-                                op.getOut(), op.getQNorm(), rope, ropeOffset, op.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims),
-                                op.getScaleAttr(), op.getWindowAttr(), op.getSoftCapAttr(), op.getNormEpsAttr(), op.getStyleAttr());
+    e.b.create<TileAttentionOp>(e.loc, op.getQuery(), t, head, position, op.getPageTable(), firstPage, argument(op, "kv"), stride,
+                                base, op.getOut(), op.getQNorm(), rope, ropeOffset, op.getHeadDimAttr(),
+                                e.b.getI64IntegerAttr(ropeDims), op.getScaleAttr(), op.getWindowAttr(), op.getSoftCapAttr(),
+                                op.getNormEpsAttr(), op.getStyleAttr());
   });
   return success();
 }

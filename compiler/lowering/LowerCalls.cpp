@@ -19,7 +19,8 @@ struct LowerCalls : heddle::ModulePass<LowerCalls> {
   static constexpr llvm::StringLiteral summary = "lower barriers and gathers to calls into the runtime";
 
   func::FuncOp declare(StringRef name, unsigned arguments) {
-    if (auto known = getOperation().lookupSymbol<func::FuncOp>(name)) return known;
+    if (auto known = getOperation().lookupSymbol<func::FuncOp>(name))
+      return known;
     OpBuilder b = OpBuilder::atBlockBegin(getOperation().getBody());
     auto function = b.create<func::FuncOp>(getOperation().getLoc(), name,
                                            b.getFunctionType(SmallVector<Type>(arguments, b.getI64Type()), {}));
@@ -36,12 +37,14 @@ struct LowerCalls : heddle::ModulePass<LowerCalls> {
   void runOnOperation() override {
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
-      if (isa<BarrierOp, GatherOp>(op)) ops.push_back(op);
+      if (isa<BarrierOp, GatherOp>(op))
+        ops.push_back(op);
     });
     for (Operation *op : ops) {
       OpBuilder b(op);
       Emit e{b, op->getLoc()};
-      if (auto wait = dyn_cast<BarrierOp>(op)) barrier(e, wait.getContext(), wait.getThread());
+      if (auto wait = dyn_cast<BarrierOp>(op))
+        barrier(e, wait.getContext(), wait.getThread());
       else {
         auto gather = cast<GatherOp>(op);
         Value alone = b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::eq, gather.getRanks(), e.index(1));
@@ -50,16 +53,18 @@ struct LowerCalls : heddle::ModulePass<LowerCalls> {
         Emit inThen{then, e.loc}, inElse{other, e.loc};
         barrier(inThen, gather.getContext(), gather.getThread());
         Value data = other.create<memref::ExtractAlignedPointerAsIndexOp>(e.loc, gather.getBuffer());
-        other.create<func::CallOp>(e.loc, declare("heddle_all_gather", 7),
-                                   ValueRange{i64(inElse, gather.getContext()), i64(inElse, gather.getThread()), i64(inElse, data),
-                                              i64(inElse, inElse.dim(gather.getBuffer())), i64(inElse, inElse.index(gather.getRowBytes())),
-                                              i64(inElse, inElse.index(gather.getUnits())), i64(inElse, inElse.index(gather.getUnitBytes()))});
+        other.create<func::CallOp>(
+            e.loc, declare("heddle_all_gather", 7),
+            ValueRange{i64(inElse, gather.getContext()), i64(inElse, gather.getThread()), i64(inElse, data),
+                       i64(inElse, inElse.dim(gather.getBuffer())), i64(inElse, inElse.index(gather.getRowBytes())),
+                       i64(inElse, inElse.index(gather.getUnits())), i64(inElse, inElse.index(gather.getUnitBytes()))});
       }
       op->erase();
     }
     // Declarations have told the runtime what it must know (the manifest); object code has no place for them.
     for (Operation &op : llvm::make_early_inc_range(*getOperation().getBody()))
-      if (isa<WeightOp, RopeTableOp, PagedStateOp>(op)) op.erase();
+      if (isa<WeightOp, RopeTableOp, PagedStateOp>(op))
+        op.erase();
   }
 };
 } // namespace

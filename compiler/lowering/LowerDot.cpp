@@ -6,8 +6,8 @@
 //   x86-64-v4, v3    vpmaddubsw a quad, quads summed in i16 as long as code_max allows, then vpmaddwd widens
 //   plain            the same sums spelt out in arith, for hosts and tools without these instructions
 //
-// All are exact in integers, so the target never shows in a result. Signed codes (Q8_0) take VNNI's unsigned operand by adding 128 to each
-// code and taking 128·Σq off again; vpmaddubsw gets |code| and the activations with the code's sign.
+// All are exact in integers, so the target never shows in a result. Signed codes (Q8_0) take VNNI's unsigned operand by adding
+// 128 to each code and taking 128·Σq off again; vpmaddubsw gets |code| and the activations with the code's sign.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Passes.h"
 #include "compiler/kernels/Emit.h"
@@ -19,16 +19,19 @@ using namespace heddle::ir;
 
 namespace {
 Value intrinsic(Emit &e, StringRef name, Type result, ValueRange operands) {
-  return e.b.create<LLVM::CallIntrinsicOp>(e.loc, TypeRange{result}, e.b.getStringAttr(name), operands, LLVM::FastmathFlagsAttr()).getResult(0);
+  return e.b.create<LLVM::CallIntrinsicOp>(e.loc, TypeRange{result}, e.b.getStringAttr(name), operands, LLVM::FastmathFlagsAttr())
+      .getResult(0);
 }
 Value slice(Emit &e, Value v, int64_t from, int64_t n) {
   SmallVector<int64_t> mask;
-  for (int64_t i = 0; i < n; ++i) mask.push_back(from + i);
+  for (int64_t i = 0; i < n; ++i)
+    mask.push_back(from + i);
   return e.shuffle(v, v, mask);
 }
 Value concat(Emit &e, Value low, Value high) {
   SmallVector<int64_t> mask;
-  for (int64_t i = 0, n = 2 * cast<VectorType>(low.getType()).getNumElements(); i < n; ++i) mask.push_back(i);
+  for (int64_t i = 0, n = 2 * cast<VectorType>(low.getType()).getNumElements(); i < n; ++i)
+    mask.push_back(i);
   return e.shuffle(low, high, mask);
 }
 Value addi(Emit &e, Value a, Value b) { return e.b.create<arith::AddIOp>(e.loc, a, b); }
@@ -36,7 +39,8 @@ Value addi(Emit &e, Value a, Value b) { return e.b.create<arith::AddIOp>(e.loc, 
 Value vnni(Emit &e, DotOp op) {
   Type lanes = e.vectorType(16, e.b.getI32Type());
   Value acc = op.getInit();
-  if (op.getSignedCodes()) acc = addi(e, acc, e.splat(e.b.create<arith::MulIOp>(e.loc, op.getSum(), e.i32(-128))));
+  if (op.getSignedCodes())
+    acc = addi(e, acc, e.splat(e.b.create<arith::MulIOp>(e.loc, op.getSum(), e.i32(-128))));
   Value top = e.splat(e.b.create<arith::ConstantOp>(e.loc, e.b.getI8IntegerAttr(-128)), 64);
   for (auto [code, activation] : llvm::zip(op.getCodes(), op.getActivations())) {
     Value unsignedCode = op.getSignedCodes() ? e.b.create<arith::XOrIOp>(e.loc, code, top).getResult() : code;
@@ -48,11 +52,13 @@ Value vnni(Emit &e, DotOp op) {
 
 /// `bytes` is the vector width: 32 for AVX2, 64 for AVX-512.
 Value multiplyAdd(Emit &e, DotOp op, int64_t bytes) {
-  Type i8 = e.vectorType(bytes, e.b.getI8Type()), i16 = e.vectorType(bytes / 2, e.b.getI16Type()), i32 = e.vectorType(bytes / 4, e.b.getI32Type());
+  Type i8 = e.vectorType(bytes, e.b.getI8Type()), i16 = e.vectorType(bytes / 2, e.b.getI16Type()),
+       i32 = e.vectorType(bytes / 4, e.b.getI32Type());
   bool wide = bytes == 64;
   StringRef maddubs = wide ? "llvm.x86.avx512.pmaddubs.w.512" : "llvm.x86.avx2.pmadd.ub.sw";
   StringRef maddwd = wide ? "llvm.x86.avx512.pmaddw.d.512" : "llvm.x86.avx2.pmadd.wd";
-  int64_t together = op.getSignedCodes() ? 1 : std::max<int64_t>(1, 32767 / (2 * op.getCodeMax() * 127)); // quads whose sum fits i16
+  int64_t together =
+      op.getSignedCodes() ? 1 : std::max<int64_t>(1, 32767 / (2 * op.getCodeMax() * 127)); // quads whose sum fits i16
   Value ones = e.splat(e.b.create<arith::ConstantOp>(e.loc, e.b.getI16IntegerAttr(1)), bytes / 2);
   Value zero = e.splat(e.b.create<arith::ConstantOp>(e.loc, e.b.getI8IntegerAttr(0)), bytes);
   SmallVector<Value> parts;
@@ -70,15 +76,19 @@ Value multiplyAdd(Emit &e, DotOp op, int64_t bytes) {
       if (op.getSignedCodes()) {
         Value negative = e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::slt, code, zero);
         Value minus = e.b.create<arith::SubIOp>(e.loc, zero, code), flipped = e.b.create<arith::SubIOp>(e.loc, zero, activation);
-        if (wide) activation = e.select(negative, flipped, activation);
-        else activation = intrinsic(e, "llvm.x86.avx2.psign.b", i8, {activation, code});
+        if (wide)
+          activation = e.select(negative, flipped, activation);
+        else
+          activation = intrinsic(e, "llvm.x86.avx2.psign.b", i8, {activation, code});
         code = e.select(negative, minus, code);
       }
       Value product = intrinsic(e, maddubs, i16, {code, activation});
       words = pending ? addi(e, words, product) : product;
-      if (++pending == together) flush();
+      if (++pending == together)
+        flush();
     }
-    if (pending) flush();
+    if (pending)
+      flush();
     parts.push_back(acc);
   }
   return addi(e, op.getInit(), wide ? parts[0] : concat(e, parts[0], parts[1]));
@@ -93,7 +103,8 @@ Value plain(Emit &e, DotOp op) {
     Value product = e.b.create<arith::MulIOp>(e.loc, code, e.b.create<arith::ExtSIOp>(e.loc, wide, activations));
     for (int64_t byte = 0; byte < 4; ++byte) {
       SmallVector<int64_t> mask;
-      for (int64_t lane = 0; lane < 16; ++lane) mask.push_back(4 * lane + byte);
+      for (int64_t lane = 0; lane < 16; ++lane)
+        mask.push_back(4 * lane + byte);
       acc = addi(e, acc, e.shuffle(product, product, mask));
     }
   }
@@ -108,7 +119,8 @@ struct LowerDot : heddle::ModulePass<LowerDot> {
   LowerDot() = default;
   explicit LowerDot(Target target) { this->target = targetName(target).str(); }
   LowerDot(const LowerDot &other) : ModulePass(other) { target = other.target.getValue(); }
-  Option<std::string> target{*this, "target", llvm::cl::desc("x86-64-v3, x86-64-v4, x86-64-v4+vnni or plain"), llvm::cl::init("plain")};
+  Option<std::string> target{*this, "target", llvm::cl::desc("x86-64-v3, x86-64-v4, x86-64-v4+vnni or plain"),
+                             llvm::cl::init("plain")};
 
   void runOnOperation() override {
     std::optional<Target> known = targetByName(target);
@@ -121,9 +133,9 @@ struct LowerDot : heddle::ModulePass<LowerDot> {
     for (DotOp op : ops) {
       OpBuilder builder(op);
       Emit e{builder, op.getLoc()};
-      Value result = !known                            ? plain(e, op)
-                     : *known == Target::Avx512Vnni    ? vnni(e, op)
-                                                       : multiplyAdd(e, op, *known == Target::Avx512 ? 64 : 32);
+      Value result = !known                         ? plain(e, op)
+                     : *known == Target::Avx512Vnni ? vnni(e, op)
+                                                    : multiplyAdd(e, op, *known == Target::Avx512 ? 64 : 32);
       op.getResult().replaceAllUsesWith(result);
       op.erase();
     }

@@ -4,7 +4,8 @@
 // →
 //   %acc:4 = scf.for %k = 0 to 18 iter_args(…) { vector.load …; heddle.dot …; math.fma … }
 //
-// The emitters stand one family to a file beside this one. Only integer dot products stay as an op of ours, because targets differ there.
+// The emitters stand one family to a file beside this one. Only integer dot products stay as an op of ours, because targets
+// differ there.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Passes.h"
 #include "compiler/lowering/Tiles.h"
@@ -23,14 +24,17 @@ struct LowerTiles : heddle::ModulePass<LowerTiles> {
   void runOnOperation() override {
     SmallVector<Operation *> tiles;
     getOperation().walk([&](Operation *op) {
-      if (op->getName().getStringRef().starts_with("heddle.tile_")) tiles.push_back(op);
+      if (op->getName().getStringRef().starts_with("heddle.tile_"))
+        tiles.push_back(op);
     });
     for (Operation *op : tiles) {
       OpBuilder builder(op);
       Emit e{builder, op->getLoc()};
       llvm::TypeSwitch<Operation *>(op)
           .Case([&](TileProductOp tile) { tile->replaceAllUsesWith(emitProduct(e, tile)); })
-          .Case([&](TileActivateOp tile) { tile.getResult().replaceAllUsesWith(emitActivation(e, tile.getFunction(), tile.getInput())); })
+          .Case([&](TileActivateOp tile) {
+            tile.getResult().replaceAllUsesWith(emitActivation(e, tile.getFunction(), tile.getInput()));
+          })
           .Case([&](TileQuantizeOp tile) {
             emitQuantizeBlock(e, tile.getLow(), tile.getHigh(), tile.getOut(), tile.getToken(), tile.getBlock());
           })

@@ -1,7 +1,7 @@
 //===- ProductTile.cpp - 16 rows × M tokens of a product, the whole of K ---------------------------------------------===//
 //
-// One accumulator vector per token, a lane per row, FMA in increasing K: the accumulator of a (row, token) never splits. Weights are
-// unpacked once per tile and used for all its tokens.
+// One accumulator vector per token, a lane per row, FMA in increasing K: the accumulator of a (row, token) never splits. Weights
+// are unpacked once per tile and used for all its tokens.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/kernels/formats/Formats.h"
 #include "compiler/lowering/Tiles.h"
@@ -54,7 +54,8 @@ static SmallVector<Value> quantizedProduct(Emit &e, TileProductOp op, const Form
   const FormatKernel &format = formatKernel(op.getFormat());
   PackedGroup weights{op.getWeights(), op.getGroup()};
   SmallVector<Value> tokens;
-  for (int64_t m = 0, n = op.getNumResults(); m < n; ++m) tokens.push_back(m ? e.add(op.getToken(), e.index(m)) : op.getToken());
+  for (int64_t m = 0, n = op.getNumResults(); m < n; ++m)
+    tokens.push_back(m ? e.add(op.getToken(), e.index(m)) : op.getToken());
   SmallVector<Value> start(tokens.size(), e.lanes(0));
   int64_t subBlocks = traits.blockElements / 32;
   auto step = [&](Emit &e, Value block, Value sub, Value activationBlock, ValueRange accumulators) {
@@ -64,13 +65,15 @@ static SmallVector<Value> quantizedProduct(Emit &e, TileProductOp op, const Form
       next.push_back(multiplyBlock(e, format, w, loadActivations(e, op.getInput(), token, activationBlock), acc));
     return next;
   };
-  return e.forCarrying(e.index(0), e.index(op.getColumns() / traits.blockElements), 1, start, [&](Emit &e, Value k, ValueRange accumulators) {
-    Value block = e.mul(k, e.index(traits.packedBytes));
-    if (subBlocks == 1) return step(e, block, e.index(0), k, accumulators);
-    return e.forCarrying(e.index(0), e.index(subBlocks), 1, accumulators, [&](Emit &e, Value sub, ValueRange inner) {
-      return step(e, block, sub, e.add(e.mul(k, e.index(subBlocks)), sub), inner);
-    });
-  });
+  return e.forCarrying(
+      e.index(0), e.index(op.getColumns() / traits.blockElements), 1, start, [&](Emit &e, Value k, ValueRange accumulators) {
+        Value block = e.mul(k, e.index(traits.packedBytes));
+        if (subBlocks == 1)
+          return step(e, block, e.index(0), k, accumulators);
+        return e.forCarrying(e.index(0), e.index(subBlocks), 1, accumulators, [&](Emit &e, Value sub, ValueRange inner) {
+          return step(e, block, sub, e.add(e.mul(k, e.index(subBlocks)), sub), inner);
+        });
+      });
 }
 
 /// F32, F16 and BF16 weights: 16 rows of one k are neighbours; widened exactly, activations stay f32.
@@ -79,9 +82,11 @@ static SmallVector<Value> floatProduct(Emit &e, TileProductOp op, const FormatTr
   SmallVector<Value> start(count, e.lanes(0));
   return e.forCarrying(e.index(0), e.index(op.getColumns()), 1, start, [&](Emit &e, Value k, ValueRange accumulators) {
     Value at = e.mul(k, e.index(traits.packedBytes)), w;
-    if (traits.format == Format::F32) w = e.loadBytes(op.getWeights(), {op.getGroup(), at}, 64, e.b.getF32Type());
+    if (traits.format == Format::F32)
+      w = e.loadBytes(op.getWeights(), {op.getGroup(), at}, 64, e.b.getF32Type());
     else if (traits.format == Format::F16)
-      w = e.b.create<arith::ExtFOp>(e.loc, e.lanesType(), e.loadBytes(op.getWeights(), {op.getGroup(), at}, 32, e.b.getF16Type()));
+      w = e.b.create<arith::ExtFOp>(e.loc, e.lanesType(),
+                                    e.loadBytes(op.getWeights(), {op.getGroup(), at}, 32, e.b.getF16Type()));
     else {
       Value bits = e.b.create<arith::ExtUIOp>(e.loc, e.vectorType(16, e.b.getI32Type()),
                                               e.loadBytes(op.getWeights(), {op.getGroup(), at}, 32, e.b.getI16Type()));

@@ -10,7 +10,8 @@ using namespace heddle::ir;
 Value heddle::foldLanes(Emit &e, Value v) {
   for (int64_t width : {8, 4, 2, 1}) {
     SmallVector<int64_t> low, high;
-    for (int64_t i = 0; i < width; ++i) low.push_back(i), high.push_back(i + width);
+    for (int64_t i = 0; i < width; ++i)
+      low.push_back(i), high.push_back(i + width);
     v = e.addf(e.shuffle(v, v, low), e.shuffle(v, v, high));
   }
   return e.extract(v, 0);
@@ -46,7 +47,8 @@ void heddle::emitQuantizeBlock(Emit &e, Value low, Value high, Value out, Value 
   }
   e.storeBytes(e.splat(d, 1), out, {token, block, e.index(32)});
   for (auto [half, sum] : llvm::enumerate(sums))
-    e.storeBytes(e.splat(e.b.create<arith::TruncIOp>(e.loc, e.b.getI16Type(), sum), 1), out, {token, block, e.index(36 + 2 * half)});
+    e.storeBytes(e.splat(e.b.create<arith::TruncIOp>(e.loc, e.b.getI16Type(), sum), 1), out,
+                 {token, block, e.index(36 + 2 * half)});
 }
 
 /// Writes 32 columns per step to q8 rows, 16 to f32 rows; `lanesAt(column)` makes the values.
@@ -58,7 +60,8 @@ static void storeRow(Emit &e, Value out, Value token, int64_t features, llvm::fu
       emitQuantizeBlock(e, low, high, out, token, block);
     });
   else
-    e.forLoop(e.index(0), e.index(features), 16, [&](Emit &e, Value column) { e.store(lanesAt(e, column), out, {token, column}); });
+    e.forLoop(e.index(0), e.index(features), 16,
+              [&](Emit &e, Value column) { e.store(lanesAt(e, column), out, {token, column}); });
 }
 
 void heddle::emitRmsNorm(Emit &e, TileRmsNormOp op) {
@@ -78,7 +81,8 @@ void heddle::emitRmsNorm(Emit &e, TileRmsNormOp op) {
 
 void heddle::emitQuantizeRow(Emit &e, TileQuantizeRowOp op) {
   int64_t features = cast<MemRefType>(op.getOut().getType()).getDimSize(1) * 32;
-  storeRow(e, op.getOut(), op.getToken(), features, [&](Emit &e, Value column) { return e.load(op.getInput(), {op.getToken(), column}); });
+  storeRow(e, op.getOut(), op.getToken(), features,
+           [&](Emit &e, Value column) { return e.load(op.getInput(), {op.getToken(), column}); });
 }
 
 void heddle::emitCopyRow(Emit &e, TileCopyRowOp op) {
@@ -88,8 +92,8 @@ void heddle::emitCopyRow(Emit &e, TileCopyRowOp op) {
   });
 }
 
-// A row lies in one lane of its group. A whole group is unpacked, 16 rows for one, and the lane written: the table is read once per
-// token, so simplicity wins over the other 15 lanes' arithmetic.
+// A row lies in one lane of its group. A whole group is unpacked, 16 rows for one, and the lane written: the table is read once
+// per token, so simplicity wins over the other 15 lanes' arithmetic.
 void heddle::emitEmbed(Emit &e, TileEmbedOp op) {
   StringRef name = op.getFormat();
   const FormatTraits &known = traits(*formatByName(std::string_view(name.data(), name.size())));
@@ -102,11 +106,14 @@ void heddle::emitEmbed(Emit &e, TileEmbedOp op) {
     e.forLoop(e.index(0), e.index(columns), 1, [&](Emit &e, Value k) {
       Value at = e.add(e.mul(k, e.index(known.packedBytes)), e.mul(lane, e.index(width)));
       Value x;
-      if (known.format == Format::F32) x = e.extract(e.loadBytes(op.getTable(), {group, at}, 4, e.b.getF32Type()), 0);
+      if (known.format == Format::F32)
+        x = e.extract(e.loadBytes(op.getTable(), {group, at}, 4, e.b.getF32Type()), 0);
       else if (known.format == Format::F16)
-        x = e.b.create<arith::ExtFOp>(e.loc, e.b.getF32Type(), e.extract(e.loadBytes(op.getTable(), {group, at}, 2, e.b.getF16Type()), 0));
+        x = e.b.create<arith::ExtFOp>(e.loc, e.b.getF32Type(),
+                                      e.extract(e.loadBytes(op.getTable(), {group, at}, 2, e.b.getF16Type()), 0));
       else {
-        Value bits = e.b.create<arith::ExtUIOp>(e.loc, e.b.getI32Type(), e.extract(e.loadBytes(op.getTable(), {group, at}, 2, e.b.getI16Type()), 0));
+        Value bits = e.b.create<arith::ExtUIOp>(e.loc, e.b.getI32Type(),
+                                                e.extract(e.loadBytes(op.getTable(), {group, at}, 2, e.b.getI16Type()), 0));
         x = e.b.create<arith::BitcastOp>(e.loc, e.b.getF32Type(), e.b.create<arith::ShLIOp>(e.loc, bits, e.i32(16)));
       }
       e.b.create<memref::StoreOp>(e.loc, scaled(e, x), op.getOut(), ValueRange{op.getToken(), k});
@@ -125,12 +132,16 @@ void heddle::emitEmbed(Emit &e, TileEmbedOp op) {
       Value bytes = e.b.create<vector::BitCastOp>(e.loc, e.vectorType(4, e.b.getI8Type()), e.splat(laneOf(four), 1));
       for (int64_t i = 0; i < 4; ++i) {
         Value byte = e.extract(bytes, i), code;
-        if (format.signedCodes) code = e.b.create<arith::ExtSIOp>(e.loc, e.b.getI32Type(), byte);
-        else code = e.b.create<arith::SubIOp>(e.loc, e.b.create<arith::ExtUIOp>(e.loc, e.b.getI32Type(), byte), e.i32(format.codeOffset));
+        if (format.signedCodes)
+          code = e.b.create<arith::ExtSIOp>(e.loc, e.b.getI32Type(), byte);
+        else
+          code = e.b.create<arith::SubIOp>(e.loc, e.b.create<arith::ExtUIOp>(e.loc, e.b.getI32Type(), byte),
+                                           e.i32(format.codeOffset));
         Value exact = e.b.create<arith::SIToFPOp>(e.loc, e.b.getF32Type(), code);
         Value scale = laneOf(w.scales[w.scales.size() == 1 ? 0 : q / 4]);
         Value x = w.minima ? e.fma(exact, scale, laneOf(w.minima)) : e.mulf(exact, scale);
-        e.b.create<memref::StoreOp>(e.loc, scaled(e, x), op.getOut(), ValueRange{op.getToken(), e.add(e.mul(k, e.index(32)), e.index(4 * q + i))});
+        e.b.create<memref::StoreOp>(e.loc, scaled(e, x), op.getOut(),
+                                    ValueRange{op.getToken(), e.add(e.mul(k, e.index(32)), e.index(4 * q + i))});
       }
     }
   });

@@ -1,13 +1,15 @@
 //===- ShardByRows.cpp - every rank computes its share of heads, rows and vocabulary --------------------------------===//
 //
 //   %a = heddle.attention paged query(%q) …        %b, %e = heddle.share 9 group 1 kv false at %rank, %ranks
-//   %x2 = heddle.linear %a weights(%w)         →   %a = heddle.attention … shares(%b, %e, …) : … tensor<…, #heddle.shard<heads, 64>>
+//   %x2 = heddle.linear %a weights(%w)         →   %a = heddle.attention … shares(%b, %e, …) : … tensor<…, #heddle.shard<heads,
+//   64>>
 //                                                  %aw = heddle.all_gather %a
 //                                                  %x2 = heddle.linear %aw weights(%w) shares(…) : … #heddle.shard<columns, 16>
 //
-// The cut follows from what an op is and who reads it, never from a model family: products by output rows (heads where attention reads
-// them, 32 rows where the result is requantised, 1,024 where it is logits, else 16), attention by heads; everything else is cheap
-// and done whole by every rank. (rank, ranks) are arguments, so one plan serves any number of ranks; nothing is ever added across ranks.
+// The cut follows from what an op is and who reads it, never from a model family: products by output rows (heads where attention
+// reads them, 32 rows where the result is requantised, 1,024 where it is logits, else 16), attention by heads; everything else is
+// cheap and done whole by every rank. (rank, ranks) are arguments, so one plan serves any number of ranks; nothing is ever added
+// across ranks.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Passes.h"
 #include "llvm/ADT/MapVector.h"
@@ -26,7 +28,10 @@ struct ShardByRows : heddle::ModulePass<ShardByRows> {
   void runOnOperation() override {
     Type index = IndexType::get(&getContext());
     for (auto function : getOperation().getOps<func::FuncOp>()) {
-      if (function.isExternal()) continue;
+      if (function.isExternal()) {
+        function.emitError("function ") << function.getName() << " has no body: it cannot be sharded";
+        return signalPassFailure();
+      }
       for (const char *name : {"rank", "ranks"})
         function.insertArgument(function.getNumArguments(), index,
                                 DictionaryAttr::get(&getContext(), NamedAttribute(StringAttr::get(&getContext(), "heddle.name"),
@@ -41,17 +46,22 @@ struct ShardByRows : heddle::ModulePass<ShardByRows> {
     for (auto function : getOperation().getOps<func::FuncOp>()) {
       SmallVector<Operation *> ops;
       function.walk([&](Operation *op) {
-        if (isa<LinearOp, AttentionOp, StoreKvOp>(op)) ops.push_back(op);
+        if (isa<LinearOp, AttentionOp, StoreKvOp>(op) && isa<RankedTensorType>(op->getOperand(0).getType()))
+          ops.push_back(op);
       });
       // Who reads a value decides its unit, so readers' kinds are looked at before anything is rewritten.
       for (Operation *op : ops)
-        if (auto linear = dyn_cast<LinearOp>(op)) shardLinear(linear);
+        if (auto linear = dyn_cast<LinearOp>(op))
+          shardLinear(linear);
       for (Operation *op : ops) {
-        if (auto attention = dyn_cast<AttentionOp>(op)) shardAttention(attention);
-        if (auto store = dyn_cast<StoreKvOp>(op)) shardStore(store);
+        if (auto attention = dyn_cast<AttentionOp>(op))
+          shardAttention(attention);
+        if (auto store = dyn_cast<StoreKvOp>(op))
+          shardStore(store);
       }
     }
-    declareShares();
+    if (failed(declareShares()))
+      signalPassFailure();
   }
 
   static std::pair<Value, Value> share(Operation *at, int64_t units, int64_t group, bool kv) {
@@ -68,7 +78,8 @@ struct ShardByRows : heddle::ModulePass<ShardByRows> {
     for (OpOperand &use : result.getUses()) {
       if (auto attention = dyn_cast<AttentionOp>(use.getOwner()); attention && use.get() == attention.getQuery())
         return ShardAttr::get(context, Unit::Heads, attention.getHeadDim());
-      if (auto store = dyn_cast<StoreKvOp>(use.getOwner())) return ShardAttr::get(context, Unit::KvHeads, store.getHeadDim());
+      if (auto store = dyn_cast<StoreKvOp>(use.getOwner()))
+        return ShardAttr::get(context, Unit::KvHeads, store.getHeadDim());
       if (isa<func::ReturnOp>(use.getOwner()) && use.getOwner()->getParentOfType<func::FuncOp>().getName() == "step")
         return ShardAttr::get(context, Unit::Columns, kVocabularyUnit);
     }
@@ -86,10 +97,13 @@ struct ShardByRows : heddle::ModulePass<ShardByRows> {
     builder.setInsertionPointAfterValue(value);
     SmallVector<OpOperand *> uses;
     for (OpOperand &use : value.getUses())
-      if (!keeps(use)) uses.push_back(&use);
-    if (uses.empty()) return;
+      if (!keeps(use))
+        uses.push_back(&use);
+    if (uses.empty())
+      return;
     auto op = builder.create<AllGatherOp>(value.getLoc(), whole, value, Value(), ShardAttr(), IntegerAttr());
-    for (OpOperand *use : uses) use->set(op.getResult());
+    for (OpOperand *use : uses)
+      use->set(op.getResult());
   }
 
   void shardLinear(LinearOp op) {
@@ -100,11 +114,13 @@ struct ShardByRows : heddle::ModulePass<ShardByRows> {
       ShardAttr shard = unitOf(result, isQ8(result.getType()));
       int64_t rows = cast<RankedTensorType>(weight.getType()).getDimSize(0);
       std::pair<Value, Value> range;
-      if (shard.getUnit() == Unit::Heads) range = share(op, rows / shard.getSize(), 1, false);
+      if (shard.getUnit() == Unit::Heads)
+        range = share(op, rows / shard.getSize(), 1, false);
       else if (shard.getUnit() == Unit::KvHeads) {
         int64_t heads = queryHeads(result);
         range = share(op, heads, heads / (rows / shard.getSize()), true);
-      } else range = share(op, llvm::divideCeil(rows, shard.getSize()), 1, false);
+      } else
+        range = share(op, llvm::divideCeil(rows, shard.getSize()), 1, false);
       shares.append({range.first, range.second});
       shares_[weight].push_back(shard);
       if (!op.getGate() || i == 0) {
@@ -120,7 +136,8 @@ struct ShardByRows : heddle::ModulePass<ShardByRows> {
   /// Query heads of the state that a K or V projection is stored to.
   int64_t queryHeads(Value result) {
     for (Operation *user : result.getUsers())
-      if (auto store = dyn_cast<StoreKvOp>(user)) return getOperation().lookupSymbol<PagedStateOp>(store.getState()).getHeads();
+      if (auto store = dyn_cast<StoreKvOp>(user))
+        return getOperation().lookupSymbol<PagedStateOp>(store.getState()).getHeads();
     llvm_unreachable("a KV unit is only given to what store_kv reads");
   }
 
@@ -140,9 +157,9 @@ struct ShardByRows : heddle::ModulePass<ShardByRows> {
     op.getSharesMutable().assign({kv.first, kv.second});
   }
 
-  /// Writes on each declared weight which rows a rank holds. A weight that is also read whole (an embedding table tied to the output
-  /// head) stays whole on every rank, and its products then find their rows by absolute position.
-  void declareShares() {
+  /// Writes on each declared weight which rows a rank holds. A weight that is also read whole (an embedding table tied to the
+  /// output head) stays whole on every rank, and its products then find their rows by absolute position.
+  LogicalResult declareShares() {
     llvm::MapVector<WeightOp, SmallVector<ShardAttr>> wanted; // one entry per use; null: whole
     SymbolTable symbols(getOperation());
     getOperation().walk([&](GetOp get) {
@@ -152,16 +169,35 @@ struct ShardByRows : heddle::ModulePass<ShardByRows> {
         if (auto call = dyn_cast<func::CallOp>(use.getOwner()))
           inside = symbols.lookup<func::FuncOp>(call.getCallee()).getArgument(use.getOperandNumber());
         auto found = shares_.find(inside);
-        if (isa<LinearOp>(use.getOwner()) || (inside != get.getResult() && found != shares_.end())) wanted[weight].append(found->second);
-        else wanted[weight].push_back(ShardAttr());
+        if (found != shares_.end() && isa<LinearOp, func::CallOp>(use.getOwner()))
+          wanted[weight].append(found->second);
+        else
+          wanted[weight].push_back(ShardAttr());
       }
     });
     for (auto &[weight, uses] : wanted)
-      if (llvm::all_equal(uses) && uses.front()) weight.setShareAttr(uses.front());
-    getOperation().walk([&](LinearOp op) {
-      auto get = op.getWeights()[0].getDefiningOp<GetOp>();
-      if (get && !symbols.lookup<WeightOp>(get.getWeight()).getShareAttr()) op.setWholeWeights(true);
+      if (llvm::all_equal(uses) && uses.front())
+        weight.setShareAttr(uses.front());
+    auto whole = [&](Value value) {
+      auto get = value.getDefiningOp<GetOp>();
+      return get && !symbols.lookup<WeightOp>(get.getWeight()).getShareAttr();
+    };
+    // A product reads all of its weights in one way, and a block's weights are shares at every call.
+    WalkResult result = getOperation().walk([&](Operation *op) -> WalkResult {
+      if (auto linear = dyn_cast<LinearOp>(op)) {
+        linear.setWholeWeights(whole(linear.getWeights()[0]));
+        for (Value weight : linear.getWeights())
+          if (whole(weight) != linear.getWholeWeights())
+            return op->emitOpError("cannot be sharded yet: one of its weights is read whole elsewhere, one is not");
+      }
+      if (auto call = dyn_cast<func::CallOp>(op))
+        for (auto [i, operand] : llvm::enumerate(call.getOperands()))
+          if (whole(operand) && shares_.contains(symbols.lookup<func::FuncOp>(call.getCallee()).getArgument(i)))
+            return op->emitOpError("cannot be sharded yet: operand ")
+                   << i << " is a weight that is cut in this block and otherwise elsewhere";
+      return WalkResult::advance();
     });
+    return failure(result.wasInterrupted());
   }
 
   llvm::MapVector<Value, SmallVector<ShardAttr>> shares_; // the shares that products take of a weight value

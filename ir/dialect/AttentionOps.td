@@ -25,7 +25,7 @@ def Heddle_AttentionOp : Heddle_Op<"attention", [AttrSizedOperandSegments, Decla
                        OptionalAttr<DenseI64ArrayAttr>:$probe_heads);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{
-    $source `query` `(` $query `)` (`keys` `(` $keys^ `)`)? (`values` `(` $values^ `)`)? (`at` `(` $positions^ `)`)? (`sequences` `(` $sequences^ `)`)?
+    `` $source `query` `(` $query `)` (`keys` `(` $keys^ `)`)? (`values` `(` $values^ `)`)? (`at` `(` $positions^ `)`)? (`sequences` `(` $sequences^ `)`)?
     (`pages` `(` $page_table^ `)`)? (`state` $state^)? (`layer` `(` $layer^ `)`)? (`q_norm` `(` $q_norm^ `)`)? (`bias` `(` $bias^ `)`)?
     (`shares` `(` $shares^ `)`)? (`outs` `(` $out^ `)`)? attr-dict `:` functional-type(operands, results)
   }];

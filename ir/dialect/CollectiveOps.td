@@ -9,6 +9,7 @@ def Heddle_ShareOp : Heddle_Op<"share", [Pure]> {
   let arguments = (ins Index:$rank, Index:$ranks, I64Attr:$units, I64Attr:$group, BoolAttr:$kv);
   let results = (outs Index:$begin, Index:$end);
   let assemblyFormat = "$units `group` $group `kv` $kv `at` $rank `,` $ranks attr-dict";
+  let hasVerifier = 1;
 }
 
 def Heddle_AllGatherOp : Heddle_Op<"all_gather"> {

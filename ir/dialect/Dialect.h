@@ -12,6 +12,17 @@
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
+namespace heddle::ir {
+llvm::LogicalResult verifyInFunction(mlir::Operation *op);
+llvm::LogicalResult verifyInModule(mlir::Operation *op);
+template <class Op> struct InFunction : mlir::OpTrait::TraitBase<Op, InFunction> {
+  static llvm::LogicalResult verifyTrait(mlir::Operation *op) { return verifyInFunction(op); }
+};
+template <class Op> struct InModule : mlir::OpTrait::TraitBase<Op, InModule> {
+  static llvm::LogicalResult verifyTrait(mlir::Operation *op) { return verifyInModule(op); }
+};
+} // namespace heddle::ir
+
 #include "ir/dialect/Dialect.h.inc"
 #include "ir/dialect/Enums.h.inc"
 
@@ -26,6 +37,8 @@ namespace heddle::ir {
 bool isLanes(mlir::Type type);
 /// The name of a weight's format, from its element type: "f32", "f16", "bf16" or a quantised one.
 llvm::StringRef formatName(mlir::Type elementType);
+/// True for a name that formatName gives: the ten formats of quantised types and floats.
+bool isFormatName(llvm::StringRef name);
 /// True for an element type whose products take q8 activations.
 inline bool isQuantized(mlir::Type elementType) { return mlir::isa<QuantType>(elementType); }
 /// True when a value's elements are q8 activations (stages fused and sharded).

@@ -38,6 +38,7 @@ def Heddle_Q8Type : Heddle_Type<"Q8", "q8"> {
 //===---- enums -----------------------------------------------------------------------------------------------------===//
 class Heddle_Enum<string name, list<I32EnumAttrCase> cases>
     : I32EnumAttr<name, "", cases> { let cppNamespace = "::heddle::ir"; let genSpecializedAttr = 0; }
+// Such an attribute prints a space before its word, for `#heddle<mask causal>`; op formats write `` before it so as not to print two.
 class Heddle_EnumAttr<EnumAttrInfo info, string mnem> : EnumAttr<Heddle_Dialect, info, mnem>;
 
 def Heddle_ActivationKind : Heddle_Enum<"Activation",
@@ -70,5 +71,6 @@ def Heddle_ShardAttr : AttrDef<Heddle_Dialect, "Shard"> {
   }];
   let parameters = (ins "Unit":$unit, "int64_t":$size);
   let assemblyFormat = "`<` custom<UnitName>($unit) `,` $size `>`";
+  let genVerifyDecl = 1;
 }
 #endif

@@ -15,7 +15,7 @@ def Heddle_LinearOp : Heddle_Op<"linear", [AttrSizedOperandSegments]> {
                        OptionalAttr<DenseI64ArrayAttr>:$rows, OptionalAttr<DenseI64ArrayAttr>:$unit_rows, UnitAttr:$whole_weights);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{
-    $input `weights` `(` $weights `)` (`gate` $gate^)? (`residual` `(` $residual^ `)`)? (`shares` `(` $shares^ `)`)?
+    $input `weights` `(` $weights `)` (`gate` `` $gate^)? (`residual` `(` $residual^ `)`)? (`shares` `(` $shares^ `)`)?
     (`outs` `(` $outs^ `)`)? attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;

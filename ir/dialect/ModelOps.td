@@ -1,6 +1,6 @@
 //===- ModelOps.td - symbols of a model, embedding, element-wise ops ------------------------------------------------===//
 
-def Heddle_WeightOp : Heddle_Op<"weight", [Symbol]> {
+def Heddle_WeightOp : Heddle_Declaration<"weight"> {
   let summary = "declares a weight: its name, shape, format and, once sharded, the rows that a rank holds";
   let description = "Weights never enter the IR. `embed` marks a table read by token id, which every rank holds whole.";
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type, OptionalAttr<Heddle_ShardAttr>:$share);
@@ -8,7 +8,7 @@ def Heddle_WeightOp : Heddle_Op<"weight", [Symbol]> {
   let hasVerifier = 1;
 }
 
-def Heddle_RopeTableOp : Heddle_Op<"rope_table", [Symbol]> {
+def Heddle_RopeTableOp : Heddle_Declaration<"rope_table"> {
   let summary = "declares a table of rotary position angles (docs/arithmetic.md, RoPE)";
   let arguments = (ins SymbolNameAttr:$sym_name, F64Attr:$base, I64Attr:$dims, F64Attr:$linear_scale,
                        OptionalAttr<DenseF64ArrayAttr>:$factors);
@@ -16,7 +16,7 @@ def Heddle_RopeTableOp : Heddle_Op<"rope_table", [Symbol]> {
   let hasVerifier = 1;
 }
 
-def Heddle_PagedStateOp : Heddle_Op<"paged_state", [Symbol]> {
+def Heddle_PagedStateOp : Heddle_Declaration<"paged_state"> {
   let summary = "declares a KV cache in pages of 64 positions, f16";
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$layers, I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim);
   let assemblyFormat = "$sym_name `layers` $layers `heads` $heads `kv_heads` $kv_heads `head_dim` $head_dim attr-dict";
@@ -60,5 +60,5 @@ def Heddle_ActivateOp : Heddle_Op<"activate", [Pure, SameOperandsAndResultType]>
   let summary = "element-wise activation function (stage graph)";
   let arguments = (ins AnyRankedTensor:$input, Heddle_Activation:$function);
   let results = (outs AnyRankedTensor:$result);
-  let assemblyFormat = "$function $input attr-dict `:` type($result)";
+  let assemblyFormat = "`` $function $input attr-dict `:` type($result)";
 }

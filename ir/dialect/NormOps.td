@@ -22,6 +22,6 @@ def Heddle_RopeOp : Heddle_Op<"rope", [DeclareOpInterfaceMethods<SymbolUserOpInt
   let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$positions, FlatSymbolRefAttr:$table, I64Attr:$heads,
                        Heddle_RopeStyle:$style);
   let results = (outs AnyRankedTensor:$result);
-  let assemblyFormat = "$style $input `at` $positions `table` $table `heads` $heads attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = "`` $style $input `at` $positions `table` $table `heads` $heads attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }

@@ -15,6 +15,7 @@ def Heddle_GatherOp : Heddle_Op<"gather", [MemoryEffects<[MemRead, MemWrite]>]> 
   let arguments = (ins AnyMemRef:$buffer, Index:$context, Index:$thread, Index:$ranks, I64Attr:$row_bytes, I64Attr:$units,
                        I64Attr:$unit_bytes);
   let assemblyFormat = "$buffer `,` $context `,` $thread `,` $ranks attr-dict `:` type($buffer)";
+  let hasVerifier = 1;
 }
 
 def Heddle_TileProductOp : Heddle_Op<"tile_product", [MemoryEffects<[MemRead]>]> {
@@ -24,25 +25,28 @@ def Heddle_TileProductOp : Heddle_Op<"tile_product", [MemoryEffects<[MemRead]>]>
   let assemblyFormat = [{
     $format $input `[` $token `]` `,` $weights `[` $group `]` `columns` $columns attr-dict `:` type($input) `,` type($weights) `->` type($accumulators)
   }];
+  let hasVerifier = 1;
 }
 
 def Heddle_TileActivateOp : Heddle_Op<"tile_activate", [Pure]> {
   let summary = "an activation function on 16 lanes";
   let arguments = (ins Heddle_Lanes:$input, Heddle_Activation:$function);
   let results = (outs Heddle_Lanes:$result);
-  let assemblyFormat = "$function $input attr-dict `:` type($input)";
+  let assemblyFormat = "`` $function $input attr-dict `:` type($input)";
 }
 
 def Heddle_TileQuantizeOp : Heddle_Op<"tile_quantize", [MemoryEffects<[MemWrite]>]> {
   let summary = "requantises 32 features held in two vectors and stores the block";
   let arguments = (ins Heddle_Lanes:$low, Heddle_Lanes:$high, AnyMemRef:$out, Index:$token, Index:$block);
   let assemblyFormat = "$low `,` $high `,` $out `[` $token `,` $block `]` attr-dict `:` type($low) `,` type($high) `,` type($out)";
+  let hasVerifier = 1;
 }
 
 def Heddle_TileQuantizeRowOp : Heddle_Op<"tile_quantize_row", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "quantises one token's row";
   let arguments = (ins AnyMemRef:$input, AnyMemRef:$out, Index:$token);
   let assemblyFormat = "$input `,` $out `[` $token `]` attr-dict `:` type($input) `,` type($out)";
+  let hasVerifier = 1;
 }
 
 def Heddle_TileRmsNormOp : Heddle_Op<"tile_rms_norm", [MemoryEffects<[MemRead, MemWrite]>]> {
@@ -51,18 +55,21 @@ def Heddle_TileRmsNormOp : Heddle_Op<"tile_rms_norm", [MemoryEffects<[MemRead, M
   let assemblyFormat = [{
     $input `,` $weight (`residual` `(` $residual^ `)`)? `->` $out `[` $token `]` `eps` $eps attr-dict `:` type(operands)
   }];
+  let hasVerifier = 1;
 }
 
 def Heddle_TileEmbedOp : Heddle_Op<"tile_embed", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "one token's row of a packed embedding table";
   let arguments = (ins AnyMemRef:$ids, AnyMemRef:$table, AnyMemRef:$out, Index:$token, StrAttr:$format, OptionalAttr<F32Attr>:$scale);
   let assemblyFormat = "$format $ids `,` $table `->` $out `[` $token `]` attr-dict `:` type(operands)";
+  let hasVerifier = 1;
 }
 
 def Heddle_TileCopyRowOp : Heddle_Op<"tile_copy_row", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "copies a row of activations";
   let arguments = (ins AnyMemRef:$input, Index:$from, AnyMemRef:$out, Index:$to);
   let assemblyFormat = "$input `[` $from `]` `->` $out `[` $to `]` attr-dict `:` type($input) `,` type($out)";
+  let hasVerifier = 1;
 }
 
 def Heddle_TileStoreKvOp : Heddle_Op<"tile_store_kv", [AttrSizedOperandSegments, MemoryEffects<[MemRead, MemWrite]>]> {
@@ -74,6 +81,7 @@ def Heddle_TileStoreKvOp : Heddle_Op<"tile_store_kv", [AttrSizedOperandSegments,
     $keys `,` $values `[` $token `,` $head `]` `at` $position `->` $kv `[` $page `]` (`k_norm` `(` $k_norm^ `)`)?
     (`rope` `(` $rope^ `[` $rope_offset `]` `)`)? attr-dict `:` type(operands)
   }];
+  let hasVerifier = 1;
 }
 
 def Heddle_TileAttentionOp : Heddle_Op<"tile_attention", [AttrSizedOperandSegments, MemoryEffects<[MemRead, MemWrite]>]> {
@@ -91,6 +99,7 @@ def Heddle_TileAttentionOp : Heddle_Op<"tile_attention", [AttrSizedOperandSegmen
     $query `[` $token `,` $head `]` `at` $position `pages` $page_table `[` $first_page `]` `kv` $kv `[` $page_stride `,` $page_base `]` `->` $out
     (`q_norm` `(` $q_norm^ `)`)? (`rope` `(` $rope^ `[` $rope_offset `]` `)`)? attr-dict `:` type(operands)
   }];
+  let hasVerifier = 1;
 }
 
 def Heddle_DotOp : Heddle_Op<"dot", [Pure, SameVariadicOperandSize]> {
@@ -103,4 +112,5 @@ def Heddle_DotOp : Heddle_Op<"dot", [Pure, SameVariadicOperandSize]> {
                        Variadic<VectorOfLengthAndType<[64], [I8]>>:$activations, I64Attr:$code_max, UnitAttr:$signed_codes);
   let results = (outs VectorOfLengthAndType<[16], [I32]>:$result);
   let assemblyFormat = "$init `sum` $sum `codes` `(` $codes `)` `activations` `(` $activations `)` attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
 }

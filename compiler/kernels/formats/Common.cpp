@@ -13,7 +13,8 @@ static Value bitAnd(Emit &e, Value x, int64_t mask) { return e.b.create<arith::A
 static Value shift16(Emit &e, Value bytes, int64_t left) {
   Value words = e.b.create<vector::BitCastOp>(e.loc, e.vectorType(32, e.b.getI16Type()), bytes);
   Value by = e.splat(e.b.create<arith::ConstantOp>(e.loc, e.b.getI16IntegerAttr(std::abs(left))), 32);
-  words = left >= 0 ? e.b.create<arith::ShLIOp>(e.loc, words, by).getResult() : e.b.create<arith::ShRUIOp>(e.loc, words, by).getResult();
+  words = left >= 0 ? e.b.create<arith::ShLIOp>(e.loc, words, by).getResult()
+                    : e.b.create<arith::ShRUIOp>(e.loc, words, by).getResult();
   return e.b.create<vector::BitCastOp>(e.loc, e.vectorType(64, e.b.getI8Type()), words);
 }
 
@@ -40,12 +41,14 @@ Value heddle::halves(Emit &e, const PackedGroup &weights, Value offset, int64_t 
 Value heddle::byteLanes(Emit &e, const PackedGroup &weights, Value offset, int64_t at, bool isSigned) {
   Value bytes = weights.bytes(e, offset, at, 16, e.b.getI8Type());
   Type wide = e.vectorType(16, e.b.getI32Type());
-  Value ints = isSigned ? e.b.create<arith::ExtSIOp>(e.loc, wide, bytes).getResult() : e.b.create<arith::ExtUIOp>(e.loc, wide, bytes).getResult();
+  Value ints = isSigned ? e.b.create<arith::ExtSIOp>(e.loc, wide, bytes).getResult()
+                        : e.b.create<arith::ExtUIOp>(e.loc, wide, bytes).getResult();
   return e.b.create<arith::SIToFPOp>(e.loc, e.lanesType(), ints);
 }
 
 const FormatKernel &heddle::formatKernel(llvm::StringRef name) {
   for (const FormatKernel *kernel : {&kQ4_0, &kQ4_1, &kQ5_0, &kQ5_1, &kQ8_0, &kQ4_K, &kQ5_K, &kQ6_K})
-    if (kernel->name == name) return *kernel;
+    if (kernel->name == name)
+      return *kernel;
   llvm::report_fatal_error("no kernel for weight format " + name);
 }

@@ -1,7 +1,7 @@
 //===- Formats.h - how each weight format is unpacked in registers --------------------------------------------------===//
 //
-// A quantised format is read 32 elements of K at a time, for 16 rows at once (layouts: runtime/quant/README.md). One file per family
-// of formats says how; everything else about products is common (lowering/ProductTile.cpp).
+// A quantised format is read 32 elements of K at a time, for 16 rows at once (layouts: runtime/quant/README.md). One file per
+// family of formats says how; everything else about products is common (lowering/ProductTile.cpp).
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
 #include "compiler/kernels/Emit.h"
@@ -10,7 +10,7 @@ namespace heddle {
 
 /// 16 rows × 32 K in registers.
 struct WeightBlock {
-  mlir::SmallVector<mlir::Value, 8> quads; // 8 × vector<64xi8>: four K per 32-bit lane
+  mlir::SmallVector<mlir::Value, 8> quads;  // 8 × vector<64xi8>: four K per 32-bit lane
   mlir::SmallVector<mlir::Value, 2> scales; // vector<16xf32>; one for 32 K, or two for 16 K each
   mlir::Value minima;                       // vector<16xf32> or null
 };

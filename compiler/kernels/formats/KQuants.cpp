@@ -12,7 +12,8 @@ template <bool five> WeightBlock unpack45(Emit &e, const PackedGroup &weights, V
   w.scales = {e.mulf(halves(e, weights, block, 0), byteLanes(e, weights, at, 64, false))};
   w.minima = e.negf(e.mulf(halves(e, weights, block, 32), byteLanes(e, weights, at, 80, false)));
   w.quads = unpackNibbles(e, weights, at, 96);
-  if (five) addFifthBits(e, weights, at, 352, w.quads);
+  if (five)
+    addFifthBits(e, weights, at, 352, w.quads);
   return w;
 }
 

@@ -9,9 +9,11 @@ template <bool minimum, bool five> WeightBlock unpack(Emit &e, const PackedGroup
   constexpr int64_t nibbles = minimum ? 64 : 32;
   WeightBlock w;
   w.scales = {halves(e, weights, block, 0)};
-  if (minimum) w.minima = halves(e, weights, block, 32);
+  if (minimum)
+    w.minima = halves(e, weights, block, 32);
   w.quads = unpackNibbles(e, weights, block, nibbles);
-  if (five) addFifthBits(e, weights, block, nibbles + 256, w.quads);
+  if (five)
+    addFifthBits(e, weights, block, nibbles + 256, w.quads);
   return w;
 }
 } // namespace

@@ -186,3 +186,26 @@ func.func @f(%k: tensor<?x32xf32>, %i: tensor<?xi32>, %layer: index) {
   heddle.store_kv keys(%k) values(%k) at(%i) sequences(%i) pages(%i) state @kv layer(%layer) {kv_heads = 2 : i64, head_dim = 16 : i64} : tensor<?x32xf32>, tensor<?x32xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, index
   return
 }
+
+// -----
+
+heddle.rope_table @rope base 1.0e4 dims 32 scale 1.0
+heddle.paged_state @kv layers 1 heads 4 kv_heads 4 head_dim 16
+func.func @f(%k: tensor<?x64xf32>, %i: tensor<?xi32>, %layer: index) {
+  // expected-error@+1 {{table rotates 32 dimensions of heads of 16}}
+  heddle.store_kv keys(%k) values(%k) at(%i) sequences(%i) pages(%i) state @kv layer(%layer)
+      {kv_heads = 4 : i64, head_dim = 16 : i64, rope = @rope, style = #heddle<rope_style neox>}
+      : tensor<?x64xf32>, tensor<?x64xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, index
+  return
+}
+
+// -----
+
+heddle.paged_state @kv layers 1 heads 4 kv_heads 4 head_dim 16
+func.func @f(%q: tensor<?x64xf32>, %i: tensor<?xi32>, %layer: index) {
+  // expected-error@+1 {{a q8 result needs head_dim to be a multiple of 32, not 16}}
+  %a = heddle.attention paged query(%q) at(%i) sequences(%i) pages(%i) state @kv layer(%layer)
+      {heads = 4 : i64, kv_heads = 4 : i64, head_dim = 16 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
+      : (tensor<?x64xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, index) -> tensor<?x64x!heddle.q8>
+  return
+}

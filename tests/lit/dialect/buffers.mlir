@@ -2,26 +2,26 @@
 // RUN: heddle-opt %s -mlir-print-op-generic | heddle-opt | FileCheck %s
 // The same ops on buffers (stage planned) and the tile ops of stages kernels and loops.
 
-heddle.paged_state @kv layers 2 heads 4 kv_heads 2 head_dim 16
+heddle.paged_state @kv layers 2 heads 2 kv_heads 1 head_dim 32
 
 // CHECK-LABEL: func.func @planned
-func.func @planned(%ids: memref<?xi32>, %table: memref<?xi8>, %x: memref<?x64xf32>, %q8: memref<?x2x40xi8>, %w: memref<?xi8>, %norm: memref<64xf32>,
+func.func @planned(%ids: memref<?xi32>, %table: memref<?x640xi8>, %x: memref<?x64xf32>, %q8: memref<?x2x40xi8>, %w: memref<?x640xi8>, %norm: memref<64xf32>,
                    %k: memref<?x32xf32>, %i: memref<?xi32>, %layer: index, %ranks: index) {
-  // CHECK: heddle.embed %{{.*}}, %{{.*}} outs(%{{.*}}) {format = "q8_0"} : (memref<?xi32>, memref<?xi8>, memref<?x64xf32>) -> ()
-  heddle.embed %ids, %table outs(%x) {format = "q8_0"} : (memref<?xi32>, memref<?xi8>, memref<?x64xf32>) -> ()
+  // CHECK: heddle.embed %{{.*}}, %{{.*}} outs(%{{.*}}) {format = "q8_0"} : (memref<?xi32>, memref<?x640xi8>, memref<?x64xf32>) -> ()
+  heddle.embed %ids, %table outs(%x) {format = "q8_0"} : (memref<?xi32>, memref<?x640xi8>, memref<?x64xf32>) -> ()
   // CHECK: heddle.rms_norm %{{.*}}, %{{.*}} eps 9.99999974E-6 outs(%{{.*}}) : (memref<?x64xf32>, memref<64xf32>, memref<?x2x40xi8>) -> ()
   heddle.rms_norm %x, %norm eps 1.0e-5 outs(%q8) : (memref<?x64xf32>, memref<64xf32>, memref<?x2x40xi8>) -> ()
   // CHECK: heddle.quantize %{{.*}} outs(%{{.*}}) : (memref<?x64xf32>, memref<?x2x40xi8>) -> ()
   heddle.quantize %x outs(%q8) : (memref<?x64xf32>, memref<?x2x40xi8>) -> ()
-  // CHECK: heddle.linear %{{.*}} weights(%{{.*}}) residual(%{{.*}}) outs(%{{.*}}) {formats = ["q4_1"], unit_rows = array<i64: 16>} :
-  heddle.linear %q8 weights(%w) residual(%x) outs(%x) {formats = ["q4_1"], unit_rows = array<i64: 16>}
-      : (memref<?x2x40xi8>, memref<?xi8>, memref<?x64xf32>, memref<?x64xf32>) -> ()
+  // CHECK: heddle.linear %{{.*}} weights(%{{.*}}) residual(%{{.*}}) outs(%{{.*}}) {formats = ["q4_1"], rows = array<i64: 64>, unit_rows = array<i64: 16>} :
+  heddle.linear %q8 weights(%w) residual(%x) outs(%x) {formats = ["q4_1"], rows = array<i64: 64>, unit_rows = array<i64: 16>}
+      : (memref<?x2x40xi8>, memref<?x640xi8>, memref<?x64xf32>, memref<?x64xf32>) -> ()
   // CHECK: heddle.store_kv
-  heddle.store_kv keys(%k) values(%k) at(%i) sequences(%i) pages(%i) state @kv layer(%layer) {kv_heads = 2 : i64, head_dim = 16 : i64}
+  heddle.store_kv keys(%k) values(%k) at(%i) sequences(%i) pages(%i) state @kv layer(%layer) {kv_heads = 1 : i64, head_dim = 32 : i64}
       : memref<?x32xf32>, memref<?x32xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index
   // CHECK: heddle.attention paged query(%{{.*}}) at(%{{.*}}) sequences(%{{.*}}) pages(%{{.*}}) state @kv layer(%{{.*}}) outs(%{{.*}})
   heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%layer) outs(%q8)
-      {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
+      {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
       : (memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, memref<?x2x40xi8>) -> ()
   // CHECK: heddle.all_gather %{{.*}} ranks(%{{.*}}) shard <columns, 16> {columns = 64 : i64} : (memref<?x64xf32>, index) -> ()
   heddle.all_gather %x ranks(%ranks) shard <columns, 16> {columns = 64 : i64} : (memref<?x64xf32>, index) -> ()
@@ -52,7 +52,7 @@ func.func @tiles(%x: memref<?x64xf32>, %q8: memref<?x2x40xi8>, %w: memref<?x640x
   // CHECK: heddle.tile_copy_row %{{.*}}[%{{.*}}] -> %{{.*}}[%{{.*}}] : memref<?x64xf32>, memref<?x64xf32>
   heddle.tile_copy_row %x[%t] -> %x[%t] : memref<?x64xf32>, memref<?x64xf32>
   // CHECK: heddle.tile_store_kv %{{.*}}, %{{.*}}[%{{.*}}, %{{.*}}] at %{{.*}} -> %{{.*}}[%{{.*}}] rope(%{{.*}}[%{{.*}}])
-  heddle.tile_store_kv %x, %x[%t, %t] at %t -> %kv[%t] rope(%rope[%t]) {head_dim = 16 : i64, rope_dims = 16 : i64, style = #heddle<rope_style neox>}
+  heddle.tile_store_kv %x, %x[%t, %t] at %t -> %kv[%t] rope(%rope[%t]) {head_dim = 32 : i64, rope_dims = 32 : i64, style = #heddle<rope_style neox>}
       : memref<?x64xf32>, memref<?x64xf32>, index, index, index, memref<?xi8>, index, memref<?xf32>, index
   // CHECK: heddle.tile_attention %{{.*}}[%{{.*}}, %{{.*}}] at %{{.*}} pages %{{.*}}[%{{.*}}] kv %{{.*}}[%{{.*}}, %{{.*}}] -> %{{.*}} q_norm(%{{.*}})
   heddle.tile_attention %x[%t, %t] at %t pages %pages[%t] kv %kv[%t, %t] -> %x q_norm(%norm)

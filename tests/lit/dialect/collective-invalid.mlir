@@ -21,3 +21,24 @@ func.func @f(%x: memref<?x64xf32>) {
   heddle.all_gather %x : (memref<?x64xf32>) -> ()
   return
 }
+
+// -----
+
+func.func @f(%rank: index, %ranks: index) {
+  // expected-error@+1 {{units and group must be positive, not 0 and 1}}
+  %b, %e = heddle.share 0 group 1 kv false at %rank, %ranks
+  return
+}
+
+// -----
+
+func.func @f(%rank: index, %ranks: index) {
+  // expected-error@+1 {{units and group must be positive, not 4 and 0}}
+  %b, %e = heddle.share 4 group 0 kv true at %rank, %ranks
+  return
+}
+
+// -----
+
+// expected-error@+1 {{units of a shard must have features, not 0}}
+func.func private @f(tensor<?x64xf32, #heddle.shard<columns, 0>>)

@@ -109,3 +109,87 @@ func.func @f(%x: tensor<?x64xf32>) {
   %q = heddle.quantize %x : (tensor<?x64xf32>) -> tensor<?x64xf32>
   return
 }
+
+// -----
+
+func.func @f(%x: tensor<?x64xf32>, %w: tensor<16x64xf32>, %r: tensor<?x16xf32, #heddle.shard<columns, 16>>) {
+  // expected-error@+1 {{residual is only this rank's share (#heddle.shard<columns, 16>): gather it first}}
+  %y = heddle.linear %x weights(%w) residual(%r) : (tensor<?x64xf32>, tensor<16x64xf32>, tensor<?x16xf32, #heddle.shard<columns, 16>>) -> tensor<?x16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x64xf32>, %w: tensor<40x64xf32>) {
+  // expected-error@+1 {{result of element type !heddle.q8 needs features that are a multiple of 32, not 40}}
+  %y = heddle.linear %x weights(%w, %w) gate silu : (tensor<?x64xf32>, tensor<40x64xf32>, tensor<40x64xf32>) -> tensor<?x40x!heddle.q8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x64xf32, #heddle.shard<columns, 16>>) {
+  // expected-error@+1 {{a share in units of 16 features cuts a block of 32 features: gather it first}}
+  %q = heddle.quantize %x : (tensor<?x64xf32, #heddle.shard<columns, 16>>) -> tensor<?x64x!heddle.q8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x64xf32, #heddle.shard<heads, 32>>) {
+  // expected-error@+1 {{input is only this rank's share (#heddle.shard<heads, 32>): gather it first}}
+  %q = heddle.quantize %x : (tensor<?x64xf32, #heddle.shard<heads, 32>>) -> tensor<?x64x!heddle.q8>
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x64xf32>, %w: memref<4x2048xi8>, %u: memref<2x2048xi8>, %y: memref<?x64xf32>) {
+  // expected-error@+1 {{gate and up differ in rows: 64 and 32}}
+  heddle.linear %x weights(%w, %u) gate silu outs(%y) {formats = ["f16", "f16"], rows = array<i64: 64, 32>, unit_rows = array<i64: 16, 16>}
+      : (memref<?x64xf32>, memref<4x2048xi8>, memref<2x2048xi8>, memref<?x64xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x64xf32>, %w: memref<4x2048xi8>, %y: memref<?x64xf32>) {
+  // expected-error@+1 {{'q9_1' is no weight format}}
+  heddle.linear %x weights(%w) outs(%y) {formats = ["q9_1"], rows = array<i64: 64>, unit_rows = array<i64: 16>}
+      : (memref<?x64xf32>, memref<4x2048xi8>, memref<?x64xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x64xf32>, %w: memref<4x2048xi8>, %y: memref<?x64xf32>, %i: index) {
+  // expected-error@+1 {{unit_rows must be multiples of 16, not 24}}
+  heddle.linear %x weights(%w) shares(%i, %i) outs(%y) {formats = ["f16"], rows = array<i64: 64>, unit_rows = array<i64: 24>}
+      : (memref<?x64xf32>, memref<4x2048xi8>, index, index, memref<?x64xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x64xf32>, %w: memref<4x2048xi8>, %y: memref<?x64xf32>) {
+  // expected-error@+1 {{on buffers needs rows and unit_rows for each weight}}
+  heddle.linear %x weights(%w) outs(%y) {formats = ["f16"]} : (memref<?x64xf32>, memref<4x2048xi8>, memref<?x64xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x64xf32>, %w: memref<4x2048xi8>, %y: memref<?x64xf32>) {
+  // expected-error@+1 {{weight 0 of format q4_0 takes q8 activations}}
+  heddle.linear %x weights(%w) outs(%y) {formats = ["q4_0"], rows = array<i64: 64>, unit_rows = array<i64: 16>}
+      : (memref<?x64xf32>, memref<4x2048xi8>, memref<?x64xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x2x36xi8>, %y: memref<?x64xf32>) {
+  // expected-error@+1 {{input must be a buffer [tokens × features] of f32 (a multiple of 16) or [tokens × blocks × 40] of i8, not 'memref<?x2x36xi8>'}}
+  heddle.linear %x weights(%y) outs(%y) : (memref<?x2x36xi8>, memref<?x64xf32>, memref<?x64xf32>) -> ()
+  return
+}

@@ -88,3 +88,37 @@ func.func @f(%x: tensor<?x8xf32>, %rows: tensor<?xi32>) {
   %y = heddle.select_rows %x, %rows : (tensor<?x8xf32>, tensor<?xi32>) -> tensor<?x4xf32>
   return
 }
+
+// -----
+
+// expected-error@+1 {{scale must be positive}}
+heddle.rope_table @rope base 1.0e4 dims 32 scale 0.0
+
+// -----
+
+// expected-error@+1 {{layers, heads, kv_heads and head_dim must be positive}}
+heddle.paged_state @kv layers 2 heads -4 kv_heads 2 head_dim 32
+
+// -----
+
+module {
+  // expected-error@+1 {{must stand in the outermost module}}
+  heddle.weight @w : tensor<64xf32>
+}
+module {}
+
+// -----
+
+func.func @f(%x: tensor<?x64xf32, #heddle.shard<columns, 16>>, %rows: tensor<?xi32>) {
+  // expected-error@+1 {{input is only this rank's share (#heddle.shard<columns, 16>): gather it first}}
+  %y = heddle.select_rows %x, %rows : (tensor<?x64xf32, #heddle.shard<columns, 16>>, tensor<?xi32>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%ids: tensor<?xi32>, %w: tensor<64x64xf32, #heddle.shard<columns, 16>>) {
+  // expected-error@+1 {{table is only this rank's share (#heddle.shard<columns, 16>): gather it first}}
+  %y = heddle.embed %ids, %w : (tensor<?xi32>, tensor<64x64xf32, #heddle.shard<columns, 16>>) -> tensor<?x64xf32>
+  return
+}

@@ -56,3 +56,19 @@ func.func @f(%x: tensor<?x64xf32>, %p: tensor<?xi32>) {
   %y = heddle.rope neox %x at %p table @r heads 4 : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x64xf32>
   return
 }
+
+// -----
+
+func.func @f(%x: tensor<?x64xf32, #heddle.shard<columns, 16>>, %w: tensor<64xf32>) {
+  // expected-error@+1 {{input is only this rank's share (#heddle.shard<columns, 16>): gather it first}}
+  %y = heddle.rms_norm %x, %w eps 1.0e-5 : (tensor<?x64xf32, #heddle.shard<columns, 16>>, tensor<64xf32>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x40xf32>, %w: tensor<40xf32>) {
+  // expected-error@+1 {{result of element type !heddle.q8 needs features that are a multiple of 32, not 40}}
+  %y = heddle.rms_norm %x, %w eps 1.0e-5 : (tensor<?x40xf32>, tensor<40xf32>) -> tensor<?x40x!heddle.q8>
+  return
+}

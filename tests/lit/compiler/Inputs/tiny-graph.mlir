@@ -26,16 +26,16 @@ module {
   func.func private @decoder_block(%x: tensor<?x64xf32> {heddle.name = "x"}, %positions: tensor<?xi32> {heddle.name = "positions"}, %sequences: tensor<?xi32> {heddle.name = "sequences"}, %page_table: tensor<?xi32> {heddle.name = "page_table"}, %page_width: index {heddle.name = "page_width"}, %layer: index {heddle.name = "layer"}, %attn_norm: tensor<64xf32> {heddle.name = "attn_norm"}, %attn_q: tensor<64x64x!heddle.quant<q4_0>> {heddle.name = "attn_q"}, %attn_k: tensor<32x64x!heddle.quant<q4_0>> {heddle.name = "attn_k"}, %attn_v: tensor<32x64x!heddle.quant<q4_0>> {heddle.name = "attn_v"}, %attn_output: tensor<64x64x!heddle.quant<q4_0>> {heddle.name = "attn_output"}, %ffn_norm: tensor<64xf32> {heddle.name = "ffn_norm"}, %ffn_gate: tensor<96x64x!heddle.quant<q4_0>> {heddle.name = "ffn_gate"}, %ffn_up: tensor<96x64x!heddle.quant<q4_0>> {heddle.name = "ffn_up"}, %ffn_down: tensor<64x96x!heddle.quant<q4_0>> {heddle.name = "ffn_down"}) -> tensor<?x64xf32> {
     %0 = heddle.rms_norm %x, %attn_norm eps 9.99999974E-6 : (tensor<?x64xf32>, tensor<64xf32>) -> tensor<?x64xf32>
     %1 = heddle.linear %0 weights(%attn_q) : (tensor<?x64xf32>, tensor<64x64x!heddle.quant<q4_0>>) -> tensor<?x64xf32>
-    %2 = heddle.rope  interleaved %1 at %positions table @rope heads 2 : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x64xf32>
+    %2 = heddle.rope interleaved %1 at %positions table @rope heads 2 : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x64xf32>
     %3 = heddle.linear %0 weights(%attn_k) : (tensor<?x64xf32>, tensor<32x64x!heddle.quant<q4_0>>) -> tensor<?x32xf32>
-    %4 = heddle.rope  interleaved %3 at %positions table @rope heads 1 : (tensor<?x32xf32>, tensor<?xi32>) -> tensor<?x32xf32>
+    %4 = heddle.rope interleaved %3 at %positions table @rope heads 1 : (tensor<?x32xf32>, tensor<?xi32>) -> tensor<?x32xf32>
     %5 = heddle.linear %0 weights(%attn_v) : (tensor<?x64xf32>, tensor<32x64x!heddle.quant<q4_0>>) -> tensor<?x32xf32>
-    %6 = heddle.attention  batch query(%2) keys(%4) values(%5) at(%positions) sequences(%sequences) pages(%page_table) state @kv layer(%layer) {head_dim = 32 : i64, heads = 2 : i64, kv_heads = 1 : i64, mask = #heddle<mask causal>, scale = 0.176776692 : f32} : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, index) -> tensor<?x64xf32>
+    %6 = heddle.attention batch query(%2) keys(%4) values(%5) at(%positions) sequences(%sequences) pages(%page_table) state @kv layer(%layer) {head_dim = 32 : i64, heads = 2 : i64, kv_heads = 1 : i64, mask = #heddle<mask causal>, scale = 0.176776692 : f32} : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, index) -> tensor<?x64xf32>
     %7 = heddle.linear %6 weights(%attn_output) : (tensor<?x64xf32>, tensor<64x64x!heddle.quant<q4_0>>) -> tensor<?x64xf32>
     %8 = heddle.add %x, %7 : tensor<?x64xf32>
     %9 = heddle.rms_norm %8, %ffn_norm eps 9.99999974E-6 : (tensor<?x64xf32>, tensor<64xf32>) -> tensor<?x64xf32>
     %10 = heddle.linear %9 weights(%ffn_gate) : (tensor<?x64xf32>, tensor<96x64x!heddle.quant<q4_0>>) -> tensor<?x96xf32>
-    %11 = heddle.activate  silu %10 : tensor<?x96xf32>
+    %11 = heddle.activate silu %10 : tensor<?x96xf32>
     %12 = heddle.linear %9 weights(%ffn_up) : (tensor<?x64xf32>, tensor<96x64x!heddle.quant<q4_0>>) -> tensor<?x96xf32>
     %13 = heddle.mul %11, %12 : tensor<?x96xf32>
     %14 = heddle.linear %13 weights(%ffn_down) : (tensor<?x96xf32>, tensor<64x96x!heddle.quant<q4_0>>) -> tensor<?x64xf32>

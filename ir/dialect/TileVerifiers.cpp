@@ -1,0 +1,113 @@
+//===- TileVerifiers.cpp - register tiles: an edited stage must not reach the lowerings in shapes that they do not know
+//----------===//
+#include "ir/dialect/Dialect.h"
+#include "ir/dialect/Verify.h"
+
+using namespace mlir;
+using namespace heddle::ir;
+
+/// f32 rows or, with `q8`, rows of q8 blocks.
+static LogicalResult verifyKind(Operation *op, Value rows, StringRef what, bool q8) {
+  if (failed(verifyRows(op, rows, what)))
+    return failure();
+  return !rows || isQ8Buffer(rows.getType()) == q8
+             ? success()
+             : op->emitOpError() << what << " must be " << (q8 ? "q8" : "f32") << ", not " << rows.getType();
+}
+
+template <class Op> static LogicalResult verifyHead(Op op, Value norm) {
+  int64_t dims = op.getHeadDim(), rotated = op.getRopeDims();
+  if (dims <= 0 || dims % 16 || dims > 4096)
+    return op.emitOpError("head_dim must be a multiple of 16 up to 4096, not ") << dims;
+  if (static_cast<bool>(norm) != op.getNormEps().has_value())
+    return op.emitOpError("a head norm needs its weight and norm_eps");
+  if (failed(verifyList(op, norm, "head norm", 0)) || failed(verifyList(op, op.getRope(), "rope", 0)) ||
+      failed(verifyList(op, op.getKv(), "kv", 8)))
+    return failure();
+  if (norm && lastDim(norm.getType()) != dims)
+    return op.emitOpError("head norm has ") << lastDim(norm.getType()) << " elements; head_dim is " << dims;
+  if (!op.getRope())
+    return success();
+  if (!op.getStyle() || !op.getRopeOffset())
+    return op.emitOpError("rope needs its offset and its style");
+  if (rotated <= 0 || rotated > dims || rotated % (*op.getStyle() == RopeStyle::Neox ? 32 : 16))
+    return op.emitOpError("cannot rotate ") << rotated << " of " << dims << " dimensions in this style";
+  return success();
+}
+
+LogicalResult GatherOp::verify() {
+  if (failed(verifyRows(*this, getBuffer(), "buffer")))
+    return failure();
+  if (signedOf(getRowBytes()) <= 0 || signedOf(getUnits()) <= 0 || signedOf(getUnitBytes()) <= 0)
+    return emitOpError("row_bytes, units and unit_bytes must be positive");
+  return success();
+}
+
+LogicalResult TileProductOp::verify() {
+  if (failed(verifyPacked(*this, getWeights(), getFormat())))
+    return failure();
+  int64_t block = blockElements(getFormat());
+  if (failed(verifyKind(*this, getInput(), "input", block > 1)))
+    return failure();
+  int64_t columns = getColumns();
+  if (columns <= 0 || columns % block || columns > lastDim(getInput().getType()))
+    return emitOpError("cannot take ") << columns << " columns in blocks of " << block << " of an input of "
+                                       << lastDim(getInput().getType());
+  return getNumResults() ? success() : emitOpError("needs a token");
+}
+
+LogicalResult TileQuantizeOp::verify() { return verifyKind(*this, getOut(), "result", true); }
+
+LogicalResult TileQuantizeRowOp::verify() {
+  if (failed(verifyKind(*this, getInput(), "input", false)) || failed(verifyKind(*this, getOut(), "result", true)))
+    return failure();
+  return lastDim(getInput().getType()) == lastDim(getOut().getType()) ? success() : emitOpError("changes the number of features");
+}
+
+LogicalResult TileRmsNormOp::verify() {
+  if (failed(verifyKind(*this, getInput(), "input", false)) || failed(verifyKind(*this, getResidual(), "residual", false)))
+    return failure();
+  if (failed(verifyRows(*this, getOut(), "result")) || failed(verifyList(*this, getWeight(), "weight", 0)))
+    return failure();
+  int64_t features = lastDim(getWeight().getType());
+  for (Value rows : {Value(getInput()), Value(getResidual()), Value(getOut())})
+    if (rows && lastDim(rows.getType()) != features)
+      return emitOpError("weight has ") << features << " elements; rows have " << lastDim(rows.getType());
+  return success();
+}
+
+LogicalResult TileEmbedOp::verify() {
+  if (failed(verifyPacked(*this, getTable(), getFormat())) || failed(verifyKind(*this, getOut(), "result", false)))
+    return failure();
+  return verifyList(*this, getIds(), "ids", 32);
+}
+
+LogicalResult TileCopyRowOp::verify() {
+  if (failed(verifyKind(*this, getInput(), "input", false)) || failed(verifyKind(*this, getOut(), "result", false)))
+    return failure();
+  return lastDim(getInput().getType()) == lastDim(getOut().getType()) ? success() : emitOpError("changes the number of features");
+}
+
+LogicalResult TileStoreKvOp::verify() {
+  if (failed(verifyKind(*this, getKeys(), "keys", false)) || failed(verifyKind(*this, getValues(), "values", false)))
+    return failure();
+  return verifyHead(*this, getKNorm());
+}
+
+LogicalResult TileAttentionOp::verify() {
+  if (failed(verifyKind(*this, getQuery(), "query", false)) || failed(verifyRows(*this, getOut(), "result")))
+    return failure();
+  if (failed(verifyList(*this, getPageTable(), "page table", 32)))
+    return failure();
+  if (static_cast<int64_t>(getWindow()) < 0)
+    return emitOpError("window must not be negative");
+  if (isQ8Buffer(getOut().getType()) && getHeadDim() % 32)
+    return emitOpError("a q8 result needs head_dim to be a multiple of 32, not ") << getHeadDim();
+  return verifyHead(*this, getQNorm());
+}
+
+LogicalResult DotOp::verify() {
+  if (getCodes().empty())
+    return emitOpError("needs codes");
+  return getCodeMax() > 0 && getCodeMax() < 256 ? success() : emitOpError("code_max must be in 1 to 255, not ") << getCodeMax();
+}

@@ -1,0 +1,30 @@
+// RUN: heddle-opt %s -heddle-lower-tiles | FileCheck %s
+
+// Two tokens of Q4_1: one loop over blocks of 32 K, the weights unpacked once, an accumulator and two FMA (scale, minimum) a token.
+// CHECK-LABEL: func.func @product
+//       CHECK: %[[ACC:.*]]:2 = scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>)
+// CHECK-COUNT-4: vector.load {{.*}} : memref<?x768xi8>, vector<64xi8>
+//   CHECK-NOT: vector.load {{.*}} : memref<?x768xi8>
+//       CHECK: heddle.dot
+// CHECK-COUNT-2: math.fma
+//       CHECK: heddle.dot
+// CHECK-COUNT-2: math.fma
+//   CHECK-NOT: math.fma
+//       CHECK: return %[[ACC]]#0
+func.func @product(%x: memref<?x2x40xi8>, %w: memref<?x768xi8>, %t: index) -> vector<16xf32> {
+  %acc:2 = heddle.tile_product "q4_1" %x[%t], %w[%t] columns 64 : memref<?x2x40xi8>, memref<?x768xi8> -> vector<16xf32>, vector<16xf32>
+  return %acc#0 : vector<16xf32>
+}
+
+// A key is scattered by a loop, not by a store for each of its elements.
+// CHECK-LABEL: func.func @store
+//       CHECK: memref.alloca() {alignment = 64 : i64} : memref<128xi8>
+//       CHECK: scf.for
+//       CHECK: vector.store {{.*}} : memref<?xi8>, vector<2xi8>
+//   CHECK-NOT: vector<2xi8>
+//       CHECK: return
+func.func @store(%x: memref<?x64xf32>, %kv: memref<?xi8>, %t: index) {
+  heddle.tile_store_kv %x, %x[%t, %t] at %t -> %kv[%t] {head_dim = 64 : i64, rope_dims = 0 : i64}
+      : memref<?x64xf32>, memref<?x64xf32>, index, index, index, memref<?xi8>, index
+  return
+}

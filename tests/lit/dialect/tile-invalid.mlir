@@ -1,0 +1,31 @@
+// RUN: heddle-opt %s -split-input-file -verify-diagnostics
+
+func.func @f(%x: memref<?x2x40xi8>, %w: memref<?x640xi8>, %t: index) {
+  // expected-error@+1 {{'q9_9' is no weight format}}
+  %a = heddle.tile_product "q9_9" %x[%t], %w[%t] columns 64 : memref<?x2x40xi8>, memref<?x640xi8> -> vector<16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x64xf32>, %w: memref<?x640xi8>, %t: index) {
+  // expected-error@+1 {{input must be q8, not 'memref<?x64xf32>'}}
+  %a = heddle.tile_product "q4_1" %x[%t], %w[%t] columns 64 : memref<?x64xf32>, memref<?x640xi8> -> vector<16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%ids: memref<?xi32>, %w: memref<?xi8>, %x: memref<?x64xf32>, %t: index) {
+  // expected-error@+1 {{a packed weight must be a buffer [groups × bytes] of i8, not 'memref<?xi8>'}}
+  heddle.tile_embed "q4_1" %ids, %w -> %x[%t] : memref<?xi32>, memref<?xi8>, memref<?x64xf32>, index
+  return
+}
+
+// -----
+
+func.func @f(%init: vector<16xi32>, %sum: i32, %c: vector<64xi8>) {
+  // expected-error@+1 {{code_max must be in 1 to 255, not 0}}
+  %r = heddle.dot %init sum %sum codes(%c) activations(%c) {code_max = 0 : i64} : (vector<16xi32>, i32, vector<64xi8>, vector<64xi8>) -> vector<16xi32>
+  return
+}
