@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Speed of llama.cpp on a GGUF file, measured as `heddle bench` measures: pip install llama-cpp-python numpy.
 
-  llama_cpp.py MODEL.gguf --threads 2 -p 512 -n 64 [--parallel B] [-r REPEATS]      prints one JSON object of medians
+  measure_llama_cpp.py MODEL.gguf --threads 2 -p 512 -n 64 [--parallel B] [-r REPEATS]      prints one JSON object of medians
 
 Random token ids. Prompt: in chunks of 512, logits of the last position only. Decode: from an empty context, one token of every
 sequence a step, logits every step, no sampling.
