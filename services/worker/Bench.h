@@ -6,7 +6,7 @@
 namespace heddle {
 
 struct BenchOptions {
-  int64_t prompt = 512, tokens = 64, parallel = 1, repeat = 5; // as /work/shared/bench/peer_llama_cpp.py names them
+  int64_t prompt = 512, tokens = 64, parallel = 1, repeat = 5; // as tests/bench/peers names them
 };
 struct BenchFigures { // one per repetition, the warm-up left out
   std::vector<double> prefillTokensPerSecond, decodeTokensPerSecond;
