@@ -1,6 +1,7 @@
 //===- Compilation.cpp - one model on its way through the stages -----------------------------------------------------===//
 #include "compiler/driver/Compilation.h"
 #include "compiler/architectures/Architectures.h"
+#include "compiler/planning/Environment.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include <fstream>
@@ -69,10 +70,13 @@ void Compilation::begin(const std::filesystem::path &file) {
   if (!module_)
     throw CompileError(file.string() + ": " + oneLine(diagnostics_));
   stage_ = *stage;
+  name_ = file.string(); // what goes wrong from here on is the file's, not the model's
   verifyModule();
   auto step = module_->lookupSymbol<func::FuncOp>("step");
   if (!step || step.isDeclaration() || !step.isPublic())
     throw CompileError(file.string() + ": the stage has no public function @step with a body: keep the entry point and its name");
+  if (stage_ >= Stage::Planned && failed(requireStepAbi(step)))
+    throw CompileError(file.string() + ": " + oneLine(diagnostics_));
 }
 
 void Compilation::advance(Stage to, const std::function<void(Stage)> &seen) {

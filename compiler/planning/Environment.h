@@ -10,6 +10,35 @@ namespace heddle {
 
 inline constexpr llvm::StringLiteral kArgumentName = "heddle.name";
 
+/// The arguments of a planned `step`, in the order of runtime/plan/StepAbi.h.
+inline llvm::SmallVector<std::pair<llvm::StringRef, mlir::Type>> stepArguments(mlir::MLIRContext *context) {
+  mlir::Builder b(context);
+  auto list = [&](mlir::Type element) { return mlir::MemRefType::get({mlir::ShapedType::kDynamic}, element); };
+  mlir::Type index = b.getIndexType(), i8s = list(b.getI8Type()), i32s = list(b.getI32Type());
+  mlir::Type i64s = list(b.getI64Type()), f32s = list(b.getF32Type());
+  return {{"ids", i32s},     {"positions", i32s},    {"sequences", i32s},   {"page_table", i32s}, {"rows", i32s},
+          {"logits", i8s},   {"arena", i8s},         {"kv", i8s},           {"weights", i8s},     {"weight_offsets", i64s},
+          {"rope", f32s},    {"rope_offsets", i64s}, {"page_width", index}, {"rank", index},      {"ranks", index},
+          {"thread", index}, {"threads", index},     {"context", index}};
+}
+
+/// Says so where `step` is not what the runtime will call: an edited stage may have moved, renamed or retyped its arguments, or
+/// lost the C interface.
+inline mlir::LogicalResult requireStepAbi(mlir::func::FuncOp step) {
+  auto wanted = stepArguments(step.getContext());
+  if (step.getNumArguments() != wanted.size() || step.getNumResults())
+    return step.emitError("function step must have ") << wanted.size() << " arguments and no results (runtime/plan/StepAbi.h)";
+  if (!step->hasAttr("llvm.emit_c_interface"))
+    return step.emitError("function step has lost its attribute llvm.emit_c_interface: the runtime calls it by that");
+  for (auto [i, argument] : llvm::enumerate(wanted)) {
+    auto name = step.getArgAttrOfType<mlir::StringAttr>(i, kArgumentName);
+    if (!name || name.getValue() != argument.first || step.getArgument(i).getType() != argument.second)
+      return step.emitError("argument ") << i << " of step must be '" << argument.first << "' of type " << argument.second
+                                         << " (runtime/plan/StepAbi.h)";
+  }
+  return mlir::success();
+}
+
 /// Says so where `function` lacks one of the arguments that passes will look up: an edited stage may.
 inline mlir::LogicalResult requireArguments(mlir::func::FuncOp function,
                                             llvm::ArrayRef<std::pair<llvm::StringRef, mlir::Type>> needed) {

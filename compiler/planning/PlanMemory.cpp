@@ -296,12 +296,16 @@ LogicalResult PlanMemory::rewrite(func::FuncOp function, int64_t bytes) {
     arguments.push_back({name, type});
   }
   if (isStep)
-    arguments = {{"ids", i32s},   {"positions", i32s},    {"sequences", i32s},   {"page_table", i32s}, {"rows", i32s},
-                 {"logits", i8s}, {"arena", i8s},         {"kv", i8s},           {"weights", i8s},     {"weight_offsets", i64s},
-                 {"rope", f32s},  {"rope_offsets", i64s}, {"page_width", index}, {"rank", index},      {"ranks", index}};
+    arguments = heddle::stepArguments(b.getContext());
   else
-    arguments.append({{"arena", i8s}, {"scratch", index}, {"kv", i8s}, {"rope", f32s}, {"rope_offsets", i64s}});
-  arguments.append({{"thread", index}, {"threads", index}, {"context", index}});
+    arguments.append({{"arena", i8s},
+                      {"scratch", index},
+                      {"kv", i8s},
+                      {"rope", f32s},
+                      {"rope_offsets", i64s},
+                      {"thread", index},
+                      {"threads", index},
+                      {"context", index}});
 
   SmallVector<Type> types;
   for (auto &[name, type] : arguments)

@@ -102,6 +102,15 @@ class Stages(unittest.TestCase):
             check(stage + " with an unknown op", text.replace("func.func @step", "heddle.nonsense\n  func.func @step"),
                   "broken.mlir", "line ")
         check("llvm", texts["llvm"], "first line")
+        for stage in ["planned", "kernels", "loops"]:  # what the runtime calls is its own: StepAbi.h
+            text = texts[stage]
+            start, end = text.index("func.func @step("), text.index("attributes {llvm.emit_c_interface}")
+            head = text[start:end].replace('"rank"', '"?"').replace('"ranks"', '"rank"').replace('"?"', '"ranks"')
+            swapped = text[:start] + head + text[end:]
+            check(stage + " with two arguments of step swapped", swapped, "broken.mlir", "'rank'")
+            check(stage + " without the C interface", text.replace("llvm.emit_c_interface", "other"), "broken.mlir", "emit_c_interface")
+        unmasked = texts["sharded"].replace("#heddle<mask causal>", "#heddle<mask none>")
+        check("what a later pass refuses", unmasked, "broken.mlir", "mask none")
 
     def test_inspect(self):
         summary = json.loads(heddle("inspect", self.plan, "--json"))
