@@ -5,6 +5,7 @@
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include <fstream>
+#include <sstream>
 
 using namespace mlir;
 using namespace heddle;
@@ -58,9 +59,10 @@ void Compilation::begin(const GgufModel &model) {
 /// A saved stage says which one it is in its first line: `// stage 2: sharded`.
 void Compilation::begin(const std::filesystem::path &file) {
   std::ifstream in(file);
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (!in)
-    throw CompileError(file.string() + ": cannot be read: check the path");
+  std::ostringstream read;
+  if (!(read << in.rdbuf())) // also where nothing came
+    throw CompileError(file.string() + ": is empty or cannot be read: check the path");
+  std::string text = read.str();
   StringRef first = StringRef(text).split('\n').first;
   std::optional<Stage> stage = stageByName(first.rsplit(": ").second.trim());
   if (!first.starts_with("// stage ") || !stage || *stage == Stage::Llvm)

@@ -53,6 +53,12 @@ struct Emit {
     b.create<mlir::vector::StoreOp>(loc, v, buffer, at);
   }
 
+  /// Asks for the cache line at `at` of an i8 buffer, to be read soon. Any address will do.
+  void prefetch(Value buffer, Value at) {
+    b.create<mlir::memref::PrefetchOp>(loc, buffer, mlir::ValueRange{at}, /*isWrite=*/false, /*localityHint=*/3,
+                                       /*isDataCache=*/true);
+  }
+
   // ---- vectors ----
   Value f32(float x) { return b.create<mlir::arith::ConstantOp>(loc, b.getF32FloatAttr(x)); }
   Value i32(int32_t x) { return b.create<mlir::arith::ConstantOp>(loc, b.getI32IntegerAttr(x)); }
@@ -72,7 +78,10 @@ struct Emit {
 
   // ---- loops ----
   void forLoop(Value from, Value to, int64_t step, llvm::function_ref<void(Emit &, Value)> body) {
-    auto loop = b.create<mlir::scf::ForOp>(loc, from, to, index(step));
+    forLoop(from, to, index(step), body);
+  }
+  void forLoop(Value from, Value to, Value step, llvm::function_ref<void(Emit &, Value)> body) {
+    auto loop = b.create<mlir::scf::ForOp>(loc, from, to, step);
     mlir::OpBuilder inside = mlir::OpBuilder::atBlockBegin(loop.getBody());
     Emit e{inside, loc};
     body(e, loop.getInductionVar());

@@ -14,7 +14,9 @@
 // ranks nor tile heights appear in any result. One barrier stands after each op that others read.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Passes.h"
-#include "compiler/kernels/Emit.h"
+#include "compiler/kernels/AttentionLoops.h"
+#include "compiler/kernels/DescribeKernel.h"
+#include "compiler/kernels/Items.h"
 #include "compiler/planning/Environment.h"
 #include "runtime/plan/StepAbi.h"
 
@@ -40,7 +42,8 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
       getOperation().emitError("unknown target '") << target.getValue() << "' (x86-64-v3, x86-64-v4, x86-64-v4+vnni)";
       return signalPassFailure();
     }
-    heights_ = *known == Target::Avx2 ? SmallVector<int64_t>{4, 2, 1} : SmallVector<int64_t>{8, 4, 2, 1};
+    wide_ = *known != Target::Avx2;
+    heights_ = wide_ ? SmallVector<int64_t>{8, 4, 2, 1} : SmallVector<int64_t>{4, 2, 1};
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
       if (isa<LinearOp, RmsNormOp, EmbedOp, SelectRowsOp, QuantizeOp, StoreKvOp, AttentionOp, AllGatherOp, ShareOp>(op))
@@ -62,7 +65,8 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
     auto head = [&](auto op, size_t shares) -> LogicalResult {
       if (op.getShares().size() != shares)
         return op.emitOpError("has no shares: stage sharded gives them");
-      needed.append({{"page_width", index}, {"kv", dynamic}});
+      needed.append(
+          {{"page_width", index}, {"kv", dynamic}, {"partials", MemRefType::get({ShapedType::kDynamic}, b.getF32Type())}});
       if (op.getRope()) {
         needed.push_back({"rope", MemRefType::get({ShapedType::kDynamic}, b.getF32Type())});
         needed.push_back({"rope_offsets", MemRefType::get({ShapedType::kDynamic}, b.getI64Type())});
@@ -110,19 +114,12 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
   LogicalResult storeKv(StoreKvOp op, Emit e);
   LogicalResult attention(AttentionOp op, Emit e);
 
+  bool wide_ = false;            // 32 registers of 16 f32, not 16 of 8
   SmallVector<int64_t> heights_; // token-tile heights, tallest first
 };
 
-/// The part [begin, end) of `count` items that this thread takes.
-std::pair<Value, Value> threadRange(Emit &e, Operation *op, Value count) {
-  Value thread = argument(op, "thread"), threads = argument(op, "threads");
-  return {e.div(e.mul(count, thread), threads), e.div(e.mul(count, e.add(thread, e.index(1))), threads)};
-}
-
-void forItems(Emit &e, Operation *op, Value count, llvm::function_ref<void(Emit &, Value)> body) {
-  auto [begin, end] = threadRange(e, op, count);
-  e.forLoop(begin, end, 1, body);
-}
+/// A gather keeps the description of the op before it until its own turn comes.
+constexpr llvm::StringLiteral kKernel = "kernel";
 
 LogicalResult TileKernels::tile(Operation *op) {
   OpBuilder builder(op);
@@ -149,10 +146,11 @@ LogicalResult TileKernels::tile(Operation *op) {
     int64_t columns = *gather.getColumns(), rowBytes = q8 ? type.getDimSize(1) * 40 : type.getDimSize(1) * 4;
     builder.create<GatherOp>(e.loc, gather.getInput(), argument(op, "context"), argument(op, "thread"), gather.getRanks(),
                              rowBytes, llvm::divideCeil(columns, shard.getSize()),
-                             q8 ? shard.getSize() / 32 * 40 : shard.getSize() * 4);
+                             q8 ? shard.getSize() / 32 * 40 : shard.getSize() * 4, op->getAttrOfType<KernelAttr>(kKernel));
     op->erase();
     return success();
   }
+  KernelAttr kernel = describeKernel(op);
   if (auto linearOp = dyn_cast<LinearOp>(op))
     linear(linearOp, e);
   else if (auto norm = dyn_cast<RmsNormOp>(op))
@@ -178,8 +176,10 @@ LogicalResult TileKernels::tile(Operation *op) {
       return failure();
   } else if (failed(attention(cast<AttentionOp>(op), e)))
     return failure();
-  if (!isa_and_nonnull<AllGatherOp>(op->getNextNode())) // a gather waits for the threads itself
-    builder.create<BarrierOp>(e.loc, argument(op, "context"), argument(op, "thread"));
+  if (auto gather = dyn_cast_or_null<AllGatherOp>(op->getNextNode())) // it waits for the threads itself
+    gather->setAttr(kKernel, kernel);
+  else
+    builder.create<BarrierOp>(e.loc, argument(op, "context"), argument(op, "thread"), kernel);
   op->erase();
   return success();
 }
@@ -265,14 +265,6 @@ void TileKernels::linear(LinearOp op, Emit e) {
   }
 }
 
-/// Bytes of the page of (layer, local KV head) inside a physical page, and of a whole physical page.
-static std::pair<Value, Value> pageGeometry(Emit &e, Operation *op, PagedStateOp state, Value layer, Value localHead,
-                                            Value localHeads) {
-  Value headBytes = e.index(headPageBytes(state.getHeadDim()));
-  Value base = e.mul(e.add(e.mul(layer, localHeads), localHead), headBytes);
-  return {base, e.mul(e.mul(e.index(state.getLayers()), localHeads), headBytes)};
-}
-
 /// A RoPE table's first element, its rotated dimensions; nothing without a table.
 static std::pair<Value, int64_t> ropeTable(Emit &e, Operation *op, std::optional<StringRef> name) {
   if (!name)
@@ -307,7 +299,7 @@ LogicalResult TileKernels::storeKv(StoreKvOp op, Emit e) {
     Value position = e.loadIndex(op.getPositions(), t);
     Value row = e.mul(e.loadIndex(op.getSequences(), t), argument(op, "page_width"));
     Value page = e.loadIndex(op.getPageTable(), e.add(row, e.div(position, e.index(kPageTokens))));
-    auto [base, stride] = pageGeometry(e, op, state, op.getLayer(), local, count);
+    auto [base, stride] = pageGeometry(e, state, op.getLayer(), local, count);
     Value rope = ropeOffset ? argument(op, "rope") : Value();
     e.b.create<TileStoreKvOp>(e.loc, op.getKeys(), op.getValues(), t, e.add(begin, local), position, argument(op, "kv"),
                               e.add(e.mul(page, stride), base), op.getKNorm(), rope, ropeOffset, op.getHeadDim(), ropeDims,
@@ -327,21 +319,12 @@ LogicalResult TileKernels::attention(AttentionOp op, Emit e) {
   auto [ropeOffset, ropeDims] = ropeTable(e, op, op.getRope());
   if (failed(checkHead(op, op.getHeadDim(), ropeDims, op.getStyle())))
     return failure();
-  Value begin = op.getShares()[0], count = e.sub(op.getShares()[1], begin), tokens = e.dim(op.getQuery());
-  Value kvBegin = op.getShares()[2], kvCount = e.sub(op.getShares()[3], kvBegin);
-  Value group = e.index(op.getHeads() / op.getKvHeads());
-  // Head by head, so that a thread's items read the same keys one after another.
-  forItems(e, op, e.mul(tokens, count), [&, ropeOffset = ropeOffset, ropeDims = ropeDims](Emit &e, Value item) {
-    Value t = e.rem(item, tokens), head = e.add(begin, e.div(item, tokens));
-    Value position = e.loadIndex(op.getPositions(), t);
-    Value firstPage = e.mul(e.loadIndex(op.getSequences(), t), argument(op, "page_width"));
-    auto [base, stride] = pageGeometry(e, op, state, op.getLayer(), e.sub(e.div(head, group), kvBegin), kvCount);
-    Value rope = ropeOffset ? argument(op, "rope") : Value();
-    e.b.create<TileAttentionOp>(e.loc, op.getQuery(), t, head, position, op.getPageTable(), firstPage, argument(op, "kv"), stride,
-                                base, op.getOut(), op.getQNorm(), rope, ropeOffset, op.getHeadDimAttr(),
-                                e.b.getI64IntegerAttr(ropeDims), op.getScaleAttr(), op.getWindowAttr(), op.getSoftCapAttr(),
-                                op.getNormEpsAttr(), op.getStyleAttr());
-  });
+  AttentionLoops loops(op, state, ropeOffset, ropeDims, wide_);
+  Value few = e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::ule, e.dim(op.getQuery()), e.index(kSplitTokens));
+  auto branch = e.b.create<scf::IfOp>(e.loc, few, /*withElseRegion=*/true);
+  OpBuilder byChunks = branch.getThenBodyBuilder(), byQueries = branch.getElseBodyBuilder();
+  loops.overChunks(Emit{byChunks, e.loc});
+  loops.overQueries(Emit{byQueries, e.loc});
   return success();
 }
 } // namespace

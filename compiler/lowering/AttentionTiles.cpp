@@ -1,4 +1,9 @@
-//===- AttentionTiles.cpp - one head of one token: cache write and online-softmax attention -------------------------===//
+//===- AttentionTiles.cpp - cache write and online-softmax attention -------------------------------------------------===//
+//
+// A tile holds some queries that read the same KV head of the same sequence: several query heads of a token, or several tokens of
+// a prompt. Each key and value is widened once for all of them. A chunk of keys gives each query a state (m, l, o); long prompts
+// merge it at once (tile_attention), steps of few tokens let every thread make the states of some chunks and merge them
+// afterwards (tile_attend_chunks, tile_merge_chunks): the same states in the same order, so the same bits.
 //
 // A page of a KV head holds 64 positions: K transposed [head_dim][64] f16, so that lanes are keys when scores are made, then V
 // [64][head_dim] f16, so that lanes are features when values are added (runtime/plan/StepAbi.h). A page is one chunk of
@@ -96,110 +101,322 @@ static Value widen(Emit &e, Value kv, Value at) {
   return e.b.create<arith::ExtFOp>(e.loc, e.lanesType(), e.loadBytes(kv, {at}, 32, e.b.getF16Type()));
 }
 
-void heddle::emitAttention(Emit &e, TileAttentionOp op) {
-  constexpr int64_t keyVectors = kPageTokens / 16;
-  const int64_t dims = op.getHeadDim(), vectors = dims / 16;
-  auto floats = [&](int64_t n) { return stackBuffer(e, op, MemRefType::get({n}, e.b.getF32Type())); };
-  Value query = floats(dims), total = floats(dims), weights = floats(kPageTokens);
-  HeadPrologue prologue{op.getQNorm(),   op.getRope(), op.getRopeOffset(), dims, static_cast<int64_t>(op.getRopeDims()),
-                        op.getNormEps(), op.getStyle()};
-  Value scale = e.lanes(op.getScale().convertToFloat());
-  for (auto [i, v] : llvm::enumerate(loadHead(e, op.getQuery(), op.getToken(), op.getHead(), op.getPosition(), prologue)))
-    e.store(e.mulf(v, scale), query, {e.index(16 * i)});
-
-  Value pageTokens = e.index(kPageTokens), position = op.getPosition();
-  Value lowest = e.index(0); // first visible position
-  if (op.getWindow())
-    lowest = e.maximum(e.sub(position, e.index(op.getWindow() - 1)), lowest);
-  Value firstChunk = e.div(lowest, pageTokens), endChunk = e.add(e.div(position, pageTokens), e.index(1));
-  Value minusInfinity = e.f32(-INFINITY), zero = e.index(0);
-
-  SmallVector<Value> state =
-      e.forCarrying(firstChunk, endChunk, 1, {minusInfinity, e.f32(0)}, [&](Emit &e, Value chunk, ValueRange carried) {
-        Value page = e.loadIndex(op.getPageTable(), e.add(op.getFirstPage(), chunk));
-        Value keys = e.add(e.mul(page, op.getPageStride()), op.getPageBase());
-        Value values = e.add(keys, e.index(dims * kPageTokens * 2));
-        Value base = e.mul(chunk, pageTokens);
-        Value from = e.maximum(e.sub(e.maximum(lowest, base), base), zero); // visible keys of the chunk: [from, to)
-        Value to = e.minimum(e.add(e.sub(position, base), e.index(1)), pageTokens);
-
-        // s[t] = Σ_j q[j]·k[t][j], lanes are keys
-        SmallVector<Value> scores = e.forCarrying(
-            zero, e.index(dims), 1, SmallVector<Value>(keyVectors, e.lanes(0)), [&](Emit &e, Value j, ValueRange acc) {
-              Value q = e.splat(e.b.create<memref::LoadOp>(e.loc, query, ValueRange{j}));
-              Value row = e.add(keys, e.mul(j, e.index(kPageTokens * 2)));
-              SmallVector<Value> next;
-              for (int64_t i = 0; i < keyVectors; ++i)
-                next.push_back(e.fma(q, widen(e, op.getKv(), e.add(row, e.index(32 * i))), acc[i]));
-              return next;
-            });
-        EmitOps lanes{e, e.lanesType()};
-        if (op.getSoftCap()) {
-          Value cap = e.lanes(op.getSoftCap()->convertToFloat());
-          for (Value &s : scores)
-            s = e.mulf(cap, math::tanh(lanes, e.divf(s, cap)));
-        }
-        for (int64_t i = 0; i < keyVectors; ++i) {
-          Value below = e.b.create<vector::CreateMaskOp>(e.loc, e.vectorType(16, e.b.getI1Type()), e.sub(to, e.index(16 * i)));
-          Value visible = below;
-          if (op.getWindow()) {
-            Value before =
-                e.b.create<vector::CreateMaskOp>(e.loc, e.vectorType(16, e.b.getI1Type()), e.sub(from, e.index(16 * i)));
-            Value ones = e.b.create<arith::ConstantOp>(e.loc, DenseElementsAttr::get(e.vectorType(16, e.b.getI1Type()), true));
-            visible = e.b.create<arith::AndIOp>(e.loc, below, e.b.create<arith::XOrIOp>(e.loc, before, ones));
-          }
-          scores[i] = e.select(visible, scores[i], e.splat(minusInfinity));
-        }
-        Value best = scores[0];
-        for (int64_t i = 1; i < keyVectors; ++i)
-          best = lanes.selectLess(best, scores[i], scores[i], best);
-        Value m = e.b.create<vector::ReductionOp>(e.loc, vector::CombiningKind::MAXNUMF, best);
-        Value sum = e.lanes(0);
-        for (int64_t i = 0; i < keyVectors; ++i) {
-          Value p = math::exp(lanes, e.subf(scores[i], e.splat(m)));
-          sum = e.addf(sum, p);
-          e.store(p, weights, {e.index(16 * i)});
-        }
-        Value l = foldLanes(e, sum);
-
-        // Merge into the running state; the first chunk is copied.
-        Value first = e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::eq, chunk, firstChunk);
-        EmitOps scalars{e, e.b.getF32Type()};
-        Value biggest = scalars.selectLess(carried[0], m, m, carried[0]);
-        Value a = math::exp(scalars, e.subf(carried[0], biggest)), b = math::exp(scalars, e.subf(m, biggest));
-        Value nextSum = e.select(first, l, e.fma(carried[1], a, e.mulf(l, b)));
-        Value aLanes = e.splat(a), bLanes = e.splat(b);
-
-        // o[j] = Σ_t p[t]·v[t][j], lanes are features; four vectors at a time stay in registers
-        for (int64_t start = 0; start < vectors; start += 4) {
-          int64_t count = std::min<int64_t>(4, vectors - start);
-          SmallVector<Value> o =
-              e.forCarrying(from, to, 1, SmallVector<Value>(count, e.lanes(0)), [&](Emit &e, Value t, ValueRange acc) {
-                Value p = e.splat(e.b.create<memref::LoadOp>(e.loc, weights, ValueRange{t}));
-                Value row = e.add(values, e.mul(t, e.index(2 * dims)));
-                SmallVector<Value> next;
-                for (int64_t i = 0; i < count; ++i)
-                  next.push_back(e.fma(p, widen(e, op.getKv(), e.add(row, e.index(32 * (start + i)))), acc[i]));
-                return next;
-              });
-          for (int64_t i = 0; i < count; ++i) {
-            Value at = e.index(16 * (start + i));
-            Value merged = e.fma(e.load(total, {at}), aLanes, e.mulf(o[i], bLanes));
-            e.store(e.select(first, o[i], merged), total, {at});
-          }
-        }
-        return SmallVector<Value>{e.select(first, m, biggest), nextSum};
-      });
-
-  Value sum = e.splat(state[1]);
-  auto result = [&](Emit &e, int64_t i) { return e.divf(e.load(total, {e.index(16 * i)}), sum); };
-  if (cast<MemRefType>(op.getOut().getType()).getRank() == 3) {
-    Value block = e.mul(op.getHead(), e.index(dims / 32));
-    for (int64_t i = 0; i < vectors; i += 2)
-      emitQuantizeBlock(e, result(e, i), result(e, i + 1), op.getOut(), op.getToken(), e.add(block, e.index(i / 2)));
-  } else {
-    Value column = e.mul(op.getHead(), e.index(dims));
-    for (int64_t i = 0; i < vectors; ++i)
-      e.store(result(e, i), op.getOut(), {op.getToken(), e.add(column, e.index(16 * i))});
+/// The largest of 16 lanes, by halves: as a reduction LLVM would compare them one after another, 16 latencies long.
+static Value foldMaximum(Emit &e, Value v) {
+  for (int64_t width : {8, 4, 2, 1}) {
+    SmallVector<int64_t> low, high;
+    for (int64_t i = 0; i < width; ++i)
+      low.push_back(i), high.push_back(i + width);
+    Value a = e.shuffle(v, v, low), b = e.shuffle(v, v, high);
+    v = EmitOps{e, a.getType()}.selectLess(a, b, b, a);
   }
+  return e.extract(v, 0);
+}
+
+namespace {
+/// The chunk of keys that a query's first visible one lies in, and the end of its chunks.
+std::pair<Value, Value> visibleChunks(Emit &e, Value lowest, Value position) {
+  Value tokens = e.index(kPageTokens);
+  return {e.div(lowest, tokens), e.add(e.div(position, tokens), e.index(1))};
+}
+
+/// Some queries that read the same keys and values. Lane i of a vector of `lanes` below belongs to query i.
+template <class Op> class AttentionTile {
+public:
+  /// Loads the queries, [queries][head_dim] f32, normed, rotated and scaled, onto the stack.
+  AttentionTile(Emit &e, Op op) : op_(op), dims_(op.getHeadDim()), queries_(op.getTokens().size()) {
+    query_ = stack(e, queries_ * dims_);
+    weights_ = stack(e, queries_ * kPageTokens);
+    HeadPrologue prologue{op.getQNorm(),   op.getRope(), op.getRopeOffset(), dims_, static_cast<int64_t>(op.getRopeDims()),
+                          op.getNormEps(), op.getStyle()};
+    Value scale = e.lanes(op.getScale().convertToFloat());
+    for (int64_t m = 0; m < queries_; ++m) {
+      Value position = op.getPositions()[m];
+      for (auto [i, v] : llvm::enumerate(loadHead(e, op.getQuery(), op.getTokens()[m], op.getHeads()[m], position, prologue)))
+        e.store(e.mulf(v, scale), query_, {e.index(m * dims_ + 16 * static_cast<int64_t>(i))});
+      Value lowest = e.index(0); // first visible position
+      if (op.getWindow())
+        lowest = e.maximum(e.sub(position, e.index(op.getWindow() - 1)), lowest);
+      lowest_.push_back(lowest);
+      chunks_.push_back(visibleChunks(e, lowest, position));
+    }
+  }
+
+  Value stack(Emit &e, int64_t floats) { return stackBuffer(e, op_, MemRefType::get({floats}, e.b.getF32Type())); }
+  int64_t dims() const { return dims_; }
+  int64_t queries() const { return queries_; }
+  /// Chunks that any query of the tile sees: positions do not decrease.
+  Value firstChunk() const { return chunks_.front().first; }
+  Value endChunk() const { return chunks_.back().second; }
+  /// Whether a query sees a key of the chunk, and whether it is the first that it sees.
+  Value sees(Emit &e, int64_t m, Value chunk) const {
+    return e.b.create<arith::AndIOp>(e.loc, e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::sge, chunk, chunks_[m].first),
+                                     e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::slt, chunk, chunks_[m].second));
+  }
+  Value isFirst(Emit &e, int64_t m, Value chunk) const {
+    return e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::eq, chunk, chunks_[m].first);
+  }
+
+  /// The state of each query after this chunk alone: m and l are returned, o is stored at at[m] of `out`. A query that sees
+  /// nothing of the chunk gets m = −∞, l = 0, o = 0. With `next`, a chunk: values are prefetched while scores are made, and the
+  /// keys of `next` while values are added, as pages lie apart and a long context comes from memory.
+  std::pair<SmallVector<Value>, SmallVector<Value>> attend(Emit &e, Value chunk, Value out, ArrayRef<Value> at, Value next = {}) {
+    Value keys = pageOf(e, chunk), values = e.add(keys, e.index(dims_ * kPageTokens * 2));
+    scores(e, keys, next ? values : Value());
+    Value base = e.mul(chunk, e.index(kPageTokens));
+    SmallVector<Value> maxima, sums;
+    for (int64_t m = 0; m < queries_; ++m) {
+      auto [maximum, sum] = softmax(e, m, chunk, base);
+      maxima.push_back(maximum), sums.push_back(sum);
+    }
+    // Positions do not decrease: the first query sees the earliest key of any, the last one the latest.
+    addValues(e, values, from(e, 0, base), to(e, queries_ - 1, base), out, at, next ? pageOf(e, next) : Value());
+    return {maxima, sums};
+  }
+
+private:
+  // Keys of the chunk that query m sees: [from, to).
+  Value from(Emit &e, int64_t m, Value base) { return e.sub(e.maximum(lowest_[m], base), base); }
+  Value to(Emit &e, int64_t m, Value base) {
+    return e.minimum(e.add(e.sub(op_.getPositions()[m], base), e.index(1)), e.index(kPageTokens));
+  }
+
+  /// Where the KV head's page for a chunk begins: its keys.
+  Value pageOf(Emit &e, Value chunk) {
+    Value page = e.loadIndex(op_.getPageTable(), e.add(op_.getFirstPage(), chunk));
+    return e.add(e.mul(page, op_.getPageStride()), op_.getPageBase());
+  }
+
+  // Keys and values of a page are head_dim · 128 bytes each. The loops below go `turns` times through head_dim or 64 steps of
+  // register tiles; every step prefetches its share of what comes next.
+  void prefetchShare(Emit &e, Value buffer, Value turn, Value step, int64_t steps, int64_t turns) {
+    int64_t lines = llvm::divideCeil(dims_ * 2, steps * turns);
+    Value at = e.add(buffer, e.mul(e.add(e.mul(turn, e.index(steps)), step), e.index(64 * lines)));
+    for (int64_t line = 0; line < lines; ++line)
+      e.prefetch(op_.getKv(), e.add(at, e.index(64 * line)));
+  }
+
+  /// weights[m][t] = Σ_j q[m][j]·k[t][j], lanes are keys.
+  void scores(Emit &e, Value keys, Value ahead) {
+    int64_t width = op_.getVectors();
+    e.forLoop(e.index(0), e.index(kPageTokens), 16 * width, [&](Emit &e, Value t) {
+      Value column = e.add(keys, e.mul(t, e.index(2)));
+      SmallVector<Value> sums = e.forCarrying(
+          e.index(0), e.index(dims_), 1, SmallVector<Value>(queries_ * width, e.lanes(0)), [&](Emit &e, Value j, ValueRange acc) {
+            if (ahead)
+              prefetchShare(e, ahead, e.div(t, e.index(16 * width)), j, dims_, kPageTokens / (16 * width));
+            Value row = e.add(column, e.mul(j, e.index(kPageTokens * 2)));
+            SmallVector<Value> k, next;
+            for (int64_t i = 0; i < width; ++i)
+              k.push_back(widen(e, op_.getKv(), e.add(row, e.index(32 * i))));
+            for (int64_t m = 0; m < queries_; ++m) {
+              Value q = e.splat(e.b.create<memref::LoadOp>(e.loc, query_, ValueRange{e.add(e.index(m * dims_), j)}));
+              for (int64_t i = 0; i < width; ++i)
+                next.push_back(e.fma(q, k[i], acc[m * width + i]));
+            }
+            return next;
+          });
+      for (int64_t m = 0; m < queries_; ++m)
+        for (int64_t i = 0; i < width; ++i)
+          e.store(sums[m * width + i], weights_, {e.add(t, e.index(m * kPageTokens + 16 * i))});
+    });
+  }
+
+  /// Scores become weights p, +0 for keys that the query does not see. Returns their maximum and the sum of the weights.
+  std::pair<Value, Value> softmax(Emit &e, int64_t m, Value chunk, Value base) {
+    constexpr int64_t vectors = kPageTokens / 16;
+    EmitOps lanes{e, e.lanesType()};
+    VectorType bits = e.vectorType(16, e.b.getI1Type());
+    auto at = [&](int64_t i) { return e.index(m * kPageTokens + 16 * i); };
+    Value end = to(e, m, base);
+    SmallVector<Value> s;
+    for (int64_t i = 0; i < vectors; ++i) {
+      Value v = e.load(weights_, {at(i)});
+      if (op_.getSoftCap()) {
+        Value cap = e.lanes(op_.getSoftCap()->convertToFloat());
+        v = e.mulf(cap, heddle::math::tanh(lanes, e.divf(v, cap)));
+      }
+      Value visible = e.b.create<vector::CreateMaskOp>(e.loc, bits, e.sub(end, e.index(16 * i)));
+      if (op_.getWindow()) {
+        Value before = e.b.create<vector::CreateMaskOp>(e.loc, bits, e.sub(from(e, m, base), e.index(16 * i)));
+        Value ones = e.b.create<arith::ConstantOp>(e.loc, DenseElementsAttr::get(bits, true));
+        visible = e.b.create<arith::AndIOp>(e.loc, visible, e.b.create<arith::XOrIOp>(e.loc, before, ones));
+      }
+      s.push_back(e.select(visible, v, e.lanes(-INFINITY)));
+    }
+    Value best = s[0];
+    for (int64_t i = 1; i < vectors; ++i)
+      best = lanes.selectLess(best, s[i], s[i], best);
+    Value maximum = foldMaximum(e, best);
+    // Where nothing is visible the maximum is −∞, and −∞ − −∞ no number.
+    Value finite = queries_ == 1 ? maximum : e.select(sees(e, m, chunk), maximum, e.f32(0));
+    Value sum = e.lanes(0);
+    for (int64_t i = 0; i < vectors; ++i) {
+      Value p = heddle::math::exp(lanes, e.subf(s[i], e.splat(finite)));
+      sum = e.addf(sum, p);
+      e.store(p, weights_, {at(i)});
+    }
+    return {maximum, foldLanes(e, sum)};
+  }
+
+  /// out[at[m] + j] = Σ_t p[m][t]·v[t][j], lanes are features. A key that only other queries of the tile see adds +0 times a
+  /// finite value: nothing, but that a sum of −0 becomes +0, which no product can tell apart.
+  void addValues(Emit &e, Value values, Value from, Value to, Value out, ArrayRef<Value> at, Value ahead) {
+    auto block = [&](Emit &e, Value feature, int64_t width) {
+      Value column = e.add(values, e.mul(feature, e.index(2)));
+      SmallVector<Value> sums =
+          e.forCarrying(from, to, 1, SmallVector<Value>(queries_ * width, e.lanes(0)), [&](Emit &e, Value t, ValueRange acc) {
+            if (ahead)
+              prefetchShare(e, ahead, e.div(feature, e.index(16 * width)), t, kPageTokens, dims_ / (16 * width));
+            Value row = e.add(column, e.mul(t, e.index(2 * dims_)));
+            SmallVector<Value> v, next;
+            for (int64_t i = 0; i < width; ++i)
+              v.push_back(widen(e, op_.getKv(), e.add(row, e.index(32 * i))));
+            for (int64_t m = 0; m < queries_; ++m) {
+              Value p = e.splat(e.b.create<memref::LoadOp>(e.loc, weights_, ValueRange{e.add(e.index(m * kPageTokens), t)}));
+              for (int64_t i = 0; i < width; ++i)
+                next.push_back(e.fma(p, v[i], acc[m * width + i]));
+            }
+            return next;
+          });
+      for (int64_t m = 0; m < queries_; ++m)
+        for (int64_t i = 0; i < width; ++i)
+          e.store(sums[m * width + i], out, {e.add(e.add(at[m], feature), e.index(16 * i))});
+    };
+    int64_t width = std::min<int64_t>(op_.getVectors(), dims_ / 16), whole = dims_ / (16 * width) * (16 * width);
+    e.forLoop(e.index(0), e.index(whole), 16 * width, [&](Emit &e, Value feature) { block(e, feature, width); });
+    if (whole < dims_)
+      block(e, e.index(whole), (dims_ - whole) / 16);
+  }
+
+  Op op_;
+  int64_t dims_, queries_;
+  Value query_, weights_; // f32 [queries · head_dim], [queries · 64]
+  SmallVector<Value> lowest_;
+  SmallVector<std::pair<Value, Value>> chunks_;
+};
+
+/// The running state of one query, o excepted: both scalars.
+struct Running {
+  Value m, l;
+};
+/// How a chunk's state enters it: O' = O·a + o·b, or a copy of o for the first chunk.
+struct Merge {
+  Running next;
+  Value a, b; // vectors of 16 equal lanes
+};
+
+/// Merges chunk states into running states, query by query; the exponentials of all queries are lanes of one vector.
+SmallVector<Merge> mergeStates(Emit &e, ArrayRef<Running> running, ArrayRef<Value> m, ArrayRef<Value> l, ArrayRef<Value> first) {
+  EmitOps scalars{e, e.b.getF32Type()}, lanes{e, e.lanesType()};
+  int64_t count = static_cast<int64_t>(running.size());
+  SmallVector<Value> biggest;
+  Value exponents = e.lanes(0);
+  for (int64_t i = 0; i < count; ++i) {
+    biggest.push_back(scalars.selectLess(running[i].m, m[i], m[i], running[i].m));
+    exponents = e.b.create<vector::InsertOp>(e.loc, e.subf(running[i].m, biggest[i]), exponents, i);
+    exponents = e.b.create<vector::InsertOp>(e.loc, e.subf(m[i], biggest[i]), exponents, 8 + i);
+  }
+  Value factors = heddle::math::exp(lanes, exponents);
+  SmallVector<Merge> merges;
+  for (int64_t i = 0; i < count; ++i) {
+    Value a = e.extract(factors, i), b = e.extract(factors, 8 + i);
+    Value sum = e.select(first[i], l[i], e.fma(running[i].l, a, e.mulf(l[i], b)));
+    merges.push_back({{e.select(first[i], m[i], biggest[i]), sum}, e.splat(a), e.splat(b)});
+  }
+  return merges;
+}
+
+/// total[at …] = O / L, stored as the head's result, requantised where that is q8.
+void finishHead(Emit &e, Value total, Value at, Value sum, Value out, Value token, Value head, int64_t dims) {
+  sum = e.splat(sum);
+  auto result = [&](Emit &e, int64_t i) { return e.divf(e.load(total, {e.add(at, e.index(16 * i))}), sum); };
+  if (cast<MemRefType>(out.getType()).getRank() == 3) {
+    Value block = e.mul(head, e.index(dims / 32));
+    for (int64_t i = 0; i < dims / 16; i += 2)
+      emitQuantizeBlock(e, result(e, i), result(e, i + 1), out, token, e.add(block, e.index(i / 2)));
+    return;
+  }
+  Value column = e.mul(head, e.index(dims));
+  for (int64_t i = 0; i < dims / 16; ++i)
+    e.store(result(e, i), out, {token, e.add(column, e.index(16 * i))});
+}
+} // namespace
+
+void heddle::emitAttention(Emit &e, TileAttentionOp op) {
+  AttentionTile<TileAttentionOp> tile(e, op);
+  int64_t dims = tile.dims(), queries = tile.queries();
+  Value part = tile.stack(e, queries * dims), total = tile.stack(e, queries * dims); // o of a chunk, and O
+  SmallVector<Value> at, start;
+  for (int64_t m = 0; m < queries; ++m) {
+    at.push_back(e.index(m * dims));
+    start.append({e.f32(-INFINITY), e.f32(0)});
+  }
+  SmallVector<Value> state =
+      e.forCarrying(tile.firstChunk(), tile.endChunk(), 1, start, [&](Emit &e, Value chunk, ValueRange carried) {
+        auto [m, l] = tile.attend(e, chunk, part, at);
+        SmallVector<Running> running;
+        SmallVector<Value> first, seen, next;
+        for (int64_t i = 0; i < queries; ++i) {
+          running.push_back({carried[2 * i], carried[2 * i + 1]});
+          first.push_back(tile.isFirst(e, i, chunk));
+          seen.push_back(tile.sees(e, i, chunk));
+        }
+        SmallVector<Merge> merges = mergeStates(e, running, m, l, first);
+        e.forLoop(e.index(0), e.index(dims), 16, [&](Emit &e, Value j) {
+          for (int64_t i = 0; i < queries; ++i) {
+            Value here = e.add(at[i], j), o = e.load(part, {here}), before = e.load(total, {here});
+            Value merged = e.select(first[i], o, e.fma(before, merges[i].a, e.mulf(o, merges[i].b)));
+            e.store(queries == 1 ? merged : e.select(seen[i], merged, before), total, {here});
+          }
+        });
+        for (int64_t i = 0; i < queries; ++i) {
+          Running after = merges[i].next;
+          if (queries > 1)
+            after = {e.select(seen[i], after.m, running[i].m), e.select(seen[i], after.l, running[i].l)};
+          next.append({after.m, after.l});
+        }
+        return next;
+      });
+  for (int64_t m = 0; m < queries; ++m)
+    finishHead(e, total, at[m], state[2 * m + 1], op.getOut(), op.getTokens()[m], op.getHeads()[m], dims);
+}
+
+void heddle::emitAttendChunks(Emit &e, TileAttendChunksOp op) {
+  AttentionTile<TileAttendChunksOp> tile(e, op);
+  e.forLoop(op.getFrom(), op.getTo(), 1, [&](Emit &e, Value chunk) {
+    SmallVector<Value> at;
+    for (int64_t m = 0; m < tile.queries(); ++m)
+      at.push_back(
+          e.add(e.add(op.getState(), e.mul(op.getHeadStride(), e.index(m))), e.mul(chunk, e.index(partialFloats(tile.dims())))));
+    Value next = e.minimum(e.add(chunk, e.index(1)), e.sub(op.getTo(), e.index(1)));
+    auto [maxima, sums] = tile.attend(e, chunk, op.getPartials(), at, next);
+    for (int64_t m = 0; m < tile.queries(); ++m) {
+      Value end = e.add(at[m], e.index(tile.dims()));
+      e.b.create<memref::StoreOp>(e.loc, maxima[m], op.getPartials(), ValueRange{end});
+      e.b.create<memref::StoreOp>(e.loc, sums[m], op.getPartials(), ValueRange{e.add(end, e.index(1))});
+    }
+  });
+}
+
+void heddle::emitMergeChunks(Emit &e, TileMergeChunksOp op) {
+  int64_t dims = op.getHeadDim();
+  Value total = stackBuffer(e, op, MemRefType::get({dims}, e.b.getF32Type()));
+  auto at = [&](Emit &e, Value chunk) { return e.add(op.getState(), e.mul(chunk, e.index(partialFloats(dims)))); };
+  auto scalar = [&](Emit &e, Value at) {
+    return e.b.create<memref::LoadOp>(e.loc, op.getPartials(), ValueRange{at}).getResult();
+  };
+  SmallVector<Value> state =
+      e.forCarrying(op.getFrom(), op.getTo(), 1, {e.f32(-INFINITY), e.f32(0)}, [&](Emit &e, Value chunk, ValueRange carried) {
+        Value state = at(e, chunk), end = e.add(state, e.index(dims));
+        Value first = e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::eq, chunk, op.getFrom());
+        Merge merge =
+            mergeStates(e, Running{carried[0], carried[1]}, scalar(e, end), scalar(e, e.add(end, e.index(1))), first)[0];
+        e.forLoop(e.index(0), e.index(dims), 16, [&](Emit &e, Value j) {
+          Value o = e.load(op.getPartials(), {e.add(state, j)});
+          e.store(e.select(first, o, e.fma(e.load(total, {j}), merge.a, e.mulf(o, merge.b))), total, {j});
+        });
+        return SmallVector<Value>{merge.next.m, merge.next.l};
+      });
+  finishHead(e, total, e.index(0), state[1], op.getOut(), op.getToken(), op.getHead(), dims);
 }

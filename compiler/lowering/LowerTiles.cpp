@@ -43,7 +43,9 @@ struct LowerTiles : heddle::ModulePass<LowerTiles> {
           .Case([&](TileEmbedOp tile) { emitEmbed(e, tile); })
           .Case([&](TileCopyRowOp tile) { emitCopyRow(e, tile); })
           .Case([&](TileStoreKvOp tile) { emitStoreKv(e, tile); })
-          .Case([&](TileAttentionOp tile) { emitAttention(e, tile); });
+          .Case([&](TileAttentionOp tile) { emitAttention(e, tile); })
+          .Case([&](TileAttendChunksOp tile) { emitAttendChunks(e, tile); })
+          .Case([&](TileMergeChunksOp tile) { emitMergeChunks(e, tile); });
       op->erase();
     }
   }

@@ -12,6 +12,8 @@ void emitEmbed(Emit &e, ir::TileEmbedOp op);
 void emitCopyRow(Emit &e, ir::TileCopyRowOp op);
 void emitStoreKv(Emit &e, ir::TileStoreKvOp op);
 void emitAttention(Emit &e, ir::TileAttentionOp op);
+void emitAttendChunks(Emit &e, ir::TileAttendChunksOp op);
+void emitMergeChunks(Emit &e, ir::TileMergeChunksOp op);
 
 // ---- shared pieces ----
 /// The fixed tree that folds 16 partial sums: lanes +8, +4, +2, +1 (docs/arithmetic.md).

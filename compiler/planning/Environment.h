@@ -16,10 +16,13 @@ inline llvm::SmallVector<std::pair<llvm::StringRef, mlir::Type>> stepArguments(m
   auto list = [&](mlir::Type element) { return mlir::MemRefType::get({mlir::ShapedType::kDynamic}, element); };
   mlir::Type index = b.getIndexType(), i8s = list(b.getI8Type()), i32s = list(b.getI32Type());
   mlir::Type i64s = list(b.getI64Type()), f32s = list(b.getF32Type());
-  return {{"ids", i32s},     {"positions", i32s},    {"sequences", i32s},   {"page_table", i32s}, {"rows", i32s},
-          {"logits", i8s},   {"arena", i8s},         {"kv", i8s},           {"weights", i8s},     {"weight_offsets", i64s},
-          {"rope", f32s},    {"rope_offsets", i64s}, {"page_width", index}, {"rank", index},      {"ranks", index},
-          {"thread", index}, {"threads", index},     {"context", index}};
+  return {{"ids", i32s},          {"positions", i32s},      {"sequences", i32s},
+          {"page_table", i32s},   {"rows", i32s},           {"logits", i8s},
+          {"arena", i8s},         {"partials", f32s},       {"kv", i8s},
+          {"weights", i8s},       {"weight_offsets", i64s}, {"rope", f32s},
+          {"rope_offsets", i64s}, {"page_width", index},    {"rank", index},
+          {"ranks", index},       {"thread", index},        {"threads", index},
+          {"context", index}};
 }
 
 /// Says so where `step` is not what the runtime will call: an edited stage may have moved, renamed or retyped its arguments, or

@@ -98,8 +98,8 @@ struct PlanMemory : heddle::ModulePass<PlanMemory> {
       if (!name || name.getValue().empty())
         return function.emitError("argument ")
                << arg.getArgNumber() << " of " << function.getName() << " has no " << heddle::kArgumentName;
-      bool ours =
-          llvm::is_contained({"arena", "scratch", "kv", "rope", "rope_offsets", "thread", "threads", "context"}, name.getValue());
+      bool ours = llvm::is_contained(
+          {"arena", "scratch", "partials", "kv", "rope", "rope_offsets", "thread", "threads", "context"}, name.getValue());
       if (!names.insert(name.getValue()).second || ours)
         return function.emitError("two arguments of ") << function.getName() << " would be named '" << name.getValue() << "'";
       auto tensor = dyn_cast<RankedTensorType>(arg.getType());
@@ -300,6 +300,7 @@ LogicalResult PlanMemory::rewrite(func::FuncOp function, int64_t bytes) {
   else
     arguments.append({{"arena", i8s},
                       {"scratch", index},
+                      {"partials", f32s},
                       {"kv", i8s},
                       {"rope", f32s},
                       {"rope_offsets", i64s},
@@ -379,7 +380,7 @@ LogicalResult PlanMemory::rewriteOp(Operation &op, OpBuilder &b, IRMapping &map)
       operands.push_back(map.lookup(operand));
     Value scratch = b.create<arith::MulIOp>(loc, tokens_, b.create<arith::ConstantIndexOp>(loc, ownBytes_));
     operands.append({arena_, scratch});
-    for (StringRef name : {"kv", "rope", "rope_offsets", "thread", "threads", "context"})
+    for (StringRef name : {"partials", "kv", "rope", "rope_offsets", "thread", "threads", "context"})
       operands.push_back(heddle::argument(function, name));
     b.create<func::CallOp>(loc, call.getCallee(), TypeRange{}, operands);
     map.map(call.getResult(0), map.lookup(call.getOperand(0)));

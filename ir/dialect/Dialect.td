@@ -73,4 +73,20 @@ def Heddle_ShardAttr : AttrDef<Heddle_Dialect, "Shard"> {
   let assemblyFormat = "`<` custom<UnitName>($unit) `,` $size `>`";
   let genVerifyDecl = 1;
 }
+
+def Heddle_KernelAttr : AttrDef<Heddle_Dialect, "Kernel"> {
+  let mnemonic = "kernel";
+  let summary = "what ran before a barrier, for profiles: its name and what it must read and compute";
+  let description = [{
+    `weight_bytes`: packed weights read per call by all ranks together; `integer_macs`, `float_macs`: multiply-adds for each of its
+    rows, which are the step's tokens or, `wanted`, the positions whose logits are wanted. Attention: `key_bytes` and `key_macs` for each key that a
+    token sees, at most `window` of them if it is not 0.
+  }];
+  let parameters = (ins StringRefParameter<"its function and role">:$name, DefaultValuedParameter<"int64_t", "0">:$weight_bytes,
+                        DefaultValuedParameter<"int64_t", "0">:$integer_macs, DefaultValuedParameter<"int64_t", "0">:$float_macs,
+                        DefaultValuedParameter<"int64_t", "0">:$wanted,
+                        DefaultValuedParameter<"int64_t", "0">:$key_bytes, DefaultValuedParameter<"int64_t", "0">:$key_macs,
+                        DefaultValuedParameter<"int64_t", "0">:$window);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
 #endif

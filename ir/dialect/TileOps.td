@@ -6,15 +6,15 @@ def Heddle_Lanes : Type<CPred<"::heddle::ir::isLanes($_self)">, "vector<16xf32>"
 
 def Heddle_BarrierOp : Heddle_Op<"barrier", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "all threads of this rank wait for each other";
-  let arguments = (ins Index:$context, Index:$thread);
-  let assemblyFormat = "$context `,` $thread attr-dict";
+  let arguments = (ins Index:$context, Index:$thread, OptionalAttr<Heddle_KernelAttr>:$kernel);
+  let assemblyFormat = "$context `,` $thread (`after` $kernel^)? attr-dict";
 }
 
 def Heddle_GatherOp : Heddle_Op<"gather", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "threads of all ranks complete a buffer: `units` of `unit_bytes` of each row, cut by runtime/plan/Share.h";
   let arguments = (ins AnyMemRef:$buffer, Index:$context, Index:$thread, Index:$ranks, I64Attr:$row_bytes, I64Attr:$units,
-                       I64Attr:$unit_bytes);
-  let assemblyFormat = "$buffer `,` $context `,` $thread `,` $ranks attr-dict `:` type($buffer)";
+                       I64Attr:$unit_bytes, OptionalAttr<Heddle_KernelAttr>:$kernel);
+  let assemblyFormat = "$buffer `,` $context `,` $thread `,` $ranks (`after` $kernel^)? attr-dict `:` type($buffer)";
   let hasVerifier = 1;
 }
 
@@ -84,20 +84,52 @@ def Heddle_TileStoreKvOp : Heddle_Op<"tile_store_kv", [AttrSizedOperandSegments,
   let hasVerifier = 1;
 }
 
-def Heddle_TileAttentionOp : Heddle_Op<"tile_attention", [AttrSizedOperandSegments, MemoryEffects<[MemRead, MemWrite]>]> {
-  let summary = "online-softmax attention of one query and one head over its visible pages";
+// What the three attention tiles share: `queries` queries whose positions do not decrease and that read one KV head of one sequence,
+// so that a key and a value are widened once for all of them; `vectors` vectors of keys or features of each stay in registers.
+class Heddle_AttentionTile<string name, dag result> : Heddle_Op<name, [AttrSizedOperandSegments, MemoryEffects<[MemRead, MemWrite]>]> {
+  dag before = (ins AnyMemRef:$query, Variadic<Index>:$tokens, Variadic<Index>:$heads, Variadic<Index>:$positions,
+                    AnyMemRef:$page_table, Index:$first_page, AnyMemRef:$kv, Index:$page_stride, Index:$page_base);
+  dag after = (ins Optional<AnyMemRef>:$q_norm, Optional<AnyMemRef>:$rope, Optional<Index>:$rope_offset,
+                   I64Attr:$head_dim, I64Attr:$rope_dims, F32Attr:$scale, I64Attr:$window, OptionalAttr<F32Attr>:$soft_cap,
+                   OptionalAttr<F32Attr>:$norm_eps, OptionalAttr<Heddle_RopeStyle>:$style, I64Attr:$vectors);
+  let arguments = !con(before, result, after);
+  let hasVerifier = 1;
+}
+
+def Heddle_TileAttentionOp : Heddle_AttentionTile<"tile_attention", (ins AnyMemRef:$out)> {
+  let summary = "online-softmax attention of some queries over all their visible pages";
   let description = [{
     `first_page` is the index in page_table of the sequence's chunk 0; page p of the KV head starts at byte
     p · page_stride + page_base of kv. `out` [T × heads·head_dim] f32 or q8.
   }];
-  let arguments = (ins AnyMemRef:$query, Index:$token, Index:$head, Index:$position, AnyMemRef:$page_table, Index:$first_page,
-                       AnyMemRef:$kv, Index:$page_stride, Index:$page_base, AnyMemRef:$out,
-                       Optional<AnyMemRef>:$q_norm, Optional<AnyMemRef>:$rope, Optional<Index>:$rope_offset,
-                       I64Attr:$head_dim, I64Attr:$rope_dims, F32Attr:$scale, I64Attr:$window, OptionalAttr<F32Attr>:$soft_cap,
-                       OptionalAttr<F32Attr>:$norm_eps, OptionalAttr<Heddle_RopeStyle>:$style);
   let assemblyFormat = [{
-    $query `[` $token `,` $head `]` `at` $position `pages` $page_table `[` $first_page `]` `kv` $kv `[` $page_stride `,` $page_base `]` `->` $out
-    (`q_norm` `(` $q_norm^ `)`)? (`rope` `(` $rope^ `[` $rope_offset `]` `)`)? attr-dict `:` type(operands)
+    $query `tokens` `(` $tokens `)` `heads` `(` $heads `)` `at` `(` $positions `)` `pages` $page_table `[` $first_page `]`
+    `kv` $kv `[` $page_stride `,` $page_base `]` `->` $out (`q_norm` `(` $q_norm^ `)`)?
+    (`rope` `(` $rope^ `[` $rope_offset `]` `)`)? attr-dict `:` type($query) `,` type($page_table) `,` type($kv) `,` type($out)
+    (`,` type($q_norm)^)? (`rope` type($rope)^)?
+  }];
+}
+
+def Heddle_TileAttendChunksOp : Heddle_AttentionTile<"tile_attend_chunks", (ins Index:$from, Index:$to, AnyMemRef:$partials, Index:$state, Index:$head_stride)> {
+  let summary = "the states of chunks [from, to) of keys for some heads of one token, all of them visible";
+  let description = [{
+    The state of query i after chunk c alone, o[head_dim], m, l, starts at element
+    state + i · head_stride + c · (head_dim + 16) of `partials` (runtime/plan/StepAbi.h).
+  }];
+  let assemblyFormat = [{
+    $query `tokens` `(` $tokens `)` `heads` `(` $heads `)` `at` `(` $positions `)` `pages` $page_table `[` $first_page `]`
+    `kv` $kv `[` $page_stride `,` $page_base `]` `chunks` `[` $from `,` $to `]` `->` $partials `[` $state `,` $head_stride `]`
+    (`q_norm` `(` $q_norm^ `)`)? (`rope` `(` $rope^ `[` $rope_offset `]` `)`)? attr-dict
+    `:` type($query) `,` type($page_table) `,` type($kv) `,` type($partials) (`,` type($q_norm)^)? (`rope` type($rope)^)?
+  }];
+}
+
+def Heddle_TileMergeChunksOp : Heddle_Op<"tile_merge_chunks", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "merges the states of chunks [from, to), in increasing order, into the attention of one head of one token";
+  let arguments = (ins AnyMemRef:$partials, Index:$state, Index:$from, Index:$to, AnyMemRef:$out, Index:$token, Index:$head,
+                       I64Attr:$head_dim);
+  let assemblyFormat = [{
+    $partials `[` $state `]` `chunks` `[` $from `,` $to `]` `->` $out `[` $token `,` $head `]` attr-dict `:` type($partials) `,` type($out)
   }];
   let hasVerifier = 1;
 }

@@ -94,16 +94,39 @@ LogicalResult TileStoreKvOp::verify() {
   return verifyHead(*this, getKNorm());
 }
 
-LogicalResult TileAttentionOp::verify() {
-  if (failed(verifyKind(*this, getQuery(), "query", false)) || failed(verifyRows(*this, getOut(), "result")))
+template <class Op> static LogicalResult verifyAttentionTile(Op op) {
+  if (failed(verifyKind(op, op.getQuery(), "query", false)) || failed(verifyList(op, op.getPageTable(), "page table", 32)))
     return failure();
-  if (failed(verifyList(*this, getPageTable(), "page table", 32)))
+  size_t queries = op.getTokens().size();
+  if (!queries || queries > 8 || op.getHeads().size() != queries || op.getPositions().size() != queries)
+    return op.emitOpError("needs 1 to 8 queries, each with its token, head and position");
+  int64_t vectors = op.getVectors();
+  if (vectors != 1 && vectors != 2 && vectors != 4)
+    return op.emitOpError("vectors must be 1, 2 or 4, not ") << vectors;
+  if (static_cast<int64_t>(op.getWindow()) < 0)
+    return op.emitOpError("window must not be negative");
+  return verifyHead(op, op.getQNorm());
+}
+
+template <class Op> static LogicalResult verifyHeadResult(Op op) {
+  if (failed(verifyRows(op, op.getOut(), "result")))
     return failure();
-  if (static_cast<int64_t>(getWindow()) < 0)
-    return emitOpError("window must not be negative");
-  if (isQ8Buffer(getOut().getType()) && getHeadDim() % 32)
-    return emitOpError("a q8 result needs head_dim to be a multiple of 32, not ") << getHeadDim();
-  return verifyHead(*this, getQNorm());
+  if (isQ8Buffer(op.getOut().getType()) && op.getHeadDim() % 32)
+    return op.emitOpError("a q8 result needs head_dim to be a multiple of 32, not ") << op.getHeadDim();
+  return success();
+}
+
+LogicalResult TileAttentionOp::verify() { return failed(verifyAttentionTile(*this)) ? failure() : verifyHeadResult(*this); }
+
+LogicalResult TileAttendChunksOp::verify() {
+  return failed(verifyAttentionTile(*this)) ? failure() : verifyList(*this, getPartials(), "partials", 0);
+}
+
+LogicalResult TileMergeChunksOp::verify() {
+  int64_t dims = getHeadDim();
+  if (dims <= 0 || dims % 16 || dims > 4096)
+    return emitOpError("head_dim must be a multiple of 16 up to 4096, not ") << dims;
+  return failed(verifyHeadResult(*this)) ? failure() : verifyList(*this, getPartials(), "partials", 0);
 }
 
 LogicalResult DotOp::verify() {

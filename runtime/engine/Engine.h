@@ -62,6 +62,7 @@ struct EngineOptions {
   std::string target = {};   // code of the plan to run; empty: the best for this CPU
 };
 
+struct KernelTime; // runtime/engine/StepProfile.h
 struct StepModel;  // runtime/engine/StepExecutor.h
 class TextDecoder; // runtime/engine/OutputText.h
 using TextDecoderFactory = std::function<std::unique_ptr<TextDecoder>()>;
@@ -97,6 +98,9 @@ public:
   void follow();             // ranks > 0
   /// Teacher-forced logits of `tokens` in chunks of `chunk`; calls `row(position, logits[vocabulary])` in order (eval). Rank 0,
   /// while idle(). Throws std::invalid_argument when the tokens are none, unknown or more than the context.
+  /// Times every kernel of this rank's steps between the two calls (bench --profile). Rank 0.
+  void startProfile();
+  std::vector<KernelTime> endProfile();
   void evaluate(const std::vector<int32_t> &tokens, int64_t chunk, const std::function<void(int64_t, const float *)> &row);
 
 private:

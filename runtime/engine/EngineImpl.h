@@ -30,6 +30,8 @@ public:
   void follow();
   void evaluate(const std::vector<int32_t> &tokens, int64_t chunk, const std::function<void(int64_t, const float *)> &row);
   EngineStats stats() const;
+  void startProfile() { executor_.startProfile(); }
+  std::vector<KernelTime> endProfile() { return executor_.endProfile(); }
   int64_t context() const { return settings_.context; }
 
 private:

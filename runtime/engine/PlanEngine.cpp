@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 
 namespace heddle {
 namespace {
@@ -57,8 +58,9 @@ TextDecoderFactory textOf(const Plan &plan) {
   std::ifstream in(file, std::ios::binary);
   if (!in)
     return nullptr;
-  std::string json((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  std::shared_ptr<const Tokenizer> tokenizer = Tokenizer::fromJson(json);
+  std::ostringstream json;
+  json << in.rdbuf();
+  std::shared_ptr<const Tokenizer> tokenizer = Tokenizer::fromJson(json.str());
   return [tokenizer] { return std::make_unique<StreamTextDecoder>(tokenizer); };
 }
 

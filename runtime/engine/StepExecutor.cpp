@@ -13,8 +13,9 @@ struct StepContext {
   StepContext(int64_t threads, Communicator &group) : barrier(threads), group(group) {}
   SpinBarrier barrier;
   Communicator &group;
-  std::vector<int64_t> begin, end; // of the running all-gather; thread 0 only
-  std::exception_ptr error;        // of a peer; thread 0 only
+  std::vector<int64_t> begin, end;      // of the running all-gather; thread 0 only
+  std::exception_ptr error;             // of a peer; thread 0 only
+  std::unique_ptr<StepProfile> profile; // while one is taken
 };
 
 namespace {
@@ -73,35 +74,60 @@ const float *StepExecutor::run(StepPlan &plan) {
   StepBuffer pageTable = ints(plan.pageTable), wanted = ints(plan.rows), kv(kv_.data(), kv_.size());
   StepBuffer out(grow(logits_, logits * int64_t{sizeof(float)}, "logits"), logits);
   StepBuffer arena(grow(arena_, arenaBytes, "the arena"), arenaBytes);
+  int64_t floats = tokens > kSplitTokens ? 0 : tokens * plan.pageTableWidth * model_.kv.heads * partialFloats(model_.kv.headDim);
+  StepBuffer partials(grow(partials_, floats * int64_t{sizeof(float)}, "attention's partial states"), floats);
   int64_t context = reinterpret_cast<int64_t>(context_.get());
   context_->error = nullptr;
+  if (context_->profile)
+    context_->profile->begin(plan);
 
 #pragma omp parallel num_threads(static_cast<int>(threads_))
   {
     FloatEnvironment environment;
-    model_.step(&ids, &positions, &sequences, &pageTable, &wanted, &out, &arena, &kv, &model_.weights, &model_.weightOffsets,
-                &model_.rope, &model_.ropeOffsets, plan.pageTableWidth, group_.rank(), group_.size(), omp_get_thread_num(),
-                threads_, context);
+    if (context_->profile)
+      context_->profile->start(omp_get_thread_num());
+    model_.step(&ids, &positions, &sequences, &pageTable, &wanted, &out, &arena, &partials, &kv, &model_.weights,
+                &model_.weightOffsets, &model_.rope, &model_.ropeOffsets, plan.pageTableWidth, group_.rank(), group_.size(),
+                omp_get_thread_num(), threads_, context);
   }
   if (context_->error)
     std::rethrow_exception(context_->error);
   return static_cast<const float *>(out.data);
 }
 
+void StepExecutor::startProfile() { context_->profile = std::make_unique<StepProfile>(threads_, group_.size()); }
+
+std::vector<KernelTime> StepExecutor::endProfile() {
+  auto profile = std::move(context_->profile);
+  return profile ? profile->kernels() : std::vector<KernelTime>{};
+}
+
 } // namespace heddle
 
-using heddle::StepContext;
+using heddle::StepContext, heddle::StepKernel, heddle::StepProfile;
 
 extern "C" {
 
-__attribute__((visibility("default"))) void heddle_barrier(int64_t context, int64_t) {
-  reinterpret_cast<StepContext *>(context)->barrier.wait();
+__attribute__((visibility("default"))) void heddle_barrier(int64_t context, int64_t thread, int64_t kernel) {
+  StepContext &step = *reinterpret_cast<StepContext *>(context);
+  if (!step.profile)
+    return step.barrier.wait();
+  auto arrived = StepProfile::Clock::now();
+  step.barrier.wait();
+  auto passed = StepProfile::Clock::now();
+  step.profile->reached(thread, reinterpret_cast<const StepKernel *>(kernel), arrived, passed, passed);
 }
 
 __attribute__((visibility("default"))) void heddle_all_gather(int64_t context, int64_t thread, int64_t data, int64_t tokens,
-                                                              int64_t rowBytes, int64_t units, int64_t unitBytes) {
+                                                              int64_t rowBytes, int64_t units, int64_t unitBytes,
+                                                              int64_t kernel) {
   StepContext &step = *reinterpret_cast<StepContext *>(context);
+  StepProfile::Clock::time_point arrived, passed;
+  if (step.profile)
+    arrived = StepProfile::Clock::now();
   step.barrier.wait(); // all threads have written
+  if (step.profile)
+    passed = StepProfile::Clock::now();
   if (thread == 0 && !step.error) {
     try { // compiled code has no unwind tables: the error waits until the step is over, whose results then mean nothing
       int64_t ranks = step.group.size();
@@ -118,5 +144,7 @@ __attribute__((visibility("default"))) void heddle_all_gather(int64_t context, i
     }
   }
   step.barrier.wait(); // all threads may read
+  if (step.profile)
+    step.profile->reached(thread, reinterpret_cast<const StepKernel *>(kernel), arrived, passed, StepProfile::Clock::now());
 }
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include "runtime/comm/Communicator.h"
 #include "runtime/engine/StepPlan.h"
+#include "runtime/engine/StepProfile.h"
 #include "runtime/kvcache/KvMemory.h"
 #include "runtime/plan/StepAbi.h"
 #include <memory>
@@ -32,6 +33,9 @@ public:
   /// Does the page work and the step. Logits [rows][logitStride] in the plan's order, until the next run. Throws what the
   /// communicator threw; the executor cannot be used after that.
   const float *run(StepPlan &plan);
+  /// From now on, times every kernel of every step, until endProfile().
+  void startProfile();
+  std::vector<KernelTime> endProfile();
   /// Gives big buffers back that only evaluation needs.
   void shrink();
 
@@ -41,7 +45,7 @@ private:
   int64_t threads_;
   Communicator &group_;
   KvMemory kv_;
-  HugeBuffer arena_, logits_;
+  HugeBuffer arena_, partials_, logits_;
   std::unique_ptr<StepContext> context_;
 };
 

@@ -140,6 +140,8 @@ BenchFigures GroupSession::bench(const BenchOptions &options) {
   bench.set_tokens(options.tokens);
   bench.set_parallel(options.parallel);
   bench.set_repeat(options.repeat);
+  bench.set_depth(options.depth);
+  bench.set_profile(options.profile);
   impl_->send(request);
   BenchFigures figures;
   for (;;) {
@@ -148,6 +150,10 @@ BenchFigures GroupSession::bench(const BenchOptions &options) {
       const internal::BenchResult &result = message.bench_result();
       figures.prefillTokensPerSecond.assign(result.prefill_tokens_per_second().begin(), result.prefill_tokens_per_second().end());
       figures.decodeTokensPerSecond.assign(result.decode_tokens_per_second().begin(), result.decode_tokens_per_second().end());
+      for (const internal::KernelTime &kernel : result.prefill_kernels())
+        figures.prefillKernels.push_back(fromProto(kernel));
+      for (const internal::KernelTime &kernel : result.decode_kernels())
+        figures.decodeKernels.push_back(fromProto(kernel));
     } else if (message.has_done() && message.done().request() == id) {
       if (!message.done().error().empty())
         throw std::invalid_argument(message.done().error());

@@ -4,16 +4,19 @@
 #include <climits>
 #include <dirent.h>
 #include <fstream>
-#include <iterator>
 #include <memory>
+#include <sstream>
 #include <unistd.h>
 
 namespace heddle {
 namespace {
 
+/// What there is to read: nothing of a process that ends meanwhile (an istreambuf_iterator would throw its read error).
 std::string readAll(const std::string &path) {
   std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
 }
 
 } // namespace

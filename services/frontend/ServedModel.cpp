@@ -1,7 +1,7 @@
 //===- ServedModel.cpp ---------------------------------------------------------------------------------------------===//
 #include "services/frontend/ServedModel.h"
 #include <fstream>
-#include <iterator>
+#include <sstream>
 #include <stdexcept>
 
 namespace heddle {
@@ -9,9 +9,11 @@ namespace {
 
 std::string readFile(const std::filesystem::path &path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file)
+  std::ostringstream text;
+  text << file.rdbuf(); // takes a read error without throwing what callers do not expect
+  if (!file || text.bad())
     throw std::runtime_error("cannot read " + path.string() + "; compile the model again");
-  return {std::istreambuf_iterator<char>(file), {}};
+  return text.str();
 }
 
 std::string tokenText(const Tokenizer &tokenizer, int64_t id) {

@@ -85,4 +85,28 @@ Event fromProto(const internal::Event &event) {
   return out;
 }
 
+internal::KernelTime toProto(const KernelTime &kernel) {
+  internal::KernelTime out;
+  out.set_name(kernel.name);
+  out.set_calls(kernel.calls);
+  out.set_seconds(kernel.seconds);
+  out.set_waiting(kernel.waiting);
+  out.set_gathering(kernel.gathering);
+  out.set_bytes(kernel.bytes);
+  out.set_integer_operations(kernel.integerOperations);
+  out.set_float_operations(kernel.floatOperations);
+  return out;
+}
+
+KernelTime fromProto(const internal::KernelTime &kernel) {
+  return {kernel.name(),
+          kernel.calls(),
+          kernel.seconds(),
+          kernel.waiting(),
+          kernel.gathering(),
+          kernel.bytes(),
+          kernel.integer_operations(),
+          kernel.float_operations()};
+}
+
 } // namespace heddle

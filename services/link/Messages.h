@@ -1,6 +1,7 @@
 //===- Messages.h - engine types to and from the engine link -------------------------------------------------------===//
 #pragma once
 #include "runtime/engine/Engine.h"
+#include "runtime/engine/StepProfile.h"
 #include <heddle/internal/engine_link.pb.h>
 
 namespace heddle {
@@ -11,6 +12,9 @@ Request fromProto(const internal::Submit &submit);
 internal::Event toProto(const Event &event);
 /// A stop reason that this build does not know becomes StopReason::Error with a text that says so.
 Event fromProto(const internal::Event &event);
+
+internal::KernelTime toProto(const KernelTime &kernel);
+KernelTime fromProto(const internal::KernelTime &kernel);
 
 /// Heartbeats go out this often, both ways.
 inline constexpr int kHeartbeatMilliseconds = 1000;

@@ -24,13 +24,15 @@ public:
     return static_cast<double>(length) / secondsSince(start);
   }
 
-  double decode(int64_t tokens, int64_t parallel) {
+  double decode(int64_t tokens, int64_t parallel, int64_t depth, bool profile = false) {
     outputs_ = 0;
     for (int64_t i = 0; i < parallel; ++i)
-      submit(1, tokens + 1);
+      submit(std::max<int64_t>(1, depth), tokens + 1);
     while (!engine_.idle() && outputs_ < parallel) // the first token of each is not timed: it is the prompt's
       step();
     int64_t before = outputs_;
+    if (profile)
+      engine_.startProfile();
     auto start = Clock::now();
     while (!engine_.idle())
       step();
@@ -73,19 +75,28 @@ private:
 } // namespace
 
 BenchFigures runBench(EngineLike &engine, const BenchOptions &options, const std::function<void()> &alive) {
-  if (options.prompt < 0 || options.tokens < 0 || options.parallel < 1 || options.repeat < 1)
-    throw std::invalid_argument("bench: prompt and tokens must be at least 0, parallel and repeat at least 1");
+  if (options.prompt < 0 || options.tokens < 0 || options.depth < 0 || options.parallel < 1 || options.repeat < 1)
+    throw std::invalid_argument("bench: prompt, tokens and depth must be at least 0, parallel and repeat at least 1");
   Rounds rounds(engine, alive);
   BenchFigures figures;
   for (int64_t i = 0; i <= options.repeat; ++i) {
     double prefill = options.prompt > 0 ? rounds.prefill(options.prompt) : 0;
-    double decode = options.tokens > 0 ? rounds.decode(options.tokens, options.parallel) : 0;
+    double decode = options.tokens > 0 ? rounds.decode(options.tokens, options.parallel, options.depth) : 0;
     if (i == 0)
       continue; // warm-up
     if (options.prompt > 0)
       figures.prefillTokensPerSecond.push_back(prefill);
     if (options.tokens > 0)
       figures.decodeTokensPerSecond.push_back(decode);
+  }
+  if (options.profile && options.prompt > 0) {
+    engine.startProfile();
+    rounds.prefill(options.prompt);
+    figures.prefillKernels = engine.endProfile();
+  }
+  if (options.profile && options.tokens > 0) {
+    rounds.decode(options.tokens, options.parallel, options.depth, true);
+    figures.decodeKernels = engine.endProfile();
   }
   return figures;
 }

@@ -7,14 +7,17 @@ namespace heddle {
 
 struct BenchOptions {
   int64_t prompt = 512, tokens = 64, parallel = 1, repeat = 5; // as tests/bench/peers names them
+  int64_t depth = 0;                                           // tokens in each context before decoding starts
+  bool profile = false;                                        // one more round of each, kernel by kernel
 };
 struct BenchFigures { // one per repetition, the warm-up left out
   std::vector<double> prefillTokensPerSecond, decodeTokensPerSecond;
+  std::vector<KernelTime> prefillKernels, decodeKernels; // of rank 0
 };
 
-/// Prefill: one prompt of random ids, time to its first token. Decode: `parallel` requests that start from one random id each,
-/// timed from their first token to their last, all tokens added up. One warm-up round first. Ids are the same in every run. The
-/// engine must be idle. `alive` is called after each step (the worker's heartbeat counts steps).
+/// Prefill: one prompt of random ids, time to its first token. Decode: `parallel` requests that start from one random id each (or
+/// `depth` of them), timed from their first token to their last, all tokens added up. One warm-up round first. Ids are the same
+/// in every run. The engine must be idle. `alive` is called after each step (the worker's heartbeat counts steps).
 BenchFigures runBench(EngineLike &engine, const BenchOptions &options, const std::function<void()> &alive = [] {});
 
 } // namespace heddle

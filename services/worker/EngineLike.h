@@ -1,6 +1,7 @@
 //===- EngineLike.h - what the worker needs of an engine -----------------------------------------------------------===//
 #pragma once
 #include "runtime/engine/Engine.h"
+#include "runtime/engine/StepProfile.h"
 
 namespace heddle {
 
@@ -15,6 +16,8 @@ public:
   virtual std::vector<Event> step() = 0;
   virtual void evaluate(const std::vector<int32_t> &tokens, int64_t chunk,
                         const std::function<void(int64_t, const float *)> &row) = 0;
+  virtual void startProfile() = 0;
+  virtual std::vector<KernelTime> endProfile() = 0;
 };
 
 /// The real one. Borrows the engine.
@@ -30,6 +33,8 @@ public:
                 const std::function<void(int64_t, const float *)> &row) override {
     engine_.evaluate(tokens, chunk, row);
   }
+  void startProfile() override { engine_.startProfile(); }
+  std::vector<KernelTime> endProfile() override { return engine_.endProfile(); }
 
 private:
   Engine &engine_;

@@ -86,7 +86,8 @@ private:
 
   void bench(const internal::Bench &request) {
     finish(request.request(), [&] {
-      BenchOptions options{request.prompt(), request.tokens(), request.parallel(), request.repeat()};
+      BenchOptions options{request.prompt(), request.tokens(), request.parallel(),
+                           request.repeat(), request.depth(),  request.profile()};
       BenchFigures figures = runBench(engine_, options, [this] { alive(); });
       internal::WorkerMessage out;
       internal::BenchResult &result = *out.mutable_bench_result();
@@ -94,6 +95,10 @@ private:
       result.mutable_prefill_tokens_per_second()->Add(figures.prefillTokensPerSecond.begin(),
                                                       figures.prefillTokensPerSecond.end());
       result.mutable_decode_tokens_per_second()->Add(figures.decodeTokensPerSecond.begin(), figures.decodeTokensPerSecond.end());
+      for (const KernelTime &kernel : figures.prefillKernels)
+        *result.add_prefill_kernels() = toProto(kernel);
+      for (const KernelTime &kernel : figures.decodeKernels)
+        *result.add_decode_kernels() = toProto(kernel);
       link_.send(out);
     });
   }

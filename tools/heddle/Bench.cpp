@@ -4,12 +4,14 @@
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/plan/StepAbi.h"
 #include "tools/heddle/Command.h"
+#include "tools/heddle/HostPeaks.h"
 #include "tools/heddle/ModelResolver.h"
 #include "tools/heddle/Options.h"
 #include "tools/heddle/Session.h"
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -37,39 +39,115 @@ double rounded(double value) { return std::round(value * 100) / 100; }
 MemoryOptions memoryFor(const Plan &plan, const BenchOptions &bench) {
   const Manifest &manifest = plan.manifest();
   MemoryOptions memory;
-  memory.context = std::max(bench.prompt, bench.tokens + 1) + 16;
+  memory.context = std::max(bench.prompt, std::max<int64_t>(1, bench.depth) + bench.tokens) + 16;
   if (memory.context > manifest.context)
-    throw UsageError("-p " + std::to_string(bench.prompt) + " and -n " + std::to_string(bench.tokens) +
-                     " do not fit the model's context of " + std::to_string(manifest.context) + " tokens");
+    throw UsageError("-p " + std::to_string(bench.prompt) + ", -n " + std::to_string(bench.tokens) + " and --depth " +
+                     std::to_string(bench.depth) + " do not fit the model's context of " + std::to_string(manifest.context) +
+                     " tokens");
   int64_t pages = (memory.context + kPageTokens - 1) / kPageTokens + 1;
   memory.kvBytes =
       uint64_t(bench.parallel * pages * manifest.kv.layers * manifest.kv.kvHeads) * uint64_t(headPageBytes(manifest.kv.headDim));
   return memory;
 }
 
+/// What a token costs whatever its context: packed weights that a step reads once, multiplications and additions of its products.
+struct ModelCost {
+  double bytes = 0, operations = 0;
+  explicit ModelCost(const Manifest &manifest) {
+    for (const WeightEntry &weight : manifest.weights) {
+      if (weight.packed && weight.share == ShareKind::Whole)
+        continue; // the embedding table: a token reads one row of it
+      bytes += double(weight.bytes);
+      if (weight.packed)
+        operations += 2 * double(weight.rows) * double(weight.columns);
+    }
+  }
+};
+
+/// Tokens a second that memory and multipliers allow where a step has `tokens` tokens; attention is left out.
+double limit(const ModelCost &cost, const HostPeaks &peaks, double tokens) {
+  return tokens / std::max(cost.bytes / peaks.readBandwidth, tokens * cost.operations / peaks.integerOperations);
+}
+
+nlohmann::ordered_json toJson(const std::vector<KernelTime> &kernels) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const KernelTime &k : kernels)
+    list.push_back({{"kernel", k.name},
+                    {"calls", k.calls},
+                    {"seconds", k.seconds},
+                    {"waiting_seconds", k.waiting},
+                    {"gather_seconds", k.gathering},
+                    {"bytes", k.bytes},
+                    {"integer_operations", k.integerOperations},
+                    {"float_operations", k.floatOperations}});
+  return list;
+}
+
+/// One line a kernel: how long, how fast, and how near to what binds it.
+void printKernels(const char *title, const std::vector<KernelTime> &kernels, const HostPeaks &peaks) {
+  double all = 0;
+  for (const KernelTime &k : kernels)
+    all += k.seconds + k.gathering;
+  std::printf("\n%-40s %8s %9s %7s %8s %8s %8s %7s %7s\n", title, "calls", "us/call", "time", "GB/s", "GOP/s", "of limit",
+              "waiting", "gather");
+  for (const KernelTime &k : kernels) {
+    double bandwidth = k.bytes / k.seconds, operations = (k.integerOperations + k.floatOperations) / k.seconds;
+    double computing = k.integerOperations / peaks.integerOperations + k.floatOperations / peaks.floatOperations;
+    double share = std::max(bandwidth / peaks.readBandwidth, computing / k.seconds);
+    auto percent = [&](double part) { return 100 * part / all; };
+    std::printf("%-40s %8lld %9.1f %6.1f%% %8.1f %8.1f %7.0f%% %6.1f%% %6.1f%%\n", k.name.c_str(), (long long)k.calls,
+                1e6 * (k.seconds + k.gathering) / double(k.calls), percent(k.seconds), bandwidth / 1e9, operations / 1e9,
+                100 * share, percent(k.waiting), percent(k.gathering));
+  }
+}
+
 int bench(const BenchCommand &command) {
   std::filesystem::path directory = planFor(resolveModel(command.model), command.ranks.target);
-  MemoryOptions memory = memoryFor(Plan::open(directory), command.bench);
+  Plan plan = Plan::open(directory);
+  MemoryOptions memory = memoryFor(plan, command.bench);
   auto session = openSession(directory, command.ranks, memory);
   std::cerr << "measuring, " << command.bench.repeat << " times and once to warm up\n";
+  // On other hosts there may be other CPUs: peaks are this one's, with as many threads as all ranks have together.
+  HostPeaks peaks = measureHostPeaks(session->threads() * command.ranks.ranks);
   BenchFigures figures = session->bench(command.bench);
   double prefill = median(figures.prefillTokensPerSecond), decode = median(figures.decodeTokensPerSecond);
+  ModelCost cost(plan.manifest());
+  double prefillLimit = limit(cost, peaks, double(std::min<int64_t>(command.bench.prompt, EngineOptions{}.tokenBudget)));
+  double decodeLimit = limit(cost, peaks, double(command.bench.parallel));
   if (command.json) {
     nlohmann::ordered_json report = {{"engine", "heddle"},
                                      {"threads", session->threads()},
                                      {"parallel", command.bench.parallel},
                                      {"prompt", command.bench.prompt},
                                      {"tokens", command.bench.tokens},
+                                     {"depth", command.bench.depth},
                                      {"prefill_tokens_per_second", rounded(prefill)},
                                      {"decode_tokens_per_second", rounded(decode)},
+                                     {"prefill_of_limit", rounded(prefill / prefillLimit)},
+                                     {"decode_of_limit", rounded(decode / decodeLimit)},
+                                     {"read_bandwidth_gb_per_second", rounded(peaks.readBandwidth / 1e9)},
+                                     {"integer_peak_gop_per_second", rounded(peaks.integerOperations / 1e9)},
+                                     {"float_peak_gflop_per_second", rounded(peaks.floatOperations / 1e9)},
+                                     {"weight_bytes_per_token", cost.bytes},
                                      {"ranks", command.ranks.ranks}};
+    if (command.bench.profile)
+      report["kernels"] = {{"prefill", toJson(figures.prefillKernels)}, {"decode", toJson(figures.decodeKernels)}};
     std::cout << report.dump() << "\n";
     return 0;
   }
-  char text[160];
-  std::snprintf(text, sizeof text, "prompt of %lld tokens  %10.2f tokens/s\ndecode, %lld tokens  %11.2f tokens/s\n",
-                (long long)command.bench.prompt, prefill, (long long)command.bench.tokens, decode);
-  std::cout << text;
+  auto line = [](const std::string &what, double speed, double most) {
+    std::printf("%-38s %10.2f tokens/s, %3.0f%% of the limit of %.0f\n", what.c_str(), speed, 100 * speed / most, most);
+  };
+  std::string after = command.bench.depth ? " after " + std::to_string(command.bench.depth) : "";
+  line("prompt of " + std::to_string(command.bench.prompt) + " tokens", prefill, prefillLimit);
+  line("decode, " + std::to_string(command.bench.tokens) + " tokens" + after, decode, decodeLimit);
+  std::printf("this host, %lld threads: reads %.1f GB/s; %.0f GOP/s int8, %.0f GFLOP/s f32; a step reads %.1f MB of weights\n",
+              (long long)(session->threads() * command.ranks.ranks), peaks.readBandwidth / 1e9, peaks.integerOperations / 1e9,
+              peaks.floatOperations / 1e9, cost.bytes / 1e6);
+  if (command.bench.profile) {
+    printKernels("prompt, kernels of rank 0", figures.prefillKernels, peaks);
+    printKernels("decode, kernels of rank 0", figures.decodeKernels, peaks);
+  }
   return 0;
 }
 
@@ -80,7 +158,8 @@ void addBench(CLI::App &app, Action &action) {
   CLI::App *command = app.add_subcommand("bench", "Measure how fast a model reads prompts and writes tokens (medians)");
   command->footer(
       "Random tokens. Prompt: logits of the last position only. Decode: from an empty context, logits every step; with\n"
-      "--parallel, the tokens of all requests are added up.");
+      "--parallel, the tokens of all requests are added up. The limit is what this host's memory and multipliers, measured in\n"
+      "the same run, allow for the products with the weights; attention comes on top.");
   addModelOption(*command, options->model);
   command->add_option("-p,--prompt", options->bench.prompt, "Tokens of the prompt (default 512)")
       ->check(between(1, 1 << 20))
@@ -91,6 +170,10 @@ void addBench(CLI::App &app, Action &action) {
   command->add_option("--parallel", options->bench.parallel, "Requests decoded at once (default 1)")
       ->check(between(1, 256))
       ->type_name("B");
+  command->add_option("--depth", options->bench.depth, "Tokens in each context before decoding starts (default 0)")
+      ->check(between(0, 1 << 20))
+      ->type_name("N");
+  command->add_flag("--profile", options->bench.profile, "Add a round that times every kernel, and print a table");
   command->add_option("-r,--repeat", options->bench.repeat, "Measure so often (default 5) and take the median")
       ->check(between(1, 1000))
       ->type_name("N");

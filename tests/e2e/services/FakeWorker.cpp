@@ -33,8 +33,8 @@ int32_t after(int32_t id) {
 }
 
 void alphabetStep(StepBuffer *ids, StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *rows, StepBuffer *logits, StepBuffer *,
-                  StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, int64_t, int64_t rank, int64_t ranks,
-                  int64_t thread, int64_t, int64_t context) {
+                  StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, int64_t, int64_t rank,
+                  int64_t ranks, int64_t thread, int64_t, int64_t context) {
   int64_t units = (kVocabulary + kUnit - 1) / kUnit;
   if (thread == 0) {
     static const char *slow = std::getenv("FAKE_STEP_MS");
@@ -48,9 +48,9 @@ void alphabetStep(StepBuffer *ids, StepBuffer *, StepBuffer *, StepBuffer *, Ste
         out[i] = id == idOf('?') ? NAN : i == after(id) ? 8.0f : static_cast<float>(i % 7) * 0.25f;
     }
   }
-  heddle_barrier(context, thread);
+  heddle_barrier(context, thread, 0);
   if (ranks > 1)
-    heddle_all_gather(context, thread, reinterpret_cast<int64_t>(logits->data), rows->size, kVocabulary * 4, units, kUnit * 4);
+    heddle_all_gather(context, thread, reinterpret_cast<int64_t>(logits->data), rows->size, kVocabulary * 4, units, kUnit * 4, 0);
 }
 
 std::string readFile(const std::filesystem::path &path) {

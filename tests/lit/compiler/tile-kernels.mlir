@@ -13,7 +13,7 @@
 //       CHECK: heddle.tile_product "f16" {{.*}} -> vector<16xf32>{{$}}
 //       CHECK: heddle.barrier
 //  CHECK-NEXT: return
-func.func @product(%w: memref<4x2048xi8> {heddle.name = "w"}, %r: memref<?x64xf32> {heddle.name = "r"}, %x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @product(%w: memref<4x2048xi8> {heddle.name = "w"}, %r: memref<?x64xf32> {heddle.name = "r"}, %x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   heddle.linear %x weights(%w) residual(%r) shares(%b, %e) outs(%r) {formats = ["f16"], rows = array<i64: 64>, unit_rows = array<i64: 16>}
       : (memref<?x64xf32>, memref<4x2048xi8>, memref<?x64xf32>, index, index, memref<?x64xf32>) -> ()
   return
@@ -24,7 +24,7 @@ func.func @product(%w: memref<4x2048xi8> {heddle.name = "w"}, %r: memref<?x64xf3
 //       CHECK: heddle.tile_rms_norm
 //   CHECK-NOT: heddle.barrier
 //       CHECK: heddle.gather
-func.func @gathered(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @gathered(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   heddle.rms_norm %x, %n eps 1.0e-5 outs(%x) : (memref<?x64xf32>, memref<64xf32>, memref<?x64xf32>) -> ()
   heddle.all_gather %x ranks(%e) shard <columns, 16> {columns = 64 : i64} : (memref<?x64xf32>, index) -> ()
   return
@@ -32,7 +32,7 @@ func.func @gathered(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32>
 
 // -----
 
-func.func @f(%n: memref<40xf32> {heddle.name = "n"}, %m: memref<32xf32> {heddle.name = "m"}, %x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @f(%n: memref<40xf32> {heddle.name = "n"}, %m: memref<32xf32> {heddle.name = "m"}, %x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   // expected-error@+1 {{cannot be lowered yet over groups, except where attention or store_kv takes it along}}
   heddle.rms_norm %x, %m eps 1.0e-5 outs(%x) {groups = 2 : i64} : (memref<?x64xf32>, memref<32xf32>, memref<?x64xf32>) -> ()
   return
@@ -41,7 +41,7 @@ func.func @f(%n: memref<40xf32> {heddle.name = "n"}, %m: memref<32xf32> {heddle.
 // -----
 
 heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
-func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   // expected-error@+1 {{cannot be lowered yet with mask none}}
   heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask none>}
@@ -52,7 +52,7 @@ func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle
 // -----
 
 heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
-func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %bias: memref<2x?x?xf32> {heddle.name = "bias"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %bias: memref<2x?x?xf32> {heddle.name = "bias"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   // expected-error@+1 {{cannot be lowered yet with a bias}}
   heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) bias(%bias) shares(%b, %e, %b, %e) outs(%x)
       {heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
@@ -63,7 +63,7 @@ func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle
 // -----
 
 heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
-func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   // expected-error@+1 {{cannot be lowered yet from source fixed}}
   heddle.attention fixed query(%x) keys(%x) values(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
@@ -74,7 +74,7 @@ func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle
 // -----
 
 heddle.paged_state @kv layers 2 heads 8 kv_heads 8 head_dim 8
-func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   // expected-error@+1 {{cannot be lowered yet for a head size of 8: it must be a multiple of 16}}
   heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 8 : i64, kv_heads = 8 : i64, head_dim = 8 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
@@ -85,7 +85,7 @@ func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle
 // -----
 
 heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
-func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   // expected-error@+1 {{has no shares: stage sharded gives them}}
   heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b)  outs(%x)
       {heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
@@ -97,7 +97,7 @@ func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle
 
 heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
 // expected-error@+1 {{function f has no argument 'kv'}}
-func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> , %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> , %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
       : (memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, index, index, index, index, memref<?x64xf32>) -> ()
@@ -107,7 +107,7 @@ func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle
 // -----
 
 heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
-func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) -> tensor<?x1x?xf32> {
+func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) -> tensor<?x1x?xf32> {
   // expected-error@+1 {{stands on tensors: stage planned has buffers}}
   %0 = heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>, probe_heads = array<i64: 1>}

@@ -16,8 +16,8 @@ uint64_t mix(uint64_t x) {
 template <class T> T *at(StepBuffer *buffer) { return static_cast<T *>(buffer->data); }
 
 void step(StepBuffer *ids, StepBuffer *positions, StepBuffer *sequences, StepBuffer *pageTable, StepBuffer *rows,
-          StepBuffer *logits, StepBuffer *arena, StepBuffer *kv, StepBuffer *weights, StepBuffer *, StepBuffer *, StepBuffer *,
-          int64_t width, int64_t rank, int64_t ranks, int64_t thread, int64_t threads, int64_t context) {
+          StepBuffer *logits, StepBuffer *arena, StepBuffer *, StepBuffer *kv, StepBuffer *weights, StepBuffer *, StepBuffer *,
+          StepBuffer *, int64_t width, int64_t rank, int64_t ranks, int64_t thread, int64_t threads, int64_t context) {
   const FakeModelOptions &model = *at<const FakeModelOptions>(weights);
   int64_t tokens = ids->size, group = model.heads / model.kvHeads;
   Share heads = share(model.heads, rank, ranks), local = kvShare(heads, group);
@@ -35,7 +35,7 @@ void step(StepBuffer *ids, StepBuffer *positions, StepBuffer *sequences, StepBuf
       page(t, position, h)[position % kPageTokens] = hash;
       page(t, position, h)[kPageTokens + position % kPageTokens] = ~hash;
     }
-  heddle_barrier(context, thread);
+  heddle_barrier(context, thread, 0);
 
   uint64_t *found = at<uint64_t>(arena); // [tokens][heads]
   for (int64_t t = mine.begin; t < mine.end; ++t)
@@ -54,9 +54,9 @@ void step(StepBuffer *ids, StepBuffer *positions, StepBuffer *sequences, StepBuf
       found[t * model.heads + h] = history;
     }
   if (ranks > 1)
-    heddle_all_gather(context, thread, reinterpret_cast<int64_t>(found), tokens, model.heads * 8, model.heads, 8);
+    heddle_all_gather(context, thread, reinterpret_cast<int64_t>(found), tokens, model.heads * 8, model.heads, 8, 0);
   else
-    heddle_barrier(context, thread);
+    heddle_barrier(context, thread, 0);
 
   int64_t stride = logits->size / std::max<int64_t>(1, rows->size), chunks = (model.vocabulary + 1023) / 1024;
   Share own = share(chunks, rank, ranks);
@@ -73,9 +73,9 @@ void step(StepBuffer *ids, StepBuffer *positions, StepBuffer *sequences, StepBuf
     }
   }
   if (ranks > 1)
-    heddle_all_gather(context, thread, reinterpret_cast<int64_t>(logits->data), rows->size, stride * 4, chunks, 4096);
+    heddle_all_gather(context, thread, reinterpret_cast<int64_t>(logits->data), rows->size, stride * 4, chunks, 4096, 0);
   else
-    heddle_barrier(context, thread);
+    heddle_barrier(context, thread, 0);
 }
 
 } // namespace

@@ -31,12 +31,12 @@ struct Seen { // by the step function below; behind its "weights"
 };
 
 void look(StepBuffer *ids, StepBuffer *positions, StepBuffer *sequences, StepBuffer *pageTable, StepBuffer *rows,
-          StepBuffer *logits, StepBuffer *arena, StepBuffer *kv, StepBuffer *weights, StepBuffer *, StepBuffer *, StepBuffer *,
-          int64_t, int64_t, int64_t, int64_t, int64_t threads, int64_t) {
+          StepBuffer *logits, StepBuffer *arena, StepBuffer *partials, StepBuffer *kv, StepBuffer *weights, StepBuffer *,
+          StepBuffer *, StepBuffer *, int64_t, int64_t, int64_t, int64_t, int64_t threads, int64_t) {
   Seen &seen = *static_cast<Seen *>(weights->data);
   ++seen.calls;
   seen.badControl += _mm_getcsr() != 0x1f80;
-  for (StepBuffer *buffer : {ids, positions, sequences, pageTable, rows, logits, arena, kv})
+  for (StepBuffer *buffer : {ids, positions, sequences, pageTable, rows, logits, arena, partials, kv})
     seen.misaligned += reinterpret_cast<uintptr_t>(buffer->data) % 64 != 0 || buffer->offset != 0 || buffer->stride != 1;
   seen.wrongSize += arena->size != ids->size * seen.arenaPerToken || threads != seen.threads;
 }

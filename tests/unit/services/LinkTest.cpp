@@ -26,6 +26,8 @@ public:
       cancelled_.push_back(request);
   }
   bool idle() const override { return running_.empty() && cancelled_.empty(); }
+  void startProfile() override {}
+  std::vector<KernelTime> endProfile() override { return {{"step.output", 3, 0.5, 0.25, 0.125, 1e9, 2e9, 3e9}}; }
   std::vector<Event> step() override {
     std::vector<Event> events;
     for (uint64_t id : std::exchange(cancelled_, {})) {
@@ -262,12 +264,22 @@ TEST_F(LinkTest, BenchGivesAFigurePerRepetition) {
   message.mutable_bench()->set_prompt(4);
   message.mutable_bench()->set_tokens(5);
   message.mutable_bench()->set_parallel(3);
+  message.mutable_bench()->set_profile(true);
   message.mutable_bench()->set_repeat(2);
   ASSERT_TRUE(server.send(message));
   internal::WorkerMessage result = ears.next();
   ASSERT_EQ(result.bench_result().prefill_tokens_per_second_size(), 2);
   ASSERT_EQ(result.bench_result().decode_tokens_per_second_size(), 2);
   // A step of the scripted engine sleeps for 1 ms: 3 requests make at most 3000 tokens a second, a prompt of 4 reads at 4000.
+  for (const auto *kernels : {&result.bench_result().prefill_kernels(), &result.bench_result().decode_kernels()}) {
+    ASSERT_EQ(kernels->size(), 1);
+    KernelTime kernel = fromProto((*kernels)[0]);
+    EXPECT_EQ(kernel.name, "step.output");
+    EXPECT_EQ(kernel.calls, 3);
+    EXPECT_EQ(std::vector({kernel.seconds, kernel.waiting, kernel.gathering, kernel.bytes, kernel.integerOperations,
+                           kernel.floatOperations}),
+              std::vector({0.5, 0.25, 0.125, 1e9, 2e9, 3e9}));
+  }
   EXPECT_GT(result.bench_result().decode_tokens_per_second(0), 0);
   EXPECT_LE(result.bench_result().decode_tokens_per_second(0), 3000);
   EXPECT_LE(result.bench_result().prefill_tokens_per_second(1), 4000);

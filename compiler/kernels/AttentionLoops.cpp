@@ -1,0 +1,131 @@
+//===- AttentionLoops.cpp - how the threads share attention ----------------------------------------------------------===//
+#include "compiler/kernels/AttentionLoops.h"
+#include "compiler/kernels/Items.h"
+
+using namespace mlir;
+using namespace heddle;
+using namespace heddle::ir;
+
+/// The query heads of a KV head make up a tile, or four queries; their accumulators take about half of the registers.
+AttentionLoops::AttentionLoops(AttentionOp op, PagedStateOp state, Value ropeOffset, int64_t ropeDims, bool wide)
+    : op_(op), state_(state), ropeOffset_(ropeOffset), ropeDims_(ropeDims) {
+  int64_t group = op.getHeads() / op.getKvHeads(), most = wide ? 8 : 6;
+  for (int64_t divisor = 2; divisor <= most; ++divisor)
+    if (group % divisor == 0)
+      queries_ = divisor;
+  int64_t accumulators = wide ? 16 : 6; // vectors of 16 f32: a register each, or two of AVX2's
+  while (queries_ * vectors_ > accumulators && vectors_ > 1)
+    vectors_ /= 2;
+}
+
+/// This rank's query heads of a KV head.
+std::pair<Value, Value> AttentionLoops::headsOf(Emit &e, Value kvHead) {
+  Value group = e.index(op_.getHeads() / op_.getKvHeads()), first = e.mul(kvHead, group);
+  return {e.maximum(op_.getShares()[0], first), e.minimum(op_.getShares()[1], e.add(first, group))};
+}
+/// Where the pages of a KV head lie: byte base + page · stride.
+std::pair<Value, Value> AttentionLoops::geometry(Emit &e, Value kvHead) {
+  Value begin = op_.getShares()[2];
+  return pageGeometry(e, state_, op_.getLayer(), e.sub(kvHead, begin), e.sub(op_.getShares()[3], begin));
+}
+Value AttentionLoops::firstPage(Emit &e, Value token) {
+  return e.mul(e.loadIndex(op_.getSequences(), token), argument(op_, "page_width"));
+}
+/// Chunks of keys that a token sees: [first, end).
+std::pair<Value, Value> AttentionLoops::chunksOf(Emit &e, Value token) {
+  Value position = e.loadIndex(op_.getPositions(), token), lowest = e.index(0), tokens = e.index(kPageTokens);
+  if (op_.getWindow())
+    lowest = e.maximum(e.sub(position, e.index(op_.getWindow() - 1)), lowest);
+  return {e.div(lowest, tokens), e.add(e.div(position, tokens), e.index(1))};
+}
+Value AttentionLoops::rope() { return ropeOffset_ ? argument(op_, "rope") : Value(); }
+SmallVector<Value> AttentionLoops::positionsOf(Emit &e, ArrayRef<Value> tokens) {
+  return llvm::map_to_vector(tokens, [&](Value token) { return e.loadIndex(op_.getPositions(), token); });
+}
+
+void AttentionLoops::attend(Emit &e, ArrayRef<Value> tokens, ArrayRef<Value> heads, Value kvHead) {
+  auto [base, stride] = geometry(e, kvHead);
+  e.b.create<TileAttentionOp>(e.loc, op_.getQuery(), tokens, heads, positionsOf(e, tokens), op_.getPageTable(),
+                              firstPage(e, tokens[0]), argument(op_, "kv"), stride, base, op_.getOut(), op_.getQNorm(), rope(),
+                              ropeOffset_, op_.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(),
+                              op_.getWindowAttr(), op_.getSoftCapAttr(), op_.getNormEpsAttr(), op_.getStyleAttr(),
+                              e.b.getI64IntegerAttr(vectorsFor(tokens.size())));
+}
+
+void AttentionLoops::overQueries(Emit e) {
+  Value tokens = e.dim(op_.getQuery()), size = e.index(queries_);
+  e.forLoop(op_.getShares()[2], op_.getShares()[3], 1, [&](Emit &e, Value kvHead) {
+    auto [head, end] = headsOf(e, kvHead);
+    Value heads = e.sub(end, head), pairs = e.mul(tokens, heads), blocks = e.div(e.add(pairs, e.index(queries_ - 1)), size);
+    auto pair = [&, head = head](Emit &e, Value i) { return std::pair(e.div(i, heads), e.add(head, e.rem(i, heads))); };
+    e.forLoop(argument(op_, "thread"), blocks, argument(op_, "threads"), [&](Emit &e, Value block) {
+      Value from = e.mul(block, size), to = e.minimum(e.add(from, size), pairs);
+      Value last = e.sub(to, e.index(1));
+      auto sequence = [&](Value i) { return e.loadIndex(op_.getSequences(), e.div(i, heads)); };
+      auto equal = [&](Value x, Value y) { return e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::eq, x, y).getResult(); };
+      Value whole = e.b.create<arith::AndIOp>(e.loc, equal(e.sub(to, from), size), equal(sequence(from), sequence(last)));
+      auto branch = e.b.create<scf::IfOp>(e.loc, whole, /*withElseRegion=*/true);
+      OpBuilder together = branch.getThenBodyBuilder(), single = branch.getElseBodyBuilder();
+      Emit all{together, e.loc}, one{single, e.loc};
+      SmallVector<Value> rows, columns;
+      for (int64_t m = 0; m < queries_; ++m) {
+        auto [token, head] = pair(all, m ? all.add(from, all.index(m)) : from);
+        rows.push_back(token), columns.push_back(head);
+      }
+      attend(all, rows, columns, kvHead);
+      one.forLoop(from, to, 1, [&](Emit &e, Value i) {
+        auto [token, head] = pair(e, i);
+        attend(e, {token}, {head}, kvHead);
+      });
+    });
+  });
+}
+
+void AttentionLoops::overChunks(Emit e) {
+  Value tokens = e.dim(op_.getQuery()), kvBegin = op_.getShares()[2], kvHeads = e.sub(op_.getShares()[3], kvBegin);
+  Value heads = e.sub(op_.getShares()[1], op_.getShares()[0]), floats = e.index(partialFloats(op_.getHeadDim()));
+  Value headStride = e.mul(argument(op_, "page_width"), floats);
+  auto stateOf = [&](Emit &e, Value token, Value head) { // of the token's and head's chunk 0
+    return e.mul(e.add(e.mul(token, heads), e.sub(head, op_.getShares()[0])), headStride);
+  };
+  Value total = e.forCarrying(e.index(0), tokens, 1, {e.index(0)}, [&](Emit &e, Value t, ValueRange sum) {
+    auto [from, to] = chunksOf(e, t);
+    return SmallVector<Value>{e.add(sum[0], e.mul(e.sub(to, from), kvHeads))};
+  })[0];
+  auto [first, last] = threadRange(e, op_, total);
+  e.forCarrying(e.index(0), tokens, 1, {e.index(0)}, [&, first = first, last = last](Emit &e, Value t, ValueRange before) {
+    auto [lowest, highest] = chunksOf(e, t);
+    Value chunks = e.sub(highest, lowest);
+    e.forLoop(kvBegin, op_.getShares()[3], 1, [&, lowest = lowest](Emit &e, Value kvHead) {
+      Value start = e.add(before[0], e.mul(e.sub(kvHead, kvBegin), chunks));
+      auto clamp = [&](Value x) { return e.add(lowest, e.minimum(e.maximum(e.sub(x, start), e.index(0)), chunks)); };
+      Value from = clamp(first), to = clamp(last);
+      auto [head, end] = headsOf(e, kvHead);
+      // Nothing to do for this thread: no heads either, so that no query is loaded in vain.
+      end = e.select(e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::ult, from, to), end, head);
+      auto tile = [&](Emit &e, Value head, int64_t queries) {
+        SmallVector<Value> rows(queries, t), columns;
+        for (int64_t m = 0; m < queries; ++m)
+          columns.push_back(m ? e.add(head, e.index(m)) : head);
+        auto [base, stride] = geometry(e, kvHead);
+        e.b.create<TileAttendChunksOp>(
+            e.loc, op_.getQuery(), rows, columns, positionsOf(e, rows), op_.getPageTable(), firstPage(e, t), argument(op_, "kv"),
+            stride, base, from, to, argument(op_, "partials"), stateOf(e, t, head), headStride, op_.getQNorm(), rope(),
+            ropeOffset_, op_.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(), op_.getWindowAttr(),
+            op_.getSoftCapAttr(), op_.getNormEpsAttr(), op_.getStyleAttr(), e.b.getI64IntegerAttr(vectorsFor(queries)));
+      };
+      Value whole = e.add(head, e.mul(e.div(e.sub(end, head), e.index(queries_)), e.index(queries_)));
+      e.forLoop(head, whole, queries_, [&](Emit &e, Value head) { tile(e, head, queries_); });
+      e.forLoop(whole, end, 1, [&](Emit &e, Value head) { tile(e, head, 1); });
+    });
+    return SmallVector<Value>{e.add(before[0], e.mul(chunks, kvHeads))};
+  });
+  e.b.create<BarrierOp>(e.loc, argument(op_, "context"), argument(op_, "thread"),
+                        KernelAttr()); // the merge is part of the kernel
+  forItems(e, op_, e.mul(tokens, heads), [&](Emit &e, Value item) {
+    Value t = e.div(item, heads), head = e.add(op_.getShares()[0], e.rem(item, heads));
+    auto [from, to] = chunksOf(e, t);
+    e.b.create<TileMergeChunksOp>(e.loc, argument(op_, "partials"), stateOf(e, t, head), from, to, op_.getOut(), t, head,
+                                  op_.getHeadDim());
+  });
+}

@@ -1,0 +1,48 @@
+//===- AttentionLoops.h - how the threads share attention ------------------------------------------------------------===//
+#pragma once
+#include "compiler/kernels/Emit.h"
+
+namespace heddle {
+
+/// Loops over the tiles of one attention op, in two ways that give the same bits. `wide`: 32 registers of 16 f32, not 16 of 8.
+class AttentionLoops {
+public:
+  AttentionLoops(ir::AttentionOp op, ir::PagedStateOp state, mlir::Value ropeOffset, int64_t ropeDims, bool wide);
+
+  /// Many tokens: pairs of (token, query head) of one KV head, in blocks that threads take in turn, as later tokens see more
+  /// keys.
+  ///
+  ///   scf.for %kv = … {
+  ///     scf.for %block = %thread to %blocks step %threads {
+  ///       scf.if whole and of one sequence { tile_attention of all its pairs } else { scf.for its pairs { tile_attention of one
+  ///       } }
+  void overQueries(Emit e);
+
+  /// Few tokens (kSplitTokens): each thread takes an equal part of all (token, KV head, chunk of keys), then of the (token, head)
+  /// whose chunks it merges.
+  ///
+  ///   scf.for %t = … { scf.for %kv = … { scf.for %head = … step queries { tile_attend_chunks from to } } }
+  ///   heddle.barrier
+  ///   scf.for %item = … { tile_merge_chunks }
+  void overChunks(Emit e);
+
+private:
+  using Value = mlir::Value;
+  using Range = std::pair<Value, Value>; // [first, second)
+  Range headsOf(Emit &e, Value kvHead);
+  Range chunksOf(Emit &e, Value token);
+  std::pair<Value, Value> geometry(Emit &e, Value kvHead);
+  Value firstPage(Emit &e, Value token);
+  Value rope();
+  mlir::SmallVector<Value> positionsOf(Emit &e, mlir::ArrayRef<Value> tokens);
+  void attend(Emit &e, mlir::ArrayRef<Value> tokens, mlir::ArrayRef<Value> heads, Value kvHead);
+  int64_t vectorsFor(size_t queries) const { return queries == 1 ? 4 : vectors_; }
+
+  ir::AttentionOp op_;
+  ir::PagedStateOp state_;
+  Value ropeOffset_;
+  int64_t ropeDims_;
+  int64_t queries_ = 4, vectors_ = 4; // of a tile; vectors of keys or features of each query that stay in registers
+};
+
+} // namespace heddle

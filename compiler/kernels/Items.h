@@ -1,0 +1,28 @@
+//===- Items.h - independent items of work, cut evenly over threads --------------------------------------------------===//
+#pragma once
+#include "compiler/kernels/Emit.h"
+#include "compiler/planning/Environment.h"
+#include "runtime/plan/StepAbi.h"
+
+namespace heddle {
+
+/// The part [begin, end) of `count` items that this thread takes.
+inline std::pair<mlir::Value, mlir::Value> threadRange(Emit &e, mlir::Operation *op, mlir::Value count) {
+  mlir::Value thread = argument(op, "thread"), threads = argument(op, "threads");
+  return {e.div(e.mul(count, thread), threads), e.div(e.mul(count, e.add(thread, e.index(1))), threads)};
+}
+
+inline void forItems(Emit &e, mlir::Operation *op, mlir::Value count, llvm::function_ref<void(Emit &, mlir::Value)> body) {
+  auto [begin, end] = threadRange(e, op, count);
+  e.forLoop(begin, end, 1, body);
+}
+
+/// Bytes of the page of (layer, local KV head) inside a physical page, and of a whole physical page.
+inline std::pair<mlir::Value, mlir::Value> pageGeometry(Emit &e, ir::PagedStateOp state, mlir::Value layer, mlir::Value localHead,
+                                                        mlir::Value localHeads) {
+  mlir::Value headBytes = e.index(headPageBytes(state.getHeadDim()));
+  mlir::Value base = e.mul(e.add(e.mul(layer, localHeads), localHead), headBytes);
+  return {base, e.mul(e.mul(e.index(state.getLayers()), localHeads), headBytes)};
+}
+
+} // namespace heddle

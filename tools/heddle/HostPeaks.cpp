@@ -1,0 +1,122 @@
+//===- HostPeaks.cpp -----------------------------------------------------------------------------------------------------===//
+#include "tools/heddle/HostPeaks.h"
+#include "runtime/kvcache/HugeBuffer.h"
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstring>
+#include <functional>
+#include <immintrin.h>
+#include <omp.h>
+
+namespace heddle::tool {
+namespace {
+
+constexpr int kRounds = 5, kAccumulators = 12; // enough to hide the latency of two FMA units
+constexpr size_t kBytes = size_t{512} << 20;   // more than any last-level cache holds
+constexpr int64_t kTurns = 1 << 20;
+
+// Keeps a loop's operands from being folded and its results from being dropped.
+template <class Vector> void opaque(Vector &v) { asm volatile("" : "+x"(v)); }
+
+/// Each reads `bytes` at `from` once; wide loads, hardware prefetch.
+int64_t readAll(const std::byte *from, size_t bytes) {
+  __m256i sum[4] = {};
+  for (size_t i = 0; i + 128 <= bytes; i += 128)
+    for (int j = 0; j < 4; ++j)
+      sum[j] = _mm256_xor_si256(sum[j], _mm256_load_si256(reinterpret_cast<const __m256i *>(from + i) + j));
+  __m256i all = _mm256_xor_si256(_mm256_xor_si256(sum[0], sum[1]), _mm256_xor_si256(sum[2], sum[3]));
+  return _mm256_extract_epi64(all, 0);
+}
+
+// Operations of one turn of each loop below: a multiplication and an addition a lane and accumulator.
+constexpr double kFloat256 = 2 * 8 * kAccumulators, kFloat512 = 2 * kFloat256;
+constexpr double kInt256 = 2 * 32 * kAccumulators, kInt512 = 2 * kInt256;
+
+void float256() {
+  __m256 acc[kAccumulators] = {}, x = _mm256_set1_ps(1), y = x;
+  for (int64_t turn = 0; turn < kTurns; ++turn) {
+    opaque(x);
+    for (auto &a : acc)
+      a = _mm256_fmadd_ps(x, y, a);
+  }
+  for (auto &a : acc)
+    opaque(a);
+}
+__attribute__((target("avx512f"))) void float512() {
+  __m512 acc[kAccumulators] = {}, x = _mm512_set1_ps(1), y = x;
+  for (int64_t turn = 0; turn < kTurns; ++turn) {
+    asm volatile("" : "+v"(x));
+    for (auto &a : acc)
+      a = _mm512_fmadd_ps(x, y, a);
+  }
+  for (auto &a : acc)
+    asm volatile("" : "+v"(a));
+}
+/// As the kernels for AVX2 sum 4-bit codes: eight u8·i8 products in 16 bits, then widened once.
+void int256() {
+  __m256i acc[kAccumulators] = {}, x = _mm256_set1_epi8(1), y = x;
+  for (int64_t turn = 0; turn < kTurns; ++turn) {
+    opaque(x);
+    for (auto &a : acc)
+      a = _mm256_add_epi16(a, _mm256_maddubs_epi16(x, y));
+  }
+  for (auto &a : acc)
+    opaque(a);
+}
+__attribute__((target("avx512f,avx512bw"))) void int512() {
+  __m512i acc[kAccumulators] = {}, x = _mm512_set1_epi8(1), y = x;
+  for (int64_t turn = 0; turn < kTurns; ++turn) {
+    asm volatile("" : "+v"(x));
+    for (auto &a : acc)
+      a = _mm512_add_epi16(a, _mm512_maddubs_epi16(x, y));
+  }
+  for (auto &a : acc)
+    asm volatile("" : "+v"(a));
+}
+__attribute__((target("avx512f,avx512vnni"))) void intVnni() {
+  __m512i acc[kAccumulators] = {}, x = _mm512_set1_epi8(1), y = x;
+  for (int64_t turn = 0; turn < kTurns; ++turn) {
+    asm volatile("" : "+v"(x));
+    for (auto &a : acc)
+      a = _mm512_dpbusd_epi32(a, x, y);
+  }
+  for (auto &a : acc)
+    asm volatile("" : "+v"(a));
+}
+
+/// Median seconds of `body`, entered by all threads at once.
+double secondsOf(int64_t threads, const std::function<void(int64_t)> &body) {
+  std::array<double, kRounds> seconds;
+  for (double &s : seconds) {
+    double begin = omp_get_wtime();
+#pragma omp parallel num_threads(static_cast<int>(threads))
+    body(omp_get_thread_num());
+    s = omp_get_wtime() - begin;
+  }
+  std::ranges::sort(seconds);
+  return seconds[kRounds / 2];
+}
+
+} // namespace
+
+HostPeaks measureHostPeaks(int64_t threads) {
+  HugeBuffer buffer(kBytes, "measuring the read bandwidth");
+  size_t share = kBytes / static_cast<size_t>(threads) / 128 * 128;
+  auto mine = [&](int64_t thread) { return buffer.data() + static_cast<size_t>(thread) * share; };
+  secondsOf(threads, [&](int64_t thread) { std::memset(mine(thread), 1, share); });
+  double reading = secondsOf(threads, [&](int64_t thread) {
+    int64_t kept = readAll(mine(thread), share);
+    asm volatile("" : : "r"(kept));
+  });
+
+  bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+  bool vnni = wide && __builtin_cpu_supports("avx512vnni");
+  double floats = secondsOf(threads, [&](int64_t) { wide ? float512() : float256(); });
+  double ints = secondsOf(threads, [&](int64_t) { vnni ? intVnni() : wide ? int512() : int256(); });
+  double turns = static_cast<double>(kTurns) * static_cast<double>(threads);
+  return {static_cast<double>(share) * static_cast<double>(threads) / reading, turns * (wide ? kInt512 : kInt256) / ints,
+          turns * (wide ? kFloat512 : kFloat256) / floats};
+}
+
+} // namespace heddle::tool
