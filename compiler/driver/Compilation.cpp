@@ -51,8 +51,10 @@ void Compilation::verifyModule() {
     throw CompileError(name_ + ": " + oneLine(diagnostics_));
 }
 
-void Compilation::begin(const GgufModel &model) {
+void Compilation::begin(const GgufModel &model, KvType kvType) {
   module_ = buildGraph(&context_, model);
+  for (auto state : module_->getOps<ir::PagedStateOp>())
+    state.setType(kvType == KvType::Q8 ? ir::CacheType::Q8 : ir::CacheType::F16);
   verifyModule();
 }
 
@@ -140,7 +142,11 @@ Manifest heddle::describe(const Compilation &compilation, const GgufModel &model
     m.ropes.push_back(std::move(table));
   }
   for (auto state : module.getOps<ir::PagedStateOp>())
-    m.kv = {state.getSymName().str(), static_cast<int64_t>(state.getLayers()), static_cast<int64_t>(state.getHeads()),
-            static_cast<int64_t>(state.getKvHeads()), static_cast<int64_t>(state.getHeadDim())};
+    m.kv = {state.getSymName().str(),
+            static_cast<int64_t>(state.getLayers()),
+            static_cast<int64_t>(state.getHeads()),
+            static_cast<int64_t>(state.getKvHeads()),
+            static_cast<int64_t>(state.getHeadDim()),
+            state.getType() == ir::CacheType::Q8 ? KvType::Q8 : KvType::F16};
   return m;
 }

@@ -12,8 +12,9 @@ class Compilation {
 public:
   /// For `target` ("": this host's best), in its own register tiles or those of `tiling`; `name` begins errors.
   Compilation(std::string name, const std::string &target, const std::string &tiling = "");
-  /// Begins with the graph of a model, or with the saved text of a stage.
-  void begin(const GgufModel &model);
+  /// Begins with the graph of a model, its keys and values cached as `kvType`, or with the saved text of a stage, which says
+  /// that.
+  void begin(const GgufModel &model, KvType kvType);
   void begin(const std::filesystem::path &stageFile);
   Stage stage() const { return stage_; }
   /// Runs the passes up to `stage`; `seen` gets each stage passed, the first one included.

@@ -41,7 +41,7 @@ std::string stageFileName(Stage stage) {
 
 static void start(Compilation &compilation, const CompileOptions &options, const GgufModel &model) {
   if (options.fromStage.empty())
-    compilation.begin(model);
+    compilation.begin(model, options.kvType);
   else
     compilation.begin(options.fromStage);
 }

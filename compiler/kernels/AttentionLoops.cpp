@@ -49,7 +49,7 @@ void AttentionLoops::attend(Emit &e, ArrayRef<Value> tokens, ArrayRef<Value> hea
                               firstPage(e, tokens[0]), argument(op_, "kv"), stride, base, op_.getOut(), op_.getQNorm(), rope(),
                               ropeOffset_, op_.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(),
                               op_.getWindowAttr(), op_.getSoftCapAttr(), op_.getNormEpsAttr(), op_.getStyleAttr(),
-                              e.b.getI64IntegerAttr(vectorsFor(tokens.size())));
+                              e.b.getI64IntegerAttr(vectorsFor(tokens.size())), state_.getTypeAttr());
 }
 
 void AttentionLoops::overQueries(Emit e) {
@@ -108,11 +108,12 @@ void AttentionLoops::overChunks(Emit e) {
         for (int64_t m = 0; m < queries; ++m)
           columns.push_back(m ? e.add(head, e.index(m)) : head);
         auto [base, stride] = geometry(e, kvHead);
-        e.b.create<TileAttendChunksOp>(
-            e.loc, op_.getQuery(), rows, columns, positionsOf(e, rows), op_.getPageTable(), firstPage(e, t), argument(op_, "kv"),
-            stride, base, from, to, argument(op_, "partials"), stateOf(e, t, head), headStride, op_.getQNorm(), rope(),
-            ropeOffset_, op_.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(), op_.getWindowAttr(),
-            op_.getSoftCapAttr(), op_.getNormEpsAttr(), op_.getStyleAttr(), e.b.getI64IntegerAttr(vectorsFor(queries)));
+        e.b.create<TileAttendChunksOp>(e.loc, op_.getQuery(), rows, columns, positionsOf(e, rows), op_.getPageTable(),
+                                       firstPage(e, t), argument(op_, "kv"), stride, base, from, to, argument(op_, "partials"),
+                                       stateOf(e, t, head), headStride, op_.getQNorm(), rope(), ropeOffset_, op_.getHeadDimAttr(),
+                                       e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(), op_.getWindowAttr(),
+                                       op_.getSoftCapAttr(), op_.getNormEpsAttr(), op_.getStyleAttr(),
+                                       e.b.getI64IntegerAttr(vectorsFor(queries)), state_.getTypeAttr());
       };
       Value whole = e.add(head, e.mul(e.div(e.sub(end, head), e.index(queries_)), e.index(queries_)));
       e.forLoop(head, whole, queries_, [&](Emit &e, Value head) { tile(e, head, queries_); });

@@ -1,8 +1,6 @@
 //===- DescribeKernel.cpp --------------------------------------------------------------------------------------------===//
 #include "compiler/kernels/DescribeKernel.h"
-#include "compiler/planning/Environment.h"
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "runtime/plan/StepAbi.h"
+#include "compiler/kernels/Items.h"
 
 using namespace mlir;
 using namespace heddle;
@@ -44,7 +42,9 @@ KernelAttr heddle::describeKernel(Operation *op) {
     if (StringRef name = argumentName(norm.getWeight()); !name.empty())
       role = name;
   } else if (auto attention = dyn_cast<AttentionOp>(op)) {
-    keyBytes = attention.getKvHeads() * headPageBytes(attention.getHeadDim()) / kPageTokens;
+    auto state = op->getParentOfType<ModuleOp>().lookupSymbol<PagedStateOp>(attention.getState().value_or(""));
+    if (state)
+      keyBytes = attention.getKvHeads() * headPageBytes(attention.getHeadDim(), kvType(state.getType())) / kPageTokens;
     keyMacs = attention.getHeads() * attention.getHeadDim() * 2; // scores, then values
     window = attention.getWindow();
   }

@@ -17,10 +17,13 @@ inline void forItems(Emit &e, mlir::Operation *op, mlir::Value count, llvm::func
   e.forLoop(begin, end, 1, body);
 }
 
+/// The dialect's word for it and the runtime's, which knows no MLIR.
+inline KvType kvType(ir::CacheType type) { return type == ir::CacheType::Q8 ? KvType::Q8 : KvType::F16; }
+
 /// Bytes of the page of (layer, local KV head) inside a physical page, and of a whole physical page.
 inline std::pair<mlir::Value, mlir::Value> pageGeometry(Emit &e, ir::PagedStateOp state, mlir::Value layer, mlir::Value localHead,
                                                         mlir::Value localHeads) {
-  mlir::Value headBytes = e.index(headPageBytes(state.getHeadDim()));
+  mlir::Value headBytes = e.index(headPageBytes(state.getHeadDim(), kvType(state.getType())));
   mlir::Value base = e.mul(e.add(e.mul(layer, localHeads), localHead), headBytes);
   return {base, e.mul(e.mul(e.index(state.getLayers()), localHeads), headBytes)};
 }

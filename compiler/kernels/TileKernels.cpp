@@ -303,7 +303,7 @@ LogicalResult TileKernels::storeKv(StoreKvOp op, Emit e) {
     Value rope = ropeOffset ? argument(op, "rope") : Value();
     e.b.create<TileStoreKvOp>(e.loc, op.getKeys(), op.getValues(), t, e.add(begin, local), position, argument(op, "kv"),
                               e.add(e.mul(page, stride), base), op.getKNorm(), rope, ropeOffset, op.getHeadDim(), ropeDims,
-                              op.getNormEpsAttr(), op.getStyleAttr());
+                              op.getNormEpsAttr(), op.getStyleAttr(), state.getType());
   });
   return success();
 }

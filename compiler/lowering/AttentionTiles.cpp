@@ -67,8 +67,6 @@ SmallVector<Value> heddle::loadHead(Emit &e, Value rows, Value token, Value head
   return v;
 }
 
-static Value toHalf(Emit &e, Value v) { return e.b.create<arith::TruncFOp>(e.loc, e.vectorType(16, e.b.getF16Type()), v); }
-
 /// A buffer on the thread's stack, made once per call of the function.
 static Value stackBuffer(Emit &e, Operation *op, MemRefType type) {
   OpBuilder::InsertionGuard guard(e.b);
@@ -76,29 +74,76 @@ static Value stackBuffer(Emit &e, Operation *op, MemRefType type) {
   return e.b.create<memref::AllocaOp>(e.loc, type, e.b.getI64IntegerAttr(64));
 }
 
+namespace {
+/// Where things lie in the page of a KV head (runtime/plan/StepAbi.h), all in bytes.
+struct PageLayout {
+  int64_t dims;
+  bool q8;
+  int64_t elementBytes() const { return q8 ? 1 : 2; }
+  int64_t keyScales() const { return dims * kPageTokens * elementBytes(); } // q8: after the keys
+  int64_t values() const { return headPageBytes(dims, q8 ? KvType::Q8 : KvType::F16) / 2; }
+  int64_t valueScales() const { return values() + keyScales(); }
+};
+} // namespace
+
+/// One token's key or value as it is cached: bytes of vectors of 16 elements, and with q8 a scale for each block of 32.
+static SmallVector<Value> toCache(Emit &e, ArrayRef<Value> head, const PageLayout &layout, SmallVector<Value> &scales) {
+  SmallVector<Value> stored;
+  if (!layout.q8) {
+    for (Value v : head)
+      stored.push_back(e.b.create<arith::TruncFOp>(e.loc, e.vectorType(16, e.b.getF16Type()), v));
+    return stored;
+  }
+  scales.clear();
+  for (; !head.empty(); head = head.drop_front(std::min<size_t>(2, head.size()))) {
+    QuantizedLanes block = emitQuantize(e, head.take_front(2));
+    scales.push_back(block.d);
+    for (Value q : block.codes)
+      stored.push_back(e.b.create<arith::TruncIOp>(e.loc, e.vectorType(16, e.b.getI8Type()), q));
+  }
+  return stored;
+}
+
 void heddle::emitStoreKv(Emit &e, TileStoreKvOp op) {
   int64_t dims = op.getHeadDim();
+  PageLayout layout{dims, op.getType() == CacheType::Q8};
+  int64_t bytes = layout.elementBytes();
+  Type element = layout.q8 ? Type(e.b.getI8Type()) : e.b.getF16Type();
   HeadPrologue prologue{op.getKNorm(),   op.getRope(), op.getRopeOffset(), dims, static_cast<int64_t>(op.getRopeDims()),
                         op.getNormEps(), op.getStyle()};
   Value slot = e.rem(op.getPosition(), e.index(kPageTokens));
-  Value keyAt = e.add(op.getPage(), e.mul(slot, e.index(2)));
+  SmallVector<Value> scales;
+  auto storeScales = [&](int64_t first, int64_t blockStride, int64_t slotStride) { // in bytes
+    Value at = e.add(e.add(op.getPage(), e.index(first)), e.mul(slot, e.index(slotStride)));
+    for (auto [block, scale] : llvm::enumerate(scales))
+      e.storeBytes(e.splat(scale, 1), op.getKv(), {e.add(at, e.index(static_cast<int64_t>(block) * blockStride))});
+  };
+  Value keyAt = e.add(op.getPage(), e.mul(slot, e.index(bytes)));
   // A key's elements lie a page row apart. They go through the stack and a loop, as LLVM takes quadratic time over hundreds of
   // stores in a row.
-  Value key = stackBuffer(e, op, MemRefType::get({2 * dims}, e.b.getI8Type()));
-  for (auto [i, v] : llvm::enumerate(loadHead(e, op.getKeys(), op.getToken(), op.getHead(), op.getPosition(), prologue)))
-    e.storeBytes(toHalf(e, v), key, {e.index(32 * i)});
+  Value key = stackBuffer(e, op, MemRefType::get({bytes * dims}, e.b.getI8Type()));
+  auto keys = loadHead(e, op.getKeys(), op.getToken(), op.getHead(), op.getPosition(), prologue);
+  for (auto [i, v] : llvm::enumerate(toCache(e, keys, layout, scales)))
+    e.storeBytes(v, key, {e.index(16 * bytes * static_cast<int64_t>(i))});
   e.forLoop(e.index(0), e.index(dims), 1, [&](Emit &e, Value j) {
-    e.storeBytes(e.loadBytes(key, {e.mul(j, e.index(2))}, 2, e.b.getF16Type()), op.getKv(),
-                 {e.add(keyAt, e.mul(j, e.index(kPageTokens * 2)))});
+    e.storeBytes(e.loadBytes(key, {e.mul(j, e.index(bytes))}, bytes, element), op.getKv(),
+                 {e.add(keyAt, e.mul(j, e.index(kPageTokens * bytes)))});
   });
-  Value valueAt = e.add(e.add(op.getPage(), e.index(dims * kPageTokens * 2)), e.mul(slot, e.index(2 * dims)));
+  storeScales(layout.keyScales(), 4 * kPageTokens, 4);
+  Value valueAt = e.add(e.add(op.getPage(), e.index(layout.values())), e.mul(slot, e.index(bytes * dims)));
   HeadPrologue raw{Value(), Value(), Value(), dims, 0, std::nullopt, std::nullopt};
-  for (auto [i, v] : llvm::enumerate(loadHead(e, op.getValues(), op.getToken(), op.getHead(), op.getPosition(), raw)))
-    e.storeBytes(toHalf(e, v), op.getKv(), {e.add(valueAt, e.index(32 * i))});
+  auto values = loadHead(e, op.getValues(), op.getToken(), op.getHead(), op.getPosition(), raw);
+  for (auto [i, v] : llvm::enumerate(toCache(e, values, layout, scales)))
+    e.storeBytes(v, op.getKv(), {e.add(valueAt, e.index(16 * bytes * static_cast<int64_t>(i)))});
+  storeScales(layout.valueScales(), 4, 4 * kvBlocks(dims));
 }
 
-static Value widen(Emit &e, Value kv, Value at) {
-  return e.b.create<arith::ExtFOp>(e.loc, e.lanesType(), e.loadBytes(kv, {at}, 32, e.b.getF16Type()));
+/// 16 elements of a page, with q8 times their scale or scales.
+static Value widen(Emit &e, Value kv, Value at, Value scales) {
+  if (!scales)
+    return e.b.create<arith::ExtFOp>(e.loc, e.lanesType(), e.loadBytes(kv, {at}, 32, e.b.getF16Type()));
+  Value codes = e.b.create<arith::ExtSIOp>(e.loc, e.vectorType(16, e.b.getI32Type()), e.loadBytes(kv, {at}, 16, e.b.getI8Type()));
+  return e.mulf(e.b.create<arith::SIToFPOp>(e.loc, e.lanesType(), codes), scales);
 }
 
 /// The largest of 16 lanes, by halves: as a reduction LLVM would compare them one after another, 16 latencies long.
@@ -124,7 +169,8 @@ std::pair<Value, Value> visibleChunks(Emit &e, Value lowest, Value position) {
 template <class Op> class AttentionTile {
 public:
   /// Loads the queries, [queries][head_dim] f32, normed, rotated and scaled, onto the stack.
-  AttentionTile(Emit &e, Op op) : op_(op), dims_(op.getHeadDim()), queries_(op.getTokens().size()) {
+  AttentionTile(Emit &e, Op op)
+      : op_(op), dims_(op.getHeadDim()), queries_(op.getTokens().size()), layout_{dims_, op.getType() == CacheType::Q8} {
     query_ = stack(e, queries_ * dims_);
     weights_ = stack(e, queries_ * kPageTokens);
     HeadPrologue prologue{op.getQNorm(),   op.getRope(), op.getRopeOffset(), dims_, static_cast<int64_t>(op.getRopeDims()),
@@ -161,7 +207,7 @@ public:
   /// nothing of the chunk gets m = −∞, l = 0, o = 0. With `next`, a chunk: values are prefetched while scores are made, and the
   /// keys of `next` while values are added, as pages lie apart and a long context comes from memory.
   std::pair<SmallVector<Value>, SmallVector<Value>> attend(Emit &e, Value chunk, Value out, ArrayRef<Value> at, Value next = {}) {
-    Value keys = pageOf(e, chunk), values = e.add(keys, e.index(dims_ * kPageTokens * 2));
+    Value keys = pageOf(e, chunk), values = e.add(keys, e.index(layout_.values()));
     scores(e, keys, next ? values : Value());
     Value base = e.mul(chunk, e.index(kPageTokens));
     SmallVector<Value> maxima, sums;
@@ -187,10 +233,10 @@ private:
     return e.add(e.mul(page, op_.getPageStride()), op_.getPageBase());
   }
 
-  // Keys and values of a page are head_dim · 128 bytes each. The loops below go `turns` times through head_dim or 64 steps of
-  // register tiles; every step prefetches its share of what comes next.
+  // Keys are half of a page, values the other. The loops below go `turns` times through head_dim or 64 steps of register tiles;
+  // every step prefetches its share of what comes next.
   void prefetchShare(Emit &e, Value buffer, Value turn, Value step, int64_t steps, int64_t turns) {
-    int64_t lines = llvm::divideCeil(dims_ * 2, steps * turns);
+    int64_t lines = llvm::divideCeil(layout_.values() / 64, steps * turns);
     Value at = e.add(buffer, e.mul(e.add(e.mul(turn, e.index(steps)), step), e.index(64 * lines)));
     for (int64_t line = 0; line < lines; ++line)
       e.prefetch(op_.getKv(), e.add(at, e.index(64 * line)));
@@ -200,22 +246,36 @@ private:
   void scores(Emit &e, Value keys, Value ahead) {
     int64_t width = op_.getVectors();
     e.forLoop(e.index(0), e.index(kPageTokens), 16 * width, [&](Emit &e, Value t) {
-      Value column = e.add(keys, e.mul(t, e.index(2)));
-      SmallVector<Value> sums = e.forCarrying(
-          e.index(0), e.index(dims_), 1, SmallVector<Value>(queries_ * width, e.lanes(0)), [&](Emit &e, Value j, ValueRange acc) {
-            if (ahead)
-              prefetchShare(e, ahead, e.div(t, e.index(16 * width)), j, dims_, kPageTokens / (16 * width));
-            Value row = e.add(column, e.mul(j, e.index(kPageTokens * 2)));
-            SmallVector<Value> k, next;
+      Value column = e.add(keys, e.mul(t, e.index(layout_.elementBytes())));
+      SmallVector<Value> scales(width);
+      auto features = [&](Emit &e, Value from, Value to, ValueRange start) {
+        return e.forCarrying(from, to, 1, start, [&](Emit &e, Value j, ValueRange acc) {
+          if (ahead)
+            prefetchShare(e, ahead, e.div(t, e.index(16 * width)), j, dims_, kPageTokens / (16 * width));
+          Value row = e.add(column, e.mul(j, e.index(kPageTokens * layout_.elementBytes())));
+          SmallVector<Value> k, next;
+          for (int64_t i = 0; i < width; ++i)
+            k.push_back(widen(e, op_.getKv(), e.add(row, e.index(16 * layout_.elementBytes() * i)), scales[i]));
+          for (int64_t m = 0; m < queries_; ++m) {
+            Value q = e.splat(e.b.create<memref::LoadOp>(e.loc, query_, ValueRange{e.add(e.index(m * dims_), j)}));
             for (int64_t i = 0; i < width; ++i)
-              k.push_back(widen(e, op_.getKv(), e.add(row, e.index(32 * i))));
-            for (int64_t m = 0; m < queries_; ++m) {
-              Value q = e.splat(e.b.create<memref::LoadOp>(e.loc, query_, ValueRange{e.add(e.index(m * dims_), j)}));
-              for (int64_t i = 0; i < width; ++i)
-                next.push_back(e.fma(q, k[i], acc[m * width + i]));
-            }
-            return next;
-          });
+              next.push_back(e.fma(q, k[i], acc[m * width + i]));
+          }
+          return next;
+        });
+      };
+      SmallVector<Value> sums(queries_ * width, e.lanes(0));
+      if (layout_.q8)
+        sums = e.forCarrying(e.index(0), e.index(kvBlocks(dims_)), 1, sums, [&](Emit &e, Value block, ValueRange acc) {
+          for (int64_t i = 0; i < width; ++i) { // a scale for each key, which are the lanes
+            Value at = e.add(e.add(keys, e.index(layout_.keyScales() + 64 * i)), e.mul(t, e.index(4)));
+            scales[i] = e.loadBytes(op_.getKv(), {e.add(at, e.mul(block, e.index(4 * kPageTokens)))}, 64, e.b.getF32Type());
+          }
+          Value from = e.mul(block, e.index(32));
+          return features(e, from, e.minimum(e.add(from, e.index(32)), e.index(dims_)), acc);
+        });
+      else
+        sums = features(e, e.index(0), e.index(dims_), sums);
       for (int64_t m = 0; m < queries_; ++m)
         for (int64_t i = 0; i < width; ++i)
           e.store(sums[m * width + i], weights_, {e.add(t, e.index(m * kPageTokens + 16 * i))});
@@ -259,19 +319,27 @@ private:
     return {maximum, foldLanes(e, sum)};
   }
 
+  /// The scale of the i-th vector from `feature` on, of one value.
+  Value valueScale(Emit &e, Value values, Value t, Value feature, int64_t i) {
+    Value block = e.add(e.add(e.mul(t, e.index(kvBlocks(dims_))), e.div(feature, e.index(32))), e.index(i / 2));
+    Value at = e.add(e.add(values, e.index(layout_.keyScales())), e.mul(block, e.index(4)));
+    return e.splat(e.extract(e.loadBytes(op_.getKv(), {at}, 4, e.b.getF32Type()), 0));
+  }
+
   /// out[at[m] + j] = Σ_t p[m][t]·v[t][j], lanes are features. A key that only other queries of the tile see adds +0 times a
   /// finite value: nothing, but that a sum of −0 becomes +0, which no product can tell apart.
   void addValues(Emit &e, Value values, Value from, Value to, Value out, ArrayRef<Value> at, Value ahead) {
     auto block = [&](Emit &e, Value feature, int64_t width) {
-      Value column = e.add(values, e.mul(feature, e.index(2)));
+      Value column = e.add(values, e.mul(feature, e.index(layout_.elementBytes())));
       SmallVector<Value> sums =
           e.forCarrying(from, to, 1, SmallVector<Value>(queries_ * width, e.lanes(0)), [&](Emit &e, Value t, ValueRange acc) {
             if (ahead)
               prefetchShare(e, ahead, e.div(feature, e.index(16 * width)), t, kPageTokens, dims_ / (16 * width));
-            Value row = e.add(column, e.mul(t, e.index(2 * dims_)));
+            Value row = e.add(column, e.mul(t, e.index(layout_.elementBytes() * dims_)));
             SmallVector<Value> v, next;
             for (int64_t i = 0; i < width; ++i)
-              v.push_back(widen(e, op_.getKv(), e.add(row, e.index(32 * i))));
+              v.push_back(widen(e, op_.getKv(), e.add(row, e.index(16 * layout_.elementBytes() * i)),
+                                layout_.q8 ? valueScale(e, values, t, feature, i) : Value()));
             for (int64_t m = 0; m < queries_; ++m) {
               Value p = e.splat(e.b.create<memref::LoadOp>(e.loc, weights_, ValueRange{e.add(e.index(m * kPageTokens), t)}));
               for (int64_t i = 0; i < width; ++i)
@@ -291,6 +359,7 @@ private:
 
   Op op_;
   int64_t dims_, queries_;
+  PageLayout layout_;
   Value query_, weights_; // f32 [queries · head_dim], [queries · 64]
   SmallVector<Value> lowest_;
   SmallVector<std::pair<Value, Value>> chunks_;

@@ -22,30 +22,39 @@ Value heddle::emitActivation(Emit &e, Activation function, Value v) {
   return function == Activation::Silu ? math::silu(ops, v) : math::geluTanh(ops, v);
 }
 
-void heddle::emitQuantizeBlock(Emit &e, Value low, Value high, Value out, Value token, Value block) {
+QuantizedLanes heddle::emitQuantize(Emit &e, ArrayRef<Value> values) {
   Type ints = e.vectorType(16, e.b.getI32Type());
   // The magnitudes of floats order like their bits, and a NaN's are the largest: it ends in d and shows in the logits.
   auto magnitude = [&](Value v) { return e.b.create<arith::BitcastOp>(e.loc, ints, e.b.create<mlir::math::AbsFOp>(e.loc, v)); };
-  Value largest = e.b.create<arith::MaxSIOp>(e.loc, magnitude(low), magnitude(high));
+  Value largest = magnitude(values[0]);
+  for (Value v : values.drop_front())
+    largest = e.b.create<arith::MaxSIOp>(e.loc, largest, magnitude(v));
   largest = e.b.create<vector::ReductionOp>(e.loc, vector::CombiningKind::MAXSI, largest);
   Value amax = e.b.create<arith::BitcastOp>(e.loc, e.b.getF32Type(), largest);
   Value tiny = e.b.create<arith::CmpFOp>(e.loc, arith::CmpFPredicate::OLT, amax, e.f32(0x1p-100f));
-  Value d = e.select(tiny, e.f32(0), e.divf(amax, e.f32(127))), inverse = e.select(tiny, e.f32(0), e.divf(e.f32(127), amax));
-  Value zeroBits = e.splat(e.i32(0));
-  SmallVector<Value, 2> sums;
-  for (auto [half, v] : llvm::enumerate(std::array<Value, 2>{low, high})) {
+  Value inverse = e.select(tiny, e.f32(0), e.divf(e.f32(127), amax)), zeroBits = e.splat(e.i32(0));
+  QuantizedLanes result{e.select(tiny, e.f32(0), e.divf(amax, e.f32(127))), {}};
+  for (Value v : values) {
     Value scaled = e.b.create<mlir::math::RoundEvenOp>(e.loc, e.mulf(v, e.splat(inverse)));
     EmitOps ops{e, scaled.getType()};
     scaled = ops.selectLess(ops.constant(127), scaled, ops.constant(127), scaled);
     scaled = ops.selectLess(scaled, ops.constant(-127), ops.constant(-127), scaled);
     Value number = e.b.create<arith::CmpFOp>(e.loc, arith::CmpFPredicate::ORD, scaled, scaled);
     Value q = e.b.create<arith::FPToSIOp>(e.loc, ints, e.select(number, scaled, e.lanes(0)));
-    q = e.select(number, q, zeroBits);
+    result.codes.push_back(e.select(number, q, zeroBits));
+  }
+  return result;
+}
+
+void heddle::emitQuantizeBlock(Emit &e, Value low, Value high, Value out, Value token, Value block) {
+  QuantizedLanes quantized = emitQuantize(e, {low, high});
+  SmallVector<Value, 2> sums;
+  for (auto [half, q] : llvm::enumerate(quantized.codes)) {
     sums.push_back(e.b.create<vector::ReductionOp>(e.loc, vector::CombiningKind::ADD, q));
     Value bytes = e.b.create<arith::TruncIOp>(e.loc, e.vectorType(16, e.b.getI8Type()), q);
     e.storeBytes(bytes, out, {token, block, e.index(16 * half)});
   }
-  e.storeBytes(e.splat(d, 1), out, {token, block, e.index(32)});
+  e.storeBytes(e.splat(quantized.d, 1), out, {token, block, e.index(32)});
   for (auto [half, sum] : llvm::enumerate(sums))
     e.storeBytes(e.splat(e.b.create<arith::TruncIOp>(e.loc, e.b.getI16Type(), sum), 1), out,
                  {token, block, e.index(36 + 2 * half)});

@@ -20,6 +20,12 @@ void emitMergeChunks(Emit &e, ir::TileMergeChunksOp op);
 mlir::Value foldLanes(Emit &e, mlir::Value v);
 /// silu or gelu_tanh of lanes.
 mlir::Value emitActivation(Emit &e, ir::Activation function, mlir::Value v);
+/// int8 codes in vectors of 16 i32, and their scale d, an f32 (docs/arithmetic.md, Quantised activations).
+struct QuantizedLanes {
+  mlir::Value d;
+  mlir::SmallVector<mlir::Value> codes;
+};
+QuantizedLanes emitQuantize(Emit &e, mlir::ArrayRef<mlir::Value> values);
 /// Quantises 32 features in two vectors and stores block `block` of row `token` of memref<T × blocks × 40 × i8>.
 void emitQuantizeBlock(Emit &e, mlir::Value low, mlir::Value high, mlir::Value out, mlir::Value token, mlir::Value block);
 

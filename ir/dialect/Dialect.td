@@ -57,6 +57,10 @@ def Heddle_SourceKind : Heddle_Enum<"KeySource",
   [I32EnumAttrCase<"Batch", 0, "batch">, I32EnumAttrCase<"Paged", 1, "paged">, I32EnumAttrCase<"Fixed", 2, "fixed">]>;
 def Heddle_Source : Heddle_EnumAttr<Heddle_SourceKind, "key_source">;
 
+def Heddle_CacheKind : Heddle_Enum<"CacheType",
+  [I32EnumAttrCase<"F16", 0, "f16">, I32EnumAttrCase<"Q8", 1, "q8">]>;
+def Heddle_CacheType : Heddle_EnumAttr<Heddle_CacheKind, "cache_type">;
+
 def Heddle_UnitKind : Heddle_Enum<"Unit",
   [I32EnumAttrCase<"Heads", 0, "heads">, I32EnumAttrCase<"KvHeads", 1, "kv_heads">, I32EnumAttrCase<"Columns", 2, "columns">]>;
 

@@ -17,8 +17,9 @@ def Heddle_RopeTableOp : Heddle_Declaration<"rope_table"> {
 }
 
 def Heddle_PagedStateOp : Heddle_Declaration<"paged_state"> {
-  let summary = "declares a KV cache in pages of 64 positions, f16";
-  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$layers, I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim);
+  let summary = "declares a KV cache in pages of 64 positions, f16 or 8 bits (docs/arithmetic.md, Attention)";
+  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$layers, I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim,
+                       DefaultValuedAttr<Heddle_CacheType, "::heddle::ir::CacheType::F16">:$type);
   let assemblyFormat = "$sym_name `layers` $layers `heads` $heads `kv_heads` $kv_heads `head_dim` $head_dim attr-dict";
   let hasVerifier = 1;
 }

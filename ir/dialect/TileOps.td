@@ -76,7 +76,8 @@ def Heddle_TileStoreKvOp : Heddle_Op<"tile_store_kv", [AttrSizedOperandSegments,
   let summary = "norms, rotates and stores one token's key and value of one KV head; `slot` is the byte of the head's page in kv";
   let arguments = (ins AnyMemRef:$keys, AnyMemRef:$values, Index:$token, Index:$head, Index:$position, AnyMemRef:$kv, Index:$page,
                        Optional<AnyMemRef>:$k_norm, Optional<AnyMemRef>:$rope, Optional<Index>:$rope_offset,
-                       I64Attr:$head_dim, I64Attr:$rope_dims, OptionalAttr<F32Attr>:$norm_eps, OptionalAttr<Heddle_RopeStyle>:$style);
+                       I64Attr:$head_dim, I64Attr:$rope_dims, OptionalAttr<F32Attr>:$norm_eps, OptionalAttr<Heddle_RopeStyle>:$style,
+                       DefaultValuedAttr<Heddle_CacheType, "::heddle::ir::CacheType::F16">:$type);
   let assemblyFormat = [{
     $keys `,` $values `[` $token `,` $head `]` `at` $position `->` $kv `[` $page `]` (`k_norm` `(` $k_norm^ `)`)?
     (`rope` `(` $rope^ `[` $rope_offset `]` `)`)? attr-dict `:` type(operands)
@@ -91,7 +92,8 @@ class Heddle_AttentionTile<string name, dag result> : Heddle_Op<name, [AttrSized
                     AnyMemRef:$page_table, Index:$first_page, AnyMemRef:$kv, Index:$page_stride, Index:$page_base);
   dag after = (ins Optional<AnyMemRef>:$q_norm, Optional<AnyMemRef>:$rope, Optional<Index>:$rope_offset,
                    I64Attr:$head_dim, I64Attr:$rope_dims, F32Attr:$scale, I64Attr:$window, OptionalAttr<F32Attr>:$soft_cap,
-                   OptionalAttr<F32Attr>:$norm_eps, OptionalAttr<Heddle_RopeStyle>:$style, I64Attr:$vectors);
+                   OptionalAttr<F32Attr>:$norm_eps, OptionalAttr<Heddle_RopeStyle>:$style, I64Attr:$vectors,
+                   DefaultValuedAttr<Heddle_CacheType, "::heddle::ir::CacheType::F16">:$type);
   let arguments = !con(before, result, after);
   let hasVerifier = 1;
 }

@@ -74,9 +74,8 @@ template <class A> Problem KernelsOf<A>::store(const StoreCall &call) const {
       std::copy_n(reals<Real>(keys) + t * columns + h * d, d, head.data());
       applyPrologue(call.prologue, norm, d, position, head.data());
       auto slot = call.state->write(page, call.layer, h, position % kChunk);
-      std::transform(head.begin(), head.end(), slot.k, [](Real x) { return A::cached(x); });
-      std::transform(reals<Real>(values) + t * columns + h * d, reals<Real>(values) + t * columns + (h + 1) * d, slot.v,
-                     [](Real x) { return A::cached(x); });
+      A::cache(head.data(), d, call.state->q8(), slot.k);
+      A::cache(reals<Real>(values) + t * columns + h * d, d, call.state->q8(), slot.v);
     }
   }
   return {};
@@ -98,8 +97,10 @@ public:
     if (call_.state || !call_.keys)
       return;
     const auto *k = reals<typename A::Real>(*call_.keys), *v = reals<typename A::Real>(*call_.values);
-    for (int64_t i = 0, n = call_.keys->rows() * call_.keys->columns(); i < n; ++i)
-      keys_.push_back(A::cached(k[i])), values_.push_back(A::cached(v[i]));
+    int64_t n = call_.keys->rows() * call_.keys->columns();
+    keys_.resize(static_cast<size_t>(n)), values_.resize(static_cast<size_t>(n));
+    A::cache(k, n, /*q8=*/false, keys_.data());
+    A::cache(v, n, /*q8=*/false, values_.data());
   }
 
   Problem find(int64_t token, int64_t kvHead, std::vector<Key> &out) const {

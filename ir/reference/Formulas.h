@@ -6,6 +6,7 @@
 #pragma once
 #include "ir/reference/Tensor.h"
 #include "ir/reference/Weights.h"
+#include <algorithm>
 #include <optional>
 
 namespace heddle::reference {
@@ -50,7 +51,7 @@ struct Exact {
   static double multiplyAdd(double a, double b, double c) { return a * b + c; }
   static void norm(const double *x, const double *weight, int64_t n, float eps, double *y);
   static void rotate(const Rope &rope, bool interleaved, int64_t position, double *head);
-  static double cached(double x) { return x; }
+  static void cache(const double *x, int64_t n, bool, double *out) { std::copy_n(x, n, out); }
   /// keys in increasing position. out [headDim]; weights, when wanted, [keys.size()].
   static void attend(const HeadQuery<double> &query, const std::vector<Key> &keys, double *out, double *weights);
 };
@@ -69,10 +70,11 @@ struct One {
   static float activate(Function f, float x);
   static void norm(const float *x, const float *weight, int64_t n, float eps, float *y);
   static void rotate(const Rope &rope, bool interleaved, int64_t position, float *head);
-  static double cached(float x); // rounded to f16
+  /// A head as the KV cache gives it back: rounded to f16, or in 8 bits.
+  static void cache(const float *x, int64_t n, bool q8, double *out);
   static void attend(const HeadQuery<float> &query, const std::vector<Key> &keys, float *out, float *weights);
-  /// x [32] → q [32] and the block's scale.
-  static float quantize(const float *x, int8_t *q);
+  /// x [n] → q [n] and their scale; a block has 32.
+  static float quantize(const float *x, int8_t *q, int64_t n = kQ8Block);
 };
 
 /// The pair (a, b) that rotation i of a head acts on.

@@ -74,17 +74,17 @@ float One::dot(const Row &row, const Tensor &input, int64_t token) {
 
 float One::activate(Function f, float x) { return f == Function::silu ? math::silu(x) : math::geluTanh(x); }
 
-float One::quantize(const float *x, int8_t *q) {
+float One::quantize(const float *x, int8_t *q, int64_t n) {
   int32_t largest = 0; // magnitudes order like their bits, and a NaN's are the largest
-  for (int i = 0; i < kQ8Block; ++i)
+  for (int64_t i = 0; i < n; ++i)
     largest = std::max(largest, std::bit_cast<int32_t>(std::fabs(x[i])));
   float amax = std::bit_cast<float>(largest);
   if (amax < 0x1p-100f) {
-    std::fill_n(q, kQ8Block, int8_t{0});
+    std::fill_n(q, n, int8_t{0});
     return 0.0f;
   }
   float inverse = 127.0f / amax;
-  for (int i = 0; i < kQ8Block; ++i) {
+  for (int64_t i = 0; i < n; ++i) {
     float r = std::nearbyint(x[i] * inverse);
     q[i] = std::isnan(r) ? int8_t{0} : static_cast<int8_t>(std::clamp(r, -127.0f, 127.0f));
   }
@@ -114,4 +114,15 @@ void One::rotate(const Rope &rope, bool interleaved, int64_t position, float *he
   }
 }
 
-double One::cached(float x) { return static_cast<double>(fromHalf(toHalf(x))); }
+void One::cache(const float *x, int64_t n, bool q8, double *out) {
+  if (!q8) {
+    std::transform(x, x + n, out, [](float v) { return static_cast<double>(fromHalf(toHalf(v))); });
+    return;
+  }
+  int8_t codes[kQ8Block];
+  for (int64_t block = 0; block < n; block += kQ8Block) {
+    int64_t size = std::min<int64_t>(kQ8Block, n - block);
+    float d = quantize(x + block, codes, size);
+    std::transform(codes, codes + size, out + block, [d](int8_t q) { return static_cast<double>(static_cast<float>(q) * d); });
+  }
+}

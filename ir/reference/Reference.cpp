@@ -19,7 +19,7 @@ struct Reference::Implementation {
       for (auto &entry : symbols.states) {
         ir::PagedStateOp op = entry.second;
         rank.try_emplace(entry.first(), static_cast<int64_t>(op.getLayers()), static_cast<int64_t>(op.getKvHeads()),
-                         static_cast<int64_t>(op.getHeadDim()));
+                         static_cast<int64_t>(op.getHeadDim()), op.getType() == ir::CacheType::Q8);
       }
     }
   }

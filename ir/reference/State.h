@@ -1,7 +1,8 @@
 //===- State.h - one rank's KV cache in the interpreter -------------------------------------------------------------===//
 //
-// Keys and values by (page, layer, KV head, slot), kept as f64 after rounding to the cache's type (exact for f16). Each slot
-// remembers whether it was written: reading one that was not is an error, so a wrong page table or share cannot pass for numbers.
+// Keys and values by (page, layer, KV head, slot), kept as f64 after rounding to the cache's type (exact for f16 and for q8,
+// whose scale is multiplied in). Each slot remembers whether it was written: reading one that was not is an error, so a wrong
+// page table or share cannot pass for numbers.
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
 #include "ir/reference/Formulas.h"
@@ -12,9 +13,11 @@ namespace heddle::reference {
 class PagedState {
 public:
   PagedState() = default;
-  PagedState(int64_t layers, int64_t kvHeads, int64_t headDim) : layers_(layers), kvHeads_(kvHeads), headDim_(headDim) {}
+  PagedState(int64_t layers, int64_t kvHeads, int64_t headDim, bool q8)
+      : layers_(layers), kvHeads_(kvHeads), headDim_(headDim), q8_(q8) {}
 
   int64_t layers() const { return layers_; }
+  bool q8() const { return q8_; } // cached in 8 bits, not as f16
   /// Where a key and its value go; creates the page. The pointers live as long as the state.
   struct Slot {
     double *k, *v;
@@ -50,6 +53,7 @@ private:
     return static_cast<size_t>((layer * kvHeads_ + kvHead) * kChunk + slot);
   }
   int64_t layers_ = 0, kvHeads_ = 0, headDim_ = 0;
+  bool q8_ = false;
   std::unordered_map<int64_t, Page> pages_;
 };
 

@@ -30,7 +30,7 @@ EngineSettings decide(const EngineOptions &options, int64_t modelContext, const 
   checkOption(options.tokenBudget >= 1 && options.tokenBudget <= kMostBudget,
               "token budget must be in [1, " + std::to_string(kMostBudget) + "], not " + std::to_string(options.tokenBudget));
   int64_t context = options.context ? options.context : std::min(modelContext, kDefaultContext);
-  uint64_t pageBytes = static_cast<uint64_t>(kv.layers * kv.kvHeads * headPageBytes(kv.headDim));
+  uint64_t pageBytes = static_cast<uint64_t>(kv.layers * kv.kvHeads * headPageBytes(kv.headDim, kv.type));
   uint64_t contextBytes = static_cast<uint64_t>(KvCache::pagesFor(context)) * pageBytes;
   int64_t pages = std::min<int64_t>(kv.pagesIn(options.kvBytes ? options.kvBytes : defaultKvBytes(contextBytes)), INT32_MAX);
   if (pages < KvCache::pagesFor(context)) { // only when kvBytes was given

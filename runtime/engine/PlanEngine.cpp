@@ -64,7 +64,7 @@ TextDecoderFactory textOf(const Plan &plan) {
   return [tokenizer] { return std::make_unique<StreamTextDecoder>(tokenizer); };
 }
 
-KvShape kvShapeOf(const PagedState &kv) { return {kv.layers, kv.heads, kv.kvHeads, kv.headDim}; }
+KvShape kvShapeOf(const PagedState &kv) { return {kv.layers, kv.heads, kv.kvHeads, kv.headDim, kv.type}; }
 
 } // namespace
 

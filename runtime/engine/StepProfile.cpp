@@ -13,12 +13,25 @@ void StepProfile::begin(const StepPlan &plan) {
   tokens_ = static_cast<double>(plan.ids.size());
   rows_ = static_cast<double>(plan.rows.size());
   positions_.assign(plan.positions.begin(), plan.positions.end());
+  sequences_.assign(plan.sequences.begin(), plan.sequences.end());
 }
 
 double StepProfile::visibleKeys(int64_t window) const {
   double keys = 0;
   for (int64_t position : positions_)
     keys += static_cast<double>(window ? std::min(position + 1, window) : position + 1);
+  return keys;
+}
+
+double StepProfile::distinctKeys(int64_t window) const {
+  double keys = 0;
+  for (size_t i = 0, first = 0; i < positions_.size(); ++i) { // a sequence's tokens stand together, in increasing position
+    if (i + 1 < positions_.size() && sequences_[i + 1] == sequences_[i])
+      continue;
+    int64_t lowest = window ? std::max<int64_t>(0, positions_[first] - window + 1) : 0;
+    keys += static_cast<double>(positions_[i] + 1 - lowest);
+    first = i + 1;
+  }
   return keys;
 }
 
@@ -38,8 +51,8 @@ void StepProfile::reached(int64_t thread, const StepKernel *kernel, Clock::time_
     if (thread == 0) {
       double share = 1 / static_cast<double>(ranks_), keys = kernel->keyMacs ? visibleKeys(kernel->window) : 0;
       double rows = kernel->wanted ? rows_ : tokens_;
-      times.bytes +=
-          share * (static_cast<double>(rows > 0 ? kernel->weightBytes : 0) + keys * static_cast<double>(kernel->keyBytes));
+      times.bytes += share * (static_cast<double>(rows > 0 ? kernel->weightBytes : 0) +
+                              (kernel->keyMacs ? distinctKeys(kernel->window) : 0) * static_cast<double>(kernel->keyBytes));
       times.integerOperations += share * 2 * rows * static_cast<double>(kernel->integerMacs);
       times.floatOperations +=
           share * 2 * (rows * static_cast<double>(kernel->floatMacs) + keys * static_cast<double>(kernel->keyMacs));

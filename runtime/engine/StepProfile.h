@@ -46,11 +46,12 @@ private:
     Times pending; // of parts without a kernel
     std::unordered_map<const StepKernel *, Times> times;
   };
-  double visibleKeys(int64_t window) const;
+  double visibleKeys(int64_t window) const;  // of all tokens together
+  double distinctKeys(int64_t window) const; // of all sequences together: what a step must read at least once
 
   int64_t ranks_;
   double tokens_ = 0, rows_ = 0;
-  std::vector<int32_t> positions_; // of the running step's tokens
+  std::vector<int32_t> positions_, sequences_; // of the running step's tokens
   std::vector<Thread> threads_;
 };
 

@@ -9,16 +9,19 @@ namespace heddle {
 /// Shape of a paged state; the page layout is StepAbi.h's.
 struct KvShape {
   int64_t layers, heads, kvHeads, headDim;
+  KvType type = KvType::F16;
 
   /// KV heads that the query heads of a rank read.
   Share localHeads(int64_t rank, int64_t ranks) const { return kvShare(share(heads, rank, ranks), heads / kvHeads); }
   /// Bytes of one page on a rank.
   int64_t pageBytes(int64_t rank, int64_t ranks) const {
-    return layers * localHeads(rank, ranks).size() * headPageBytes(headDim);
+    return layers * localHeads(rank, ranks).size() * headPageBytes(headDim, type);
   }
   /// Pages that fit into `bytes`, counting each head once: the same number for every group, however many heads its ranks
   /// duplicate.
-  int64_t pagesIn(uint64_t bytes) const { return static_cast<int64_t>(bytes / (layers * kvHeads * headPageBytes(headDim))); }
+  int64_t pagesIn(uint64_t bytes) const {
+    return static_cast<int64_t>(bytes / (layers * kvHeads * headPageBytes(headDim, type)));
+  }
 };
 
 /// The pages of one rank. Page numbers come from rank 0's step plans and are checked by the caller.

@@ -173,11 +173,8 @@ std::string manifestToJson(const Manifest &m, uint64_t weightsBytes) {
     weights.push_back(toJson(w));
   for (const RopeTable &r : m.ropes)
     ropes.push_back({{"base", r.base}, {"dims", r.dims}, {"linear_scale", r.linearScale}, {"factors", r.factors}});
-  json kv = {{"name", m.kv.name},
-             {"layers", m.kv.layers},
-             {"heads", m.kv.heads},
-             {"kv_heads", m.kv.kvHeads},
-             {"head_dim", m.kv.headDim}};
+  json kv = {{"name", m.kv.name},        {"layers", m.kv.layers},    {"heads", m.kv.heads},
+             {"kv_heads", m.kv.kvHeads}, {"head_dim", m.kv.headDim}, {"type", kvTypeName(m.kv.type)}};
   json all = {{"heddle_plan", kManifestVersion},
               {"name", m.name},
               {"architecture", m.architecture},
@@ -233,6 +230,10 @@ ParsedManifest manifestFromJson(std::string_view text, const std::string &where)
   Node kv = root.at("kv");
   m.kv = {kv.at("name").text(), kv.at("layers").integer(1, 65536), kv.at("heads").integer(1, 65536),
           kv.at("kv_heads").integer(1, 65536), kv.at("head_dim").integer(1, 65536)};
+  std::optional<KvType> type = kvTypeByName(kv.at("type").text());
+  if (!type)
+    kv.at("type").fail("must be f16 or q8");
+  m.kv.type = *type;
   if (m.kv.heads % m.kv.kvHeads != 0)
     kv.at("heads").fail("must be a multiple of kv_heads");
   result.weightsBytes = static_cast<uint64_t>(root.at("weights_bytes").integer(0, INT64_MAX));

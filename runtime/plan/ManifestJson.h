@@ -8,7 +8,7 @@
 
 namespace heddle {
 
-inline constexpr int64_t kManifestVersion = 1;
+inline constexpr int64_t kManifestVersion = 2;
 inline constexpr uint64_t kWeightAlignment = 64;
 
 std::string manifestToJson(const Manifest &manifest, uint64_t weightsBytes);

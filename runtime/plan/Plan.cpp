@@ -13,6 +13,15 @@ constexpr uint64_t kLargestManifest = 64 << 20;
 
 } // namespace
 
+std::string_view kvTypeName(KvType type) { return type == KvType::Q8 ? "q8" : "f16"; }
+
+std::optional<KvType> kvTypeByName(std::string_view name) {
+  for (KvType type : {KvType::F16, KvType::Q8})
+    if (kvTypeName(type) == name)
+      return type;
+  return std::nullopt;
+}
+
 std::string_view shareName(ShareKind kind) {
   switch (kind) {
   case ShareKind::Whole:

@@ -5,6 +5,7 @@
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
 #include "runtime/plan/Share.h"
+#include "runtime/plan/StepAbi.h"
 #include "runtime/quant/Format.h"
 #include <cstdint>
 #include <filesystem>
@@ -46,6 +47,7 @@ struct RopeTable {
 struct PagedState {
   std::string name;
   int64_t layers, heads, kvHeads, headDim;
+  KvType type = KvType::F16;
 };
 
 struct Manifest {
@@ -59,6 +61,10 @@ struct Manifest {
   bool addBos = false;
   std::vector<int64_t> endOfText; // every id that ends generation
 };
+
+/// A KV type as manifests and --kv-type spell it: f16, q8.
+std::string_view kvTypeName(KvType type);
+std::optional<KvType> kvTypeByName(std::string_view name);
 
 /// A share in the manifest's spelling: whole, heads, kv_heads, rows.
 std::string_view shareName(ShareKind kind);

@@ -39,14 +39,20 @@ using StepFunction = void (*)(
     int64_t context); // opaque, handed to the two functions below
 
 /// KV cache geometry of a paged state (docs/arithmetic.md). Page p of layer l, local KV head h starts at
-/// ((p · layers + l) · localHeads + h) · headPageBytes: K f16 [headDim][64] (transposed), then V f16 [64][headDim].
+/// ((p · layers + l) · localHeads + h) · headPageBytes: K [headDim][64] (transposed), then V [64][headDim], of f16
+/// or, KvType::Q8, of int8, K followed by its scales f32 [kvBlocks][64] and V by its own [64][kvBlocks].
 inline constexpr int64_t kPageTokens = 64;
 /// Steps of at most this many tokens split attention over threads by chunks of keys, not by queries.
 inline constexpr int64_t kSplitTokens = 16;
 /// f32 of `partials` for one token and one chunk of keys: a state for each head (docs/arithmetic.md, Attention): o[headDim], m,
 /// l, and padding to whole cache lines.
 inline constexpr int64_t partialFloats(int64_t headDim) { return headDim + 16; }
-inline int64_t headPageBytes(int64_t headDim) { return 2 * kPageTokens * headDim * 2; }
+enum class KvType : uint8_t { F16, Q8 };
+/// Blocks of 32 features that share a scale in 8 bits; the last one may have 16.
+inline constexpr int64_t kvBlocks(int64_t headDim) { return (headDim + 31) / 32; }
+inline int64_t headPageBytes(int64_t headDim, KvType type) {
+  return 2 * kPageTokens * (type == KvType::F16 ? 2 * headDim : headDim + 4 * kvBlocks(headDim));
+}
 
 /// What ran before a barrier or gather, a constant of the code: for profiles. `name` is its function and role, ended by 0.
 struct StepKernel {

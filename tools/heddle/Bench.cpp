@@ -45,8 +45,8 @@ MemoryOptions memoryFor(const Plan &plan, const BenchOptions &bench) {
                      std::to_string(bench.depth) + " do not fit the model's context of " + std::to_string(manifest.context) +
                      " tokens");
   int64_t pages = (memory.context + kPageTokens - 1) / kPageTokens + 1;
-  memory.kvBytes =
-      uint64_t(bench.parallel * pages * manifest.kv.layers * manifest.kv.kvHeads) * uint64_t(headPageBytes(manifest.kv.headDim));
+  memory.kvBytes = uint64_t(bench.parallel * pages * manifest.kv.layers * manifest.kv.kvHeads) *
+                   uint64_t(headPageBytes(manifest.kv.headDim, manifest.kv.type));
   return memory;
 }
 
@@ -54,9 +54,13 @@ MemoryOptions memoryFor(const Plan &plan, const BenchOptions &bench) {
 struct ModelCost {
   double bytes = 0, operations = 0;
   explicit ModelCost(const Manifest &manifest) {
+    auto isTable = [](const WeightEntry &weight) { return weight.packed && weight.share == ShareKind::Whole; };
+    bool tied = std::ranges::none_of(manifest.weights, [&](const WeightEntry &weight) {
+      return weight.packed && !isTable(weight) && weight.rows == manifest.vocabulary;
+    });
     for (const WeightEntry &weight : manifest.weights) {
-      if (weight.packed && weight.share == ShareKind::Whole)
-        continue; // the embedding table: a token reads one row of it
+      if (isTable(weight) && !tied)
+        continue; // a token reads one row of an embedding table, unless the table is the output head too
       bytes += double(weight.bytes);
       if (weight.packed)
         operations += 2 * double(weight.rows) * double(weight.columns);
@@ -102,7 +106,7 @@ void printKernels(const char *title, const std::vector<KernelTime> &kernels, con
 }
 
 int bench(const BenchCommand &command) {
-  std::filesystem::path directory = planFor(resolveModel(command.model), command.ranks.target);
+  std::filesystem::path directory = planFor(resolveModel(command.model), command.ranks.target, command.ranks.kvType);
   Plan plan = Plan::open(directory);
   MemoryOptions memory = memoryFor(plan, command.bench);
   auto session = openSession(directory, command.ranks, memory);
@@ -179,6 +183,7 @@ void addBench(CLI::App &app, Action &action) {
       ->type_name("N");
   addRankOptions(*command, options->ranks);
   addTargetOption(*command, options->ranks.target);
+  addKvTypeOption(*command, options->ranks.kvType);
   addJsonOption(*command, options->json);
   command->callback([options, &action] { action = [options] { return bench(*options); }; });
 }

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct CompileCommand {
-  std::string model, output, target, emit, fromStage;
+  std::string model, output, target, kvType, emit, fromStage;
   bool json = false;
 };
 
@@ -37,7 +37,7 @@ void printReport(const CompileCommand &command, const fs::path &plan, bool compi
 int compile(const CompileCommand &command) {
   ResolvedModel model = resolveModel(command.model);
   bool addsTarget = model.kind == ResolvedModel::Kind::Plan; // code for one more target, into the plan itself
-  if (addsTarget && (command.target.empty() || !command.output.empty() || !command.emit.empty()))
+  if (addsTarget && (command.target.empty() || !command.output.empty() || !command.emit.empty() || !command.kvType.empty()))
     throw Failure(command.model + " is a compiled plan: name the target to add to it with --target, or give the GGUF file");
   CompileOptions options;
   if (addsTarget) {
@@ -48,7 +48,7 @@ int compile(const CompileCommand &command) {
     printReport(command, report.plan, true, report);
     return 0;
   }
-  options = compileOptions(model, command.target, command.fromStage);
+  options = compileOptions(model, command.target, command.kvType, command.fromStage);
   if (!command.emit.empty()) {
     std::cout << emitStage(options, command.emit);
     return 0;
@@ -75,6 +75,7 @@ void addCompile(CLI::App &app, Action &action) {
   CLI::Option *output = command->add_option("-o,--output", options->output, "Write the plan here, replacing a plan that is there")
                             ->type_name("DIR");
   addTargetOption(*command, options->target);
+  addKvTypeOption(*command, options->kvType);
   std::vector<std::string> stages(kStages.begin(), kStages.end());
   command->add_option("--emit", options->emit, "Print the text of this stage; write no plan")
       ->check(oneOf(stages))
@@ -86,6 +87,8 @@ void addCompile(CLI::App &app, Action &action) {
       ->type_name("FILE");
   addJsonOption(*command, options->json);
   command->callback([options, &action] {
+    if (!options->kvType.empty() && !options->fromStage.empty())
+      throw UsageError("--kv-type goes with a model's graph; a saved stage says how it caches (heddle.paged_state)");
     if (options->json && !options->emit.empty())
       throw UsageError("--emit prints the stage as it is; leave out --json");
     action = [options] { return compile(*options); };

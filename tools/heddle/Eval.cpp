@@ -56,7 +56,7 @@ std::vector<int32_t> tokensOf(const EvalOptions &options, const ServedModel &mod
 }
 
 int eval(const EvalOptions &options) {
-  std::filesystem::path plan = planFor(resolveModel(options.model), options.ranks.target);
+  std::filesystem::path plan = planFor(resolveModel(options.model), options.ranks.target, options.ranks.kvType);
   ServedModel model = ServedModel::open(plan);
   std::vector<int32_t> tokens = tokensOf(options, model);
   int64_t vocabulary = model.manifest().vocabulary, count = int64_t(tokens.size());
@@ -132,6 +132,7 @@ void addEval(CLI::App &app, Action &action) {
   command->add_flag("--bos", options->bos, "Put the model's beginning-of-text token first; nothing is added without it");
   addRankOptions(*command, options->ranks);
   addTargetOption(*command, options->ranks.target);
+  addKvTypeOption(*command, options->ranks.kvType);
   addJsonOption(*command, options->json);
   command->callback([options, &action] { action = [options] { return eval(*options); }; });
 }

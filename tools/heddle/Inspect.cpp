@@ -85,6 +85,7 @@ static int printSummary(const fs::path &directory, bool json) {
                              {"heads", manifest.kv.heads},
                              {"kv_heads", manifest.kv.kvHeads},
                              {"head_size", manifest.kv.headDim},
+                             {"kv_type", kvTypeName(manifest.kv.type)},
                              {"weights", manifest.weights.size()},
                              {"weight_bytes", weightBytes},
                              {"stages", stages}};
@@ -96,7 +97,8 @@ static int printSummary(const fs::path &directory, bool json) {
     targets += " " + target;
   std::cout << manifest.name << " (" << manifest.architecture << "), " << manifest.kv.layers << " layers of width "
             << manifest.width << ", " << manifest.kv.heads << " heads and " << manifest.kv.kvHeads << " KV heads of size "
-            << manifest.kv.headDim << ", vocabulary " << manifest.vocabulary << ", context " << manifest.context << "\n"
+            << manifest.kv.headDim << " (cached as " << kvTypeName(manifest.kv.type) << ")" << ", vocabulary "
+            << manifest.vocabulary << ", context " << manifest.context << "\n"
             << "plan     " << directory.string() << "\n"
             << "weights  " << manifest.weights.size() << ", " << formatBytes(double(weightBytes)) << "\n"
             << "code    " << targets << "\n";

@@ -17,6 +17,6 @@ ResolvedModel resolveModel(const std::string &model);
 
 /// The plan of a model, with code for `target` (empty: this host): the plan itself, or the one in the cache, compiled now if it
 /// is not there yet, with progress on stderr.
-std::filesystem::path planFor(const ResolvedModel &model, const std::string &target = {});
+std::filesystem::path planFor(const ResolvedModel &model, const std::string &target = {}, const std::string &kvType = {});
 
 } // namespace heddle::tool

@@ -87,6 +87,12 @@ void addTargetOption(CLI::App &command, std::string &target) {
       ->type_name("CPU");
 }
 
+void addKvTypeOption(CLI::App &command, std::string &kvType) {
+  command.add_option("--kv-type", kvType, "Cache keys and values as f16, or in 8 bits (q8) in half of the memory (default f16)")
+      ->check(oneOf({"f16", "q8"}))
+      ->type_name("TYPE");
+}
+
 void addJsonOption(CLI::App &command, bool &json) { command.add_flag("--json", json, "Print one JSON object"); }
 
 CLI::Validator between(double low, double high) {

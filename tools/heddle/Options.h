@@ -19,6 +19,7 @@ struct RankOptions {
   int64_t threads = 0;  // of each rank; 0: the cores of the host divided by its ranks
   bool verbose = false; // show what workers and mpirun write
   std::string target;   // which code of the plan to run; empty: the best for the host
+  std::string kvType;   // f16 or q8; empty: the plan's, and f16 for a plan to be compiled
   bool distributed() const { return ranks > 1 || !hostfile.empty(); }
   int64_t threadsOrDefault() const; // for a rank of this host
 };
@@ -36,6 +37,8 @@ void checkSampling(const SamplingParams &params);
 
 void addModelOption(CLI::App &command, std::string &model);
 void addTargetOption(CLI::App &command, std::string &target);
+/// How keys and values are cached, for commands that compile a model where there is no plan of it yet.
+void addKvTypeOption(CLI::App &command, std::string &kvType);
 void addJsonOption(CLI::App &command, bool &json);
 
 /// A number from `low` to `high`; one of some words. Unlike CLI11's own they add nothing to the help and say what is allowed.

@@ -19,18 +19,22 @@ static std::string targetOrHost(const std::string &target) {
   return targets.front();
 }
 
-CompileOptions compileOptions(const ResolvedModel &model, const std::string &target, const fs::path &fromStage) {
+CompileOptions compileOptions(const ResolvedModel &model, const std::string &target, const std::string &kvType,
+                              const fs::path &fromStage) {
   PlanCache cache;
   CompileOptions options;
   options.model = model.path;
   options.target = targetOrHost(target);
   options.fromStage = fromStage;
+  options.kvType = kvTypeByName(kvType).value_or(KvType::F16);
   PlanKey key;
   key.model = cache.contentHash(model.path);
   // The program holds the compiler, so its content stands for the build. The hash is remembered until the file changes.
   key.build = cache.contentHash(programFile());
   key.target = options.target;
-  key.options = fromStage.empty() ? "" : "from-stage " + cache.contentHash(fromStage);
+  key.options = !fromStage.empty()              ? "from-stage " + cache.contentHash(fromStage)
+                : options.kvType == KvType::F16 ? ""
+                                                : "kv-type " + std::string(kvTypeName(options.kvType));
   options.key = key.hex();
   return options;
 }
@@ -60,10 +64,13 @@ ObtainedPlan obtainPlan(CompileOptions options, const std::string &name) {
   return obtained;
 }
 
-fs::path planFor(const ResolvedModel &model, const std::string &target) {
-  if (model.kind == ResolvedModel::Kind::Plan)
-    return model.path;
-  return obtainPlan(compileOptions(model, target), model.name).plan;
+fs::path planFor(const ResolvedModel &model, const std::string &target, const std::string &kvType) {
+  if (model.kind != ResolvedModel::Kind::Plan)
+    return obtainPlan(compileOptions(model, target, kvType), model.name).plan;
+  if (KvType has = Plan::open(model.path).manifest().kv.type; !kvType.empty() && kvType != kvTypeName(has))
+    throw Failure(model.path.string() + " is a plan that caches keys and values as " + std::string(kvTypeName(has)) + ", not " +
+                  kvType + ": leave out --kv-type, or compile the GGUF file with it");
+  return model.path;
 }
 
 } // namespace heddle::tool

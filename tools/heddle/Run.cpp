@@ -152,7 +152,7 @@ int chat(const RunOptions &options, const ServedModel &model, Session &session) 
 }
 
 int run(RunOptions options) {
-  std::filesystem::path plan = planFor(resolveModel(options.model), options.ranks.target);
+  std::filesystem::path plan = planFor(resolveModel(options.model), options.ranks.target, options.ranks.kvType);
   auto start = Clock::now();
   ServedModel model = ServedModel::open(plan);
   if (!options.prompt && !model.hasChatTemplate())
@@ -192,6 +192,7 @@ void addRun(CLI::App &app, Action &action) {
   addRankOptions(*command, options->ranks);
   addMemoryOptions(*command, options->memory);
   addTargetOption(*command, options->ranks.target);
+  addKvTypeOption(*command, options->ranks.kvType);
   addJsonOption(*command, options->json);
   command->callback([options, &action] {
     checkSampling(options->sampling);

@@ -28,7 +28,7 @@ void checkAddress(const std::string &address) {
 int serveModel(const ServeCommand &command) {
   ResolvedModel resolved = resolveModel(command.model);
   ServeOptions options;
-  options.group = groupOptions(planFor(resolved, command.ranks.target), command.ranks, command.memory);
+  options.group = groupOptions(planFor(resolved, command.ranks.target, command.ranks.kvType), command.ranks, command.memory);
   options.grpc = command.grpc;
   return serve(options);
 }
@@ -47,6 +47,7 @@ void addServe(CLI::App &app, Action &action) {
   command->add_option("--grpc", options->grpc, "Where to listen (default " + options->grpc + "); port 0 takes a free one")
       ->type_name("ADDR");
   addTargetOption(*command, options->ranks.target);
+  addKvTypeOption(*command, options->ranks.kvType);
   command->callback([options, &action] {
     checkAddress(options->grpc);
     action = [options] { return serveModel(*options); };

@@ -49,7 +49,7 @@ class Models(unittest.TestCase):
         ], "--bos")
 
 
-SHAPES = {  # those of ../shared/bench/make_gguf.py that break assumptions
+SHAPES = {  # that break assumptions
     "five_heads_one_kv_width_320": dict(width=320, heads=5, kv_heads=1, head_dim=64, feed_forward=864, weights="q4_0"),
     "eight_heads_of_80_q4_0": dict(width=640, heads=8, kv_heads=2, head_dim=80, feed_forward=1056, weights="q4_0"),
     "seven_heads_of_80_f16": dict(width=560, heads=7, kv_heads=7, head_dim=80, feed_forward=1000, weights="f16"),

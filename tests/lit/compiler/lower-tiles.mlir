@@ -28,3 +28,33 @@ func.func @store(%x: memref<?x64xf32>, %kv: memref<?xi8>, %t: index) {
       : memref<?x64xf32>, memref<?x64xf32>, index, index, index, memref<?xi8>, index
   return
 }
+
+// With 8 bits a page holds bytes, and a scale for each block of 32 features of each key and value.
+// CHECK-LABEL: func.func @store_bytes
+//       CHECK: memref.alloca() {alignment = 64 : i64} : memref<64xi8>
+//       CHECK: scf.for
+//       CHECK: vector.store {{.*}} : memref<?xi8>, vector<1xi8>
+// CHECK-COUNT-2: vector.store {{.*}} : memref<?xi8>, vector<4xi8>
+// CHECK-COUNT-4: vector.store {{.*}} : memref<?xi8>, vector<16xi8>
+// CHECK-COUNT-2: vector.store {{.*}} : memref<?xi8>, vector<4xi8>
+//   CHECK-NOT: vector.store
+//       CHECK: return
+func.func @store_bytes(%x: memref<?x64xf32>, %kv: memref<?xi8>, %t: index) {
+  heddle.tile_store_kv %x, %x[%t, %t] at %t -> %kv[%t] {head_dim = 64 : i64, rope_dims = 0 : i64, type = #heddle<cache_type q8>}
+      : memref<?x64xf32>, memref<?x64xf32>, index, index, index, memref<?xi8>, index
+  return
+}
+
+// Three query heads share keys: of each feature four vectors of keys are widened once, and used by all three.
+// CHECK-LABEL: func.func @attend
+//       CHECK: scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>)
+// CHECK-COUNT-4: arith.extf
+//   CHECK-NOT: arith.extf
+// CHECK-COUNT-12: math.fma
+//       CHECK: scf.yield
+func.func @attend(%x: memref<?x192xf32>, %kv: memref<?xi8>, %pages: memref<?xi32>, %partials: memref<?xf32>, %t: index, %h: index) {
+  heddle.tile_attend_chunks %x tokens(%t, %t, %t) heads(%h, %h, %h) at(%t, %t, %t) pages %pages[%t] kv %kv[%t, %t] chunks[%t, %h] -> %partials[%t, %t]
+      {head_dim = 64 : i64, rope_dims = 0 : i64, scale = 0.125 : f32, window = 0 : i64, vectors = 4 : i64}
+      : memref<?x192xf32>, memref<?xi32>, memref<?xi8>, memref<?xf32>
+  return
+}

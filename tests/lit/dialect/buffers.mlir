@@ -2,7 +2,10 @@
 // RUN: heddle-opt %s -mlir-print-op-generic | heddle-opt | FileCheck %s
 // The same ops on buffers (stage planned) and the tile ops of stages kernels and loops.
 
+// CHECK: heddle.paged_state @kv layers 2 heads 2 kv_heads 1 head_dim 32{{$}}
 heddle.paged_state @kv layers 2 heads 2 kv_heads 1 head_dim 32
+// CHECK: heddle.paged_state @bytes layers 2 heads 2 kv_heads 1 head_dim 32 {type = #heddle<cache_type q8>}
+heddle.paged_state @bytes layers 2 heads 2 kv_heads 1 head_dim 32 {type = #heddle<cache_type q8>}
 
 // CHECK-LABEL: func.func @planned
 func.func @planned(%ids: memref<?xi32>, %table: memref<?x640xi8>, %x: memref<?x64xf32>, %q8: memref<?x2x40xi8>, %w: memref<?x640xi8>, %norm: memref<64xf32>,

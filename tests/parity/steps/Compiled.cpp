@@ -12,7 +12,7 @@
 
 namespace heddle::test {
 
-CompiledModel::CompiledModel(const TinyConfig &config) : model_(makeTinyModel(config)) {
+CompiledModel::CompiledModel(const TinyConfig &config, KvType kvType) : model_(makeTinyModel(config)), kvType_(kvType) {
   std::string name = (std::filesystem::temp_directory_path() / "heddle-parity-XXXXXX").string();
   if (!mkdtemp(name.data()))
     throw std::runtime_error("cannot make a temporary folder");
@@ -28,12 +28,14 @@ CompiledModel::~CompiledModel() {
 std::string CompiledModel::stage(const char *name) const {
   CompileOptions options;
   options.model = folder_ / "tiny.gguf";
+  options.kvType = kvType_;
   return emitStage(options, name);
 }
 
 std::filesystem::path CompiledModel::plan(const std::string &target, const std::string &tiling) {
   CompileOptions options;
   options.model = folder_ / "tiny.gguf";
+  options.kvType = kvType_;
   options.output = folder_ / ("for-" + target + "-" + tiling + ".plan");
   options.target = target;
   options.tiling = tiling;

@@ -1,5 +1,6 @@
 //===- Compiled.h - a tiny model, compiled, and what it says ----------------------------------------------------------===//
 #pragma once
+#include "runtime/plan/StepAbi.h"
 #include "tests/support/TinyModel.h"
 #include <filesystem>
 #include <string>
@@ -13,7 +14,7 @@ using Logits = std::vector<float>;
 /// A tiny model as a GGUF file in a folder of its own, which goes with it.
 class CompiledModel {
 public:
-  explicit CompiledModel(const TinyConfig &config);
+  explicit CompiledModel(const TinyConfig &config, KvType kvType = KvType::F16);
   ~CompiledModel();
   const TinyModel &model() const { return model_; }
   std::string stage(const char *name) const;
@@ -22,6 +23,7 @@ public:
 
 private:
   TinyModel model_;
+  KvType kvType_;
   std::filesystem::path folder_;
 };
 

@@ -20,6 +20,7 @@ struct Case {
   std::string name;
   TinyConfig config;
   double exactBound; // of |fused − exact| over the logits' standard deviation: what q8 and f16 cost this shape and format
+  KvType kvType = KvType::F16;
 };
 
 TinyConfig config(int64_t width, int64_t heads, int64_t kvHeads, int64_t headDim, int64_t feedForward, Format format) {
@@ -57,6 +58,10 @@ std::vector<Case> cases() {
   gemma.config.layers = 7; // the sixth layer sees everything
   gemma.config.window = 40;
   all.push_back(gemma);
+  gemma.name = "gemma3_8_bit_cache", gemma.kvType = KvType::Q8;
+  all.push_back(gemma);
+  Case cache{"f32_8_bit_cache", config(160, 6, 2, 80, 96, Format::F32), 0.05, KvType::Q8};
+  all.push_back(cache);
   return all;
 }
 
@@ -84,7 +89,7 @@ class Parity : public testing::TestWithParam<Case> {};
 
 TEST_P(Parity, CompiledStepEqualsTheInterpreter) {
   const Case &test = GetParam();
-  CompiledModel model(test.config);
+  CompiledModel model(test.config, test.kvType);
   std::vector<int32_t> ids = tokens(150, test.config.vocabulary); // three chunks of keys, the last one part full
   const Logits truth = interpret(model, "fused", ids);
   ASSERT_TRUE(std::ranges::all_of(truth, [](float x) { return std::isfinite(x); }));
@@ -103,7 +108,7 @@ TEST_P(Parity, CompiledStepEqualsTheInterpreter) {
 
 TEST_P(Parity, FusionStaysCloseToExactMathematics) {
   const Case &test = GetParam();
-  CompiledModel model(test.config);
+  CompiledModel model(test.config, test.kvType);
   std::vector<int32_t> ids = tokens(70, test.config.vocabulary);
   const Logits fused = interpret(model, "fused", ids);
   const std::vector<double> exact = interpretExactly(model, ids);
@@ -123,7 +128,7 @@ INSTANTIATE_TEST_SUITE_P(Tiny, Parity, testing::ValuesIn(cases()), [](const auto
 /// Tiles and instructions are chosen apart: any tiling runs on the oldest target's instructions, whatever this host has.
 TEST(Tilings, EveryTilingLowersToTheOldestTarget) {
   Case test = cases()[11];
-  CompiledModel model(test.config);
+  CompiledModel model(test.config, test.kvType);
   std::vector<int32_t> ids = tokens(100, test.config.vocabulary);
   const Logits truth = interpret(model, "fused", ids);
   for (const char *tiling : {"x86-64-v3", "x86-64-v4", "x86-64-v4+vnni"})
@@ -134,7 +139,7 @@ TEST(Tilings, EveryTilingLowersToTheOldestTarget) {
 TEST(Hash, LogitsOfATinyModelAreTheCommittedOnes) {
   Case test = cases()[11];
   ASSERT_EQ(test.name, "mixed_formats");
-  CompiledModel model(test.config);
+  CompiledModel model(test.config, test.kvType);
   Logits logits = run(model.plan("", ""), tokens(150, test.config.vocabulary), {2, 2, 64});
   EXPECT_EQ(hashOf(logits), "0cab7f78df15130c2ee37f80f61933aa39b5ec99ecde08dc72259410953da8fb");
 }

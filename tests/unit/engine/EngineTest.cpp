@@ -68,7 +68,7 @@ TEST_P(Together, GivesWhatEachGivesAlone) {
   auto [ranks, threads, budget, pages] = GetParam();
   StepModel model = fakeModel();
   EngineOptions options{.threads = threads, .context = pages ? 320 : 1024, .tokenBudget = budget};
-  options.kvBytes = static_cast<uint64_t>(pages * model.kv.kvHeads * headPageBytes(model.kv.headDim));
+  options.kvBytes = static_cast<uint64_t>(pages * model.kv.kvHeads * headPageBytes(model.kv.headDim, model.kv.type));
   withEngine(model, options, ranks, nullptr, [&, pages = pages](Engine &engine) {
     auto together = runAll(engine, mixedRequests());
     ASSERT_EQ(together.size(), 8u);

@@ -24,7 +24,7 @@ void step(StepBuffer *ids, StepBuffer *positions, StepBuffer *sequences, StepBuf
   Share mine = share(tokens, thread, threads);
   auto page = [&](int64_t token, int64_t position, int64_t kvHead) { // of one layer
     int64_t number = at<int32_t>(pageTable)[at<int32_t>(sequences)[token] * width + position / kPageTokens];
-    int64_t offset = (number * local.size() + kvHead - local.begin) * headPageBytes(kHeadDim);
+    int64_t offset = (number * local.size() + kvHead - local.begin) * headPageBytes(kHeadDim, KvType::F16);
     return reinterpret_cast<uint64_t *>(at<std::byte>(kv) + offset);
   };
 
