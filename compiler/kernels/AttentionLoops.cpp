@@ -6,16 +6,21 @@ using namespace mlir;
 using namespace heddle;
 using namespace heddle::ir;
 
-/// The query heads of a KV head make up a tile, or four queries; their accumulators take about half of the registers.
+/// The query heads of a KV head make up a tile, or four queries.
 AttentionLoops::AttentionLoops(AttentionOp op, PagedStateOp state, Value ropeOffset, int64_t ropeDims, bool wide)
-    : op_(op), state_(state), ropeOffset_(ropeOffset), ropeDims_(ropeDims) {
+    : op_(op), state_(state), ropeOffset_(ropeOffset), ropeDims_(ropeDims), wide_(wide) {
   int64_t group = op.getHeads() / op.getKvHeads(), most = wide ? 8 : 6;
   for (int64_t divisor = 2; divisor <= most; ++divisor)
     if (group % divisor == 0)
       queries_ = divisor;
-  int64_t accumulators = wide ? 16 : 6; // vectors of 16 f32: a register each, or two of AVX2's
-  while (queries_ * vectors_ > accumulators && vectors_ > 1)
-    vectors_ /= 2;
+}
+
+/// Vectors of 16 keys or features that a tile holds of each query: with those of the cache they and one more fit the registers.
+int64_t AttentionLoops::vectorsFor(int64_t queries) const {
+  int64_t registers = wide_ ? 31 : 7, vectors = 4; // of 16 f32
+  while ((queries + 1) * vectors > registers && vectors > 1)
+    vectors /= 2;
+  return vectors;
 }
 
 /// This rank's query heads of a KV head.
@@ -49,7 +54,7 @@ void AttentionLoops::attend(Emit &e, ArrayRef<Value> tokens, ArrayRef<Value> hea
                               firstPage(e, tokens[0]), argument(op_, "kv"), stride, base, op_.getOut(), op_.getQNorm(), rope(),
                               ropeOffset_, op_.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(),
                               op_.getWindowAttr(), op_.getSoftCapAttr(), op_.getNormEpsAttr(), op_.getStyleAttr(),
-                              e.b.getI64IntegerAttr(vectorsFor(tokens.size())), state_.getTypeAttr());
+                              e.b.getI64IntegerAttr(vectorsFor(static_cast<int64_t>(tokens.size()))), state_.getTypeAttr());
 }
 
 void AttentionLoops::overQueries(Emit e) {

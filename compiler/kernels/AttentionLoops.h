@@ -36,13 +36,14 @@ private:
   Value rope();
   mlir::SmallVector<Value> positionsOf(Emit &e, mlir::ArrayRef<Value> tokens);
   void attend(Emit &e, mlir::ArrayRef<Value> tokens, mlir::ArrayRef<Value> heads, Value kvHead);
-  int64_t vectorsFor(size_t queries) const { return queries == 1 ? 4 : vectors_; }
+  int64_t vectorsFor(int64_t queries) const;
 
   ir::AttentionOp op_;
   ir::PagedStateOp state_;
   Value ropeOffset_;
   int64_t ropeDims_;
-  int64_t queries_ = 4, vectors_ = 4; // of a tile; vectors of keys or features of each query that stay in registers
+  bool wide_;
+  int64_t queries_ = 4; // of a tile
 };
 
 } // namespace heddle

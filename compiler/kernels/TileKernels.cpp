@@ -220,9 +220,9 @@ void TileKernels::linear(LinearOp op, Emit e) {
       StringRef format = cast<StringAttr>((*op.getFormats())[gated ? weight : i]).getValue();
       const FormatTraits &known = traits(*formatByName(std::string_view(format.data(), format.size())));
       int64_t columns = cast<MemRefType>(w.getType()).getDimSize(1) / known.packedBytes * known.blockElements;
-      return SmallVector<Value>(
-          e.b.create<TileProductOp>(e.loc, SmallVector<Type>(height, e.lanesType()), op.getInput(), t, w, g, format, columns)
-              .getAccumulators());
+      return SmallVector<Value>(e.b.create<TileProductOp>(e.loc, SmallVector<Type>(height, e.lanesType()), op.getInput(), t, w, g,
+                                                          format, columns, wide_ || !known.quantized ? 16 : 8)
+                                    .getAccumulators());
     };
     e.forLoop(clamp(first), clamp(last), 1, [&, &group = group](Emit &e, Value g) {
       Value stored = e.mul(e.sub(g, group.stored), e.index(step)), column = e.mul(g, e.index(kGroupRows * step));

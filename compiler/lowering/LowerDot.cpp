@@ -36,22 +36,30 @@ Value concat(Emit &e, Value low, Value high) {
 }
 Value addi(Emit &e, Value a, Value b) { return e.b.create<arith::AddIOp>(e.loc, a, b); }
 
+int64_t lanesOf(DotOp op) { return cast<VectorType>(op.getInit().getType()).getNumElements(); }
+Value byteSplat(Emit &e, int64_t byte, int64_t n) {
+  return e.splat(e.b.create<arith::ConstantOp>(e.loc, e.b.getI8IntegerAttr(byte)), n);
+}
+
 Value vnni(Emit &e, DotOp op) {
-  Type lanes = e.vectorType(16, e.b.getI32Type());
+  int64_t count = lanesOf(op);
+  Type lanes = op.getInit().getType();
+  StringRef name = count == 16 ? "llvm.x86.avx512.vpdpbusd.512" : "llvm.x86.avx512.vpdpbusd.256";
   Value acc = op.getInit();
   if (op.getSignedCodes())
-    acc = addi(e, acc, e.splat(e.b.create<arith::MulIOp>(e.loc, op.getSum(), e.i32(-128))));
-  Value top = e.splat(e.b.create<arith::ConstantOp>(e.loc, e.b.getI8IntegerAttr(-128)), 64);
+    acc = addi(e, acc, e.splat(e.b.create<arith::MulIOp>(e.loc, op.getSum(), e.i32(-128)), count));
+  Value top = byteSplat(e, -128, 4 * count);
   for (auto [code, activation] : llvm::zip(op.getCodes(), op.getActivations())) {
     Value unsignedCode = op.getSignedCodes() ? e.b.create<arith::XOrIOp>(e.loc, code, top).getResult() : code;
     auto words = [&](Value v) { return e.b.create<vector::BitCastOp>(e.loc, lanes, v); };
-    acc = intrinsic(e, "llvm.x86.avx512.vpdpbusd.512", lanes, {acc, words(unsignedCode), words(activation)});
+    acc = intrinsic(e, name, lanes, {acc, words(unsignedCode), words(activation)});
   }
   return acc;
 }
 
-/// `bytes` is the vector width: 32 for AVX2, 64 for AVX-512.
-Value multiplyAdd(Emit &e, DotOp op, int64_t bytes) {
+/// `widest` is the width of a register: 32 bytes for AVX2, 64 for AVX-512.
+Value multiplyAdd(Emit &e, DotOp op, int64_t widest) {
+  int64_t all = 4 * lanesOf(op), bytes = std::min(all, widest);
   Type i8 = e.vectorType(bytes, e.b.getI8Type()), i16 = e.vectorType(bytes / 2, e.b.getI16Type()),
        i32 = e.vectorType(bytes / 4, e.b.getI32Type());
   bool wide = bytes == 64;
@@ -60,10 +68,10 @@ Value multiplyAdd(Emit &e, DotOp op, int64_t bytes) {
   int64_t together =
       op.getSignedCodes() ? 1 : std::max<int64_t>(1, 32767 / (2 * op.getCodeMax() * 127)); // quads whose sum fits i16
   Value ones = e.splat(e.b.create<arith::ConstantOp>(e.loc, e.b.getI16IntegerAttr(1)), bytes / 2);
-  Value zero = e.splat(e.b.create<arith::ConstantOp>(e.loc, e.b.getI8IntegerAttr(0)), bytes);
+  Value zero = byteSplat(e, 0, bytes);
   SmallVector<Value> parts;
-  for (int64_t from = 0; from < 64; from += bytes) {
-    auto part = [&](Value v) { return wide ? v : slice(e, v, from, bytes); };
+  for (int64_t from = 0; from < all; from += bytes) {
+    auto part = [&](Value v) { return bytes == all ? v : slice(e, v, from, bytes); };
     Value acc, words;
     int64_t pending = 0;
     auto flush = [&] {
@@ -91,11 +99,12 @@ Value multiplyAdd(Emit &e, DotOp op, int64_t bytes) {
       flush();
     parts.push_back(acc);
   }
-  return addi(e, op.getInit(), wide ? parts[0] : concat(e, parts[0], parts[1]));
+  return addi(e, op.getInit(), parts.size() == 1 ? parts[0] : concat(e, parts[0], parts[1]));
 }
 
 Value plain(Emit &e, DotOp op) {
-  Type wide = e.vectorType(64, e.b.getI32Type());
+  int64_t lanes = lanesOf(op);
+  Type wide = e.vectorType(4 * lanes, e.b.getI32Type());
   Value acc = op.getInit();
   for (auto [codes, activations] : llvm::zip(op.getCodes(), op.getActivations())) {
     Value code = op.getSignedCodes() ? e.b.create<arith::ExtSIOp>(e.loc, wide, codes).getResult()
@@ -103,7 +112,7 @@ Value plain(Emit &e, DotOp op) {
     Value product = e.b.create<arith::MulIOp>(e.loc, code, e.b.create<arith::ExtSIOp>(e.loc, wide, activations));
     for (int64_t byte = 0; byte < 4; ++byte) {
       SmallVector<int64_t> mask;
-      for (int64_t lane = 0; lane < 16; ++lane)
+      for (int64_t lane = 0; lane < lanes; ++lane)
         mask.push_back(4 * lane + byte);
       acc = addi(e, acc, e.shuffle(product, product, mask));
     }

@@ -1,7 +1,8 @@
 //===- ProductTile.cpp - 16 rows × M tokens of a product, the whole of K ---------------------------------------------===//
 //
 // One accumulator vector per token, a lane per row, FMA in increasing K: the accumulator of a (row, token) never splits. Weights
-// are unpacked once per tile and used for all its tokens.
+// are unpacked once per tile and used for all its tokens. Where registers are few (lanes 8) that happens for the lower 8 rows of
+// a block, then for the upper 8: with all 16 at once the 8 quads alone would take every register of AVX2.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/kernels/formats/Formats.h"
 #include "compiler/lowering/Tiles.h"
@@ -12,16 +13,16 @@ using namespace heddle::ir;
 
 /// One token's block of q8 activations: what the products of its 32 K need.
 struct ActivationBlock {
-  SmallVector<Value, 8> quads; // vector<64xi8>: each lane the same four q
+  SmallVector<Value, 8> quads; // vector<4·lanes×i8>: each lane the same four q
   Value d, s0, s1;             // f32, i32, i32
 };
 
-static ActivationBlock loadActivations(Emit &e, Value input, Value token, Value block) {
+static ActivationBlock loadActivations(Emit &e, Value input, Value token, Value block, int64_t lanes) {
   ActivationBlock a;
   Type i32 = e.b.getI32Type();
   for (int64_t q = 0; q < 8; ++q) {
     Value four = e.extract(e.loadBytes(input, {token, block, e.index(4 * q)}, 4, i32), 0);
-    a.quads.push_back(e.b.create<vector::BitCastOp>(e.loc, e.vectorType(64, e.b.getI8Type()), e.splat(four)));
+    a.quads.push_back(e.b.create<vector::BitCastOp>(e.loc, e.vectorType(4 * lanes, e.b.getI8Type()), e.splat(four, lanes)));
   }
   a.d = e.extract(e.loadBytes(input, {token, block, e.index(32)}, 4, e.b.getF32Type()), 0);
   Value sums = e.loadBytes(input, {token, block, e.index(36)}, 4, e.b.getI16Type());
@@ -33,36 +34,41 @@ static ActivationBlock loadActivations(Emit &e, Value input, Value token, Value 
 /// acc after one 32-block (docs/arithmetic.md, Products).
 static Value multiplyBlock(Emit &e, const FormatKernel &format, const WeightBlock &w, const ActivationBlock &a, Value acc) {
   int64_t parts = w.scales.size(), quads = 8 / parts;
-  Value d = e.splat(a.d);
+  auto floats = cast<VectorType>(acc.getType());
+  int64_t lanes = floats.getNumElements();
+  Value d = e.splat(a.d, lanes);
   for (int64_t part = 0; part < parts; ++part) {
     Value sum = parts == 1 ? e.b.create<arith::AddIOp>(e.loc, a.s0, a.s1).getResult() : part ? a.s1 : a.s0;
     Value start = format.codeOffset ? e.b.create<arith::MulIOp>(e.loc, sum, e.i32(-format.codeOffset)).getResult() : e.i32(0);
     auto slice = [&](const SmallVector<Value, 8> &all) { return ValueRange(ArrayRef<Value>(all).slice(part * quads, quads)); };
-    Value dot = e.b.create<DotOp>(e.loc, e.vectorType(16, e.b.getI32Type()), e.splat(start), sum, slice(w.quads), slice(a.quads),
-                                  e.b.getI64IntegerAttr(format.codeMax), format.signedCodes ? e.b.getUnitAttr() : UnitAttr());
-    Value exact = e.b.create<arith::SIToFPOp>(e.loc, e.lanesType(), dot);
+    Value dot = e.b.create<DotOp>(e.loc, e.vectorType(lanes, e.b.getI32Type()), e.splat(start, lanes), sum, slice(w.quads),
+                                  slice(a.quads), e.b.getI64IntegerAttr(format.codeMax),
+                                  format.signedCodes ? e.b.getUnitAttr() : UnitAttr());
+    Value exact = e.b.create<arith::SIToFPOp>(e.loc, floats, dot);
     acc = e.fma(exact, e.mulf(w.scales[part], d), acc);
   }
   if (w.minima) {
     Value sum = e.b.create<arith::SIToFPOp>(e.loc, e.b.getF32Type(), e.b.create<arith::AddIOp>(e.loc, a.s0, a.s1));
-    acc = e.fma(w.minima, e.splat(e.mulf(a.d, sum)), acc);
+    acc = e.fma(w.minima, e.splat(e.mulf(a.d, sum), lanes), acc);
   }
   return acc;
 }
 
-static SmallVector<Value> quantizedProduct(Emit &e, TileProductOp op, const FormatTraits &traits) {
+/// The accumulators of rows [first, first + rows) for all tokens: those of the first lanes for each token, then of the next
+/// lanes.
+static SmallVector<Value> overColumns(Emit &e, TileProductOp op, const FormatTraits &traits, ArrayRef<Value> tokens,
+                                      int64_t first, int64_t rows) {
   const FormatKernel &format = formatKernel(op.getFormat());
-  PackedGroup weights{op.getWeights(), op.getGroup()};
-  SmallVector<Value> tokens;
-  for (int64_t m = 0, n = op.getNumResults(); m < n; ++m)
-    tokens.push_back(m ? e.add(op.getToken(), e.index(m)) : op.getToken());
-  SmallVector<Value> start(tokens.size(), e.lanes(0));
-  int64_t subBlocks = traits.blockElements / 32;
+  int64_t lanes = op.getLanes(), subBlocks = traits.blockElements / 32;
+  SmallVector<Value> start(tokens.size() * (rows / lanes), e.splat(e.f32(0), lanes));
   auto step = [&](Emit &e, Value block, Value sub, Value activationBlock, ValueRange accumulators) {
-    WeightBlock w = format.unpack(e, weights, block, sub);
     SmallVector<Value> next;
-    for (auto [token, acc] : llvm::zip(tokens, accumulators))
-      next.push_back(multiplyBlock(e, format, w, loadActivations(e, op.getInput(), token, activationBlock), acc));
+    for (int64_t row = first; row < first + rows; row += lanes) {
+      WeightBlock w = format.unpack(e, {op.getWeights(), op.getGroup(), lanes, row}, block, sub);
+      for (Value token : tokens)
+        next.push_back(multiplyBlock(e, format, w, loadActivations(e, op.getInput(), token, activationBlock, lanes),
+                                     accumulators[next.size()]));
+    }
     return next;
   };
   return e.forCarrying(
@@ -74,6 +80,28 @@ static SmallVector<Value> quantizedProduct(Emit &e, TileProductOp op, const Form
           return step(e, block, sub, e.add(e.mul(k, e.index(subBlocks)), sub), inner);
         });
       });
+}
+
+static SmallVector<Value> quantizedProduct(Emit &e, TileProductOp op, const FormatTraits &traits) {
+  SmallVector<Value> tokens;
+  for (int64_t m = 0, n = op.getNumResults(); m < n; ++m)
+    tokens.push_back(m ? e.add(op.getToken(), e.index(m)) : op.getToken());
+  int64_t lanes = op.getLanes();
+  // A tall tile goes through K once for each half of the rows, as the activations of both would not fit the registers. A low one
+  // waits for memory, and goes through it once.
+  int64_t rows = op.getNumResults() < 4 ? kGroupRows : lanes;
+  SmallVector<Value> sums;
+  for (int64_t first = 0; first < kGroupRows; first += rows)
+    sums.append(overColumns(e, op, traits, tokens, first, rows));
+  if (lanes == kGroupRows)
+    return sums;
+  SmallVector<int64_t> both;
+  for (int64_t lane = 0; lane < kGroupRows; ++lane)
+    both.push_back(lane);
+  SmallVector<Value> whole;
+  for (size_t m = 0; m < tokens.size(); ++m)
+    whole.push_back(e.shuffle(sums[m], sums[tokens.size() + m], both));
+  return whole;
 }
 
 /// F32, F16 and BF16 weights: 16 rows of one k are neighbours; widened exactly, activations stay f32.

@@ -20,7 +20,11 @@ def Heddle_GatherOp : Heddle_Op<"gather", [MemoryEffects<[MemRead, MemWrite]>]> 
 
 def Heddle_TileProductOp : Heddle_Op<"tile_product", [MemoryEffects<[MemRead]>]> {
   let summary = "16 rows × `tokens` tokens of x · Wᵀ, the whole of K: one accumulator vector per token";
-  let arguments = (ins AnyMemRef:$input, Index:$token, AnyMemRef:$weights, Index:$group, StrAttr:$format, I64Attr:$columns);
+  let description = [{
+    `lanes`: how many of the 16 rows a register holds, 16 or 8. With 8 the weights of each half of the rows are unpacked by themselves.
+  }];
+  let arguments = (ins AnyMemRef:$input, Index:$token, AnyMemRef:$weights, Index:$group, StrAttr:$format, I64Attr:$columns,
+                       DefaultValuedAttr<I64Attr, "16">:$lanes);
   let results = (outs Variadic<Heddle_Lanes>:$accumulators);
   let assemblyFormat = [{
     $format $input `[` $token `]` `,` $weights `[` $group `]` `columns` $columns attr-dict `:` type($input) `,` type($weights) `->` type($accumulators)
@@ -137,14 +141,14 @@ def Heddle_TileMergeChunksOp : Heddle_Op<"tile_merge_chunks", [MemoryEffects<[Me
 }
 
 def Heddle_DotOp : Heddle_Op<"dot", [Pure, SameVariadicOperandSize]> {
-  let summary = "16 lanes of Σ code·q, exact in i32: the integer heart of every quantised product (stage loops)";
+  let summary = "16 or 8 lanes of Σ code·q, exact in i32: the integer heart of every quantised product (stage loops)";
   let description = [{
-    codes and activations: equally many vector<64xi8> quads (runtime/quant/README.md), four K per lane. Codes are unsigned and at most
+    codes and activations: equally many vector<64xi8> or vector<32xi8> quads (runtime/quant/README.md), four K per lane. Codes are unsigned and at most
     `code_max` or, with `signed_codes`, signed; `sum` is Σ q of all quads, which some targets need for signed codes. result = init + Σ.
   }];
-  let arguments = (ins VectorOfLengthAndType<[16], [I32]>:$init, I32:$sum, Variadic<VectorOfLengthAndType<[64], [I8]>>:$codes,
-                       Variadic<VectorOfLengthAndType<[64], [I8]>>:$activations, I64Attr:$code_max, UnitAttr:$signed_codes);
-  let results = (outs VectorOfLengthAndType<[16], [I32]>:$result);
+  let arguments = (ins VectorOfLengthAndType<[8, 16], [I32]>:$init, I32:$sum, Variadic<VectorOfLengthAndType<[32, 64], [I8]>>:$codes,
+                       Variadic<VectorOfLengthAndType<[32, 64], [I8]>>:$activations, I64Attr:$code_max, UnitAttr:$signed_codes);
+  let results = (outs VectorOfLengthAndType<[8, 16], [I32]>:$result);
   let assemblyFormat = "$init `sum` $sum `codes` `(` $codes `)` `activations` `(` $activations `)` attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }

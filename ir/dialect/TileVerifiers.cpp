@@ -53,6 +53,8 @@ LogicalResult TileProductOp::verify() {
   if (columns <= 0 || columns % block || columns > lastDim(getInput().getType()))
     return emitOpError("cannot take ") << columns << " columns in blocks of " << block << " of an input of "
                                        << lastDim(getInput().getType());
+  if (int64_t lanes = getLanes(); lanes != 16 && lanes != 8)
+    return emitOpError("lanes must be 16 or 8, not ") << lanes;
   return getNumResults() ? success() : emitOpError("needs a token");
 }
 
@@ -132,5 +134,10 @@ LogicalResult TileMergeChunksOp::verify() {
 LogicalResult DotOp::verify() {
   if (getCodes().empty())
     return emitOpError("needs codes");
+  int64_t lanes = cast<VectorType>(getInit().getType()).getNumElements();
+  auto fits = [&](Value v, int64_t bytes) { return cast<VectorType>(v.getType()).getNumElements() == bytes; };
+  if (!fits(getResult(), lanes) || !llvm::all_of(getCodes(), [&](Value v) { return fits(v, 4 * lanes); }) ||
+      !llvm::all_of(getActivations(), [&](Value v) { return fits(v, 4 * lanes); }))
+    return emitOpError("needs quads of ") << 4 * lanes << " bytes for " << lanes << " lanes";
   return getCodeMax() > 0 && getCodeMax() < 256 ? success() : emitOpError("code_max must be in 1 to 255, not ") << getCodeMax();
 }

@@ -8,19 +8,23 @@
 
 namespace heddle {
 
-/// 16 rows × 32 K in registers.
+/// 16 or 8 rows × 32 K in registers, a row a lane.
 struct WeightBlock {
-  mlir::SmallVector<mlir::Value, 8> quads;  // 8 × vector<64xi8>: four K per 32-bit lane
-  mlir::SmallVector<mlir::Value, 2> scales; // vector<16xf32>; one for 32 K, or two for 16 K each
-  mlir::Value minima;                       // vector<16xf32> or null
+  mlir::SmallVector<mlir::Value, 8> quads;  // 8 × vector<4·lanes×i8>: four K per 32-bit lane
+  mlir::SmallVector<mlir::Value, 2> scales; // vector<lanes×f32>; one for 32 K, or two for 16 K each
+  mlir::Value minima;                       // vector<lanes×f32> or null
 };
 
-/// A packed row group being read: element [group, byte] of memref<groups × group_bytes × i8>.
+/// Rows [first, first + lanes) of a packed row group being read: element [group, byte] of memref<groups × group_bytes × i8>.
 struct PackedGroup {
   mlir::Value buffer, group;
-  mlir::Value bytes(Emit &e, mlir::Value offset, int64_t at, int64_t n, mlir::Type element) const {
-    return e.loadBytes(buffer, {group, at ? e.add(offset, e.index(at)) : offset}, n, element);
+  int64_t lanes = 16, first = 0;
+  /// The rows' part of `n` bytes a row, in elements, of something that stands at offset + at for all 16.
+  mlir::Value rows(Emit &e, mlir::Value offset, int64_t at, int64_t n, mlir::Type element) const {
+    at += n * first;
+    return e.loadBytes(buffer, {group, at ? e.add(offset, e.index(at)) : offset}, n * lanes, element);
   }
+  mlir::VectorType floats(Emit &e) const { return e.vectorType(lanes, e.b.getF32Type()); }
 };
 
 struct FormatKernel {

@@ -8,7 +8,7 @@ static WeightBlock unpack(Emit &e, const PackedGroup &weights, Value block, Valu
   WeightBlock w;
   w.scales = {halves(e, weights, block, 0)};
   for (int64_t q = 0; q < 8; ++q)
-    w.quads.push_back(weights.bytes(e, block, 32 + 64 * q, 64, e.b.getI8Type()));
+    w.quads.push_back(weights.rows(e, block, 32 + 64 * q, 4, e.b.getI8Type()));
   return w;
 }
 

@@ -152,13 +152,14 @@ TEST_F(BrokenPlan, Values) {
   auto with = [&](const char *pointer, json value) {
     return errorWith([&](json &m) { m[json::json_pointer(pointer)] = value; });
   };
-  EXPECT_CONTAINS(with("/heddle_plan", 2), "plan version 2, this program reads 1");
+  EXPECT_CONTAINS(with("/heddle_plan", 1), "plan version 1, this program reads 2");
   EXPECT_CONTAINS(with("/key", "../x"), "'key' must be a word");
   EXPECT_CONTAINS(with("/targets/0", "../../tmp/evil"), "'targets[0]' must be a word");
   EXPECT_CONTAINS(with("/logit_stride", 2499), "'logit_stride' must be an integer from 2500");
   EXPECT_CONTAINS(with("/bos", 2500), "'bos' must be an integer from -1 to 2499");
   EXPECT_CONTAINS(with("/end_of_text/0", -1), "'end_of_text[0]'");
   EXPECT_CONTAINS(with("/kv/kv_heads", 4), "'kv.heads' must be a multiple of kv_heads");
+  EXPECT_CONTAINS(with("/kv/type", "q4"), "'kv.type' must be f16 or q8");
   EXPECT_CONTAINS(with("/weights/2/format", "q2_k"), "'weights[2].format' is no known weight format");
   EXPECT_CONTAINS(with("/weights/2/share", "all"), "must be whole, heads, kv_heads or rows");
   EXPECT_CONTAINS(with("/weights/2/columns", 65), "'weights[2].columns' must be a multiple of the format's block of 32");
