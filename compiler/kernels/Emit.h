@@ -54,8 +54,8 @@ struct Emit {
   }
 
   /// Asks for the cache line at `at` of an i8 buffer, to be read soon. Any address will do.
-  void prefetch(Value buffer, Value at) {
-    b.create<mlir::memref::PrefetchOp>(loc, buffer, mlir::ValueRange{at}, /*isWrite=*/false, /*localityHint=*/3,
+  void prefetch(Value buffer, mlir::ValueRange at) {
+    b.create<mlir::memref::PrefetchOp>(loc, buffer, at, /*isWrite=*/false, /*localityHint=*/3,
                                        /*isDataCache=*/true);
   }
 

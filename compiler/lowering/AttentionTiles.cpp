@@ -239,7 +239,7 @@ private:
     int64_t lines = llvm::divideCeil(layout_.values() / 64, steps * turns);
     Value at = e.add(buffer, e.mul(e.add(e.mul(turn, e.index(steps)), step), e.index(64 * lines)));
     for (int64_t line = 0; line < lines; ++line)
-      e.prefetch(op_.getKv(), e.add(at, e.index(64 * line)));
+      e.prefetch(op_.getKv(), {e.add(at, e.index(64 * line))});
   }
 
   /// weights[m][t] = Σ_j q[m][j]·k[t][j], lanes are keys.

@@ -44,6 +44,11 @@ int64_t Dispatcher::context() const {
   return context_;
 }
 
+int64_t Dispatcher::cachedTokens() const {
+  std::lock_guard lock(mutex_);
+  return cachedTokens_;
+}
+
 size_t Dispatcher::active() const {
   std::lock_guard lock(mutex_);
   return requests_.size();
@@ -68,6 +73,7 @@ void Dispatcher::groupReady(uint64_t, const internal::Ready &ready) {
   {
     std::lock_guard lock(mutex_);
     context_ = ready.context();
+    cachedTokens_ = ready.cached_tokens();
   }
   change(State::Serving, {});
 }

@@ -68,6 +68,17 @@ private:
       dispatcher_.hurry();
   }
 
+  void noteMemory() {
+    const PagedState &kv = model_.manifest().kv;
+    double bytes = static_cast<double>(kv.layers * kv.kvHeads * headPageBytes(kv.headDim, kv.type)) / kPageTokens;
+    char text[160];
+    std::snprintf(
+        text, sizeof text, "the KV cache holds %lld tokens in %s, %.0f MiB over all ranks; one request up to %lld tokens",
+        static_cast<long long>(dispatcher_.cachedTokens()), std::string(kvTypeName(kv.type)).c_str(),
+        bytes * static_cast<double>(dispatcher_.cachedTokens()) / (1 << 20), static_cast<long long>(dispatcher_.context()));
+    note(text);
+  }
+
   void changed(Dispatcher::State state, const std::string &reason) {
     if (state == Dispatcher::State::Serving)
       admission_.setContext(dispatcher_.context());
@@ -80,6 +91,7 @@ private:
         std::printf("serving %s on %s with %lld rank%s\n", model_.manifest().name.c_str(), endpoint_.address().c_str(),
                     static_cast<long long>(options_.group.ranks), options_.group.ranks == 1 ? "" : "s");
         std::fflush(stdout);
+        noteMemory();
       }
       announced_ = true;
       break;

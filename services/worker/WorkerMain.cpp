@@ -1,6 +1,7 @@
 //===- WorkerMain.cpp ----------------------------------------------------------------------------------------------===//
 #include "services/worker/WorkerMain.h"
 #include "runtime/comm/Host.h"
+#include "runtime/plan/StepAbi.h"
 #include "services/worker/Agreement.h"
 #include "services/worker/WorkerLoop.h"
 #include <cstdio>
@@ -82,6 +83,7 @@ private:
     internal::WorkerMessage ready;
     ready.mutable_ready()->set_context(engine->context());
     ready.mutable_ready()->set_threads(engineOptions.threads);
+    ready.mutable_ready()->set_cached_tokens(engine->stats().pages * kPageTokens);
     link.send(ready);
     runWorkerLoop(adapter, link);
     engine.reset(); // lets the followers go
