@@ -4,6 +4,7 @@
 #include "compiler/planning/Environment.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/ADT/TypeSwitch.h"
 #include <fstream>
 #include <sstream>
 
@@ -58,6 +59,24 @@ void Compilation::begin(const GgufModel &model, KvType kvType) {
   verifyModule();
 }
 
+/// Tiles carry how the KV cache is laid out: an edited stage must not have them and the declaration, which sizes the cache,
+/// differ.
+static LogicalResult checkTiles(ModuleOp module) {
+  auto states = module.getOps<ir::PagedStateOp>();
+  auto agrees = [&](auto tile) {
+    for (ir::PagedStateOp state : states)
+      if (tile.getType() != state.getType() || tile.getHeadDim() != state.getHeadDim())
+        return tile.emitOpError("has another type or head_dim than ") << state.getSymName(), WalkResult::interrupt();
+    return WalkResult::advance();
+  };
+  WalkResult result = module.walk([&](Operation *op) {
+    return llvm::TypeSwitch<Operation *, WalkResult>(op)
+        .Case<ir::TileStoreKvOp, ir::TileAttentionOp, ir::TileAttendChunksOp>(agrees)
+        .Default(WalkResult::advance());
+  });
+  return failure(result.wasInterrupted());
+}
+
 /// A saved stage says which one it is in its first line: `// stage 2: sharded`.
 void Compilation::begin(const std::filesystem::path &file) {
   std::ifstream in(file);
@@ -79,7 +98,7 @@ void Compilation::begin(const std::filesystem::path &file) {
   auto step = module_->lookupSymbol<func::FuncOp>("step");
   if (!step || step.isDeclaration() || !step.isPublic())
     throw CompileError(file.string() + ": the stage has no public function @step with a body: keep the entry point and its name");
-  if (stage_ >= Stage::Planned && failed(requireStepAbi(step)))
+  if (stage_ >= Stage::Planned && (failed(requireStepAbi(step)) || failed(checkTiles(*module_))))
     throw CompileError(file.string() + ": " + oneLine(diagnostics_));
 }
 

@@ -59,11 +59,14 @@ void AttentionLoops::attend(Emit &e, ArrayRef<Value> tokens, ArrayRef<Value> hea
 
 void AttentionLoops::overQueries(Emit e) {
   Value tokens = e.dim(op_.getQuery()), size = e.index(queries_);
-  e.forLoop(op_.getShares()[2], op_.getShares()[3], 1, [&](Emit &e, Value kvHead) {
+  Value thread = argument(op_, "thread"), threads = argument(op_, "threads");
+  // `done`: blocks of the KV heads before, as threads take turns through all of them.
+  e.forCarrying(op_.getShares()[2], op_.getShares()[3], 1, {e.index(0)}, [&](Emit &e, Value kvHead, ValueRange done) {
     auto [head, end] = headsOf(e, kvHead);
+    Value begin = e.rem(e.sub(e.add(thread, threads), e.rem(done[0], threads)), threads);
     Value heads = e.sub(end, head), pairs = e.mul(tokens, heads), blocks = e.div(e.add(pairs, e.index(queries_ - 1)), size);
     auto pair = [&, head = head](Emit &e, Value i) { return std::pair(e.div(i, heads), e.add(head, e.rem(i, heads))); };
-    e.forLoop(argument(op_, "thread"), blocks, argument(op_, "threads"), [&](Emit &e, Value block) {
+    e.forLoop(begin, blocks, threads, [&](Emit &e, Value block) {
       Value from = e.mul(block, size), to = e.minimum(e.add(from, size), pairs);
       Value last = e.sub(to, e.index(1));
       auto sequence = [&](Value i) { return e.loadIndex(op_.getSequences(), e.div(i, heads)); };
@@ -83,6 +86,7 @@ void AttentionLoops::overQueries(Emit e) {
         attend(e, {token}, {head}, kvHead);
       });
     });
+    return SmallVector<Value>{e.add(done[0], blocks)};
   });
 }
 

@@ -13,7 +13,7 @@ public:
   /// keys.
   ///
   ///   scf.for %kv = … {
-  ///     scf.for %block = %thread to %blocks step %threads {
+  ///     scf.for %block = (this thread's first) to %blocks step %threads {
   ///       scf.if whole and of one sequence { tile_attention of all its pairs } else { scf.for its pairs { tile_attention of one
   ///       } }
   void overQueries(Emit e);

@@ -5,9 +5,9 @@
 // merge it at once (tile_attention), steps of few tokens let every thread make the states of some chunks and merge them
 // afterwards (tile_attend_chunks, tile_merge_chunks): the same states in the same order, so the same bits.
 //
-// A page of a KV head holds 64 positions: K transposed [head_dim][64] f16, so that lanes are keys when scores are made, then V
-// [64][head_dim] f16, so that lanes are features when values are added (runtime/plan/StepAbi.h). A page is one chunk of
-// docs/arithmetic.md.
+// A page of a KV head holds 64 positions: K transposed [head_dim][64], so that lanes are keys when scores are made, then V
+// [64][head_dim], so that lanes are features when values are added, as f16 or as int8 with scales (runtime/plan/StepAbi.h). A
+// page is one chunk of docs/arithmetic.md.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/lowering/Tiles.h"
 #include "runtime/math/Functions.h"

@@ -33,7 +33,7 @@ def Heddle_AttentionOp : Heddle_Op<"attention", [AttrSizedOperandSegments, Decla
 }
 
 def Heddle_StoreKvOp : Heddle_Op<"store_kv", [AttrSizedOperandSegments, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
-  let summary = "norms and rotates keys, then writes keys and values of the step's tokens into a paged state, rounded to f16";
+  let summary = "norms and rotates keys, then writes keys and values of the step's tokens into a paged state, rounded to its type";
   let description = "keys, values [T × kv_heads·head_dim] f32, raw; `shares`: [begin, end) of KV heads.";
   let arguments = (ins Heddle_Rows:$keys, Heddle_Rows:$values, Heddle_Rows:$positions, Heddle_Rows:$sequences,
                        Heddle_Rows:$page_table, Index:$layer, Optional<Heddle_Rows>:$k_norm, Variadic<Index>:$shares,

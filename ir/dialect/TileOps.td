@@ -77,7 +77,7 @@ def Heddle_TileCopyRowOp : Heddle_Op<"tile_copy_row", [MemoryEffects<[MemRead, M
 }
 
 def Heddle_TileStoreKvOp : Heddle_Op<"tile_store_kv", [AttrSizedOperandSegments, MemoryEffects<[MemRead, MemWrite]>]> {
-  let summary = "norms, rotates and stores one token's key and value of one KV head; `slot` is the byte of the head's page in kv";
+  let summary = "norms, rotates and stores one token's key and value of one KV head; `page` is the byte of the head's page in kv";
   let arguments = (ins AnyMemRef:$keys, AnyMemRef:$values, Index:$token, Index:$head, Index:$position, AnyMemRef:$kv, Index:$page,
                        Optional<AnyMemRef>:$k_norm, Optional<AnyMemRef>:$rope, Optional<Index>:$rope_offset,
                        I64Attr:$head_dim, I64Attr:$rope_dims, OptionalAttr<F32Attr>:$norm_eps, OptionalAttr<Heddle_RopeStyle>:$style,
@@ -89,7 +89,7 @@ def Heddle_TileStoreKvOp : Heddle_Op<"tile_store_kv", [AttrSizedOperandSegments,
   let hasVerifier = 1;
 }
 
-// What the three attention tiles share: `queries` queries whose positions do not decrease and that read one KV head of one sequence,
+// What the two tiles share that attend: `queries` queries whose positions do not decrease and that read one KV head of one sequence,
 // so that a key and a value are widened once for all of them; `vectors` vectors of keys or features of each stay in registers.
 class Heddle_AttentionTile<string name, dag result> : Heddle_Op<name, [AttrSizedOperandSegments, MemoryEffects<[MemRead, MemWrite]>]> {
   dag before = (ins AnyMemRef:$query, Variadic<Index>:$tokens, Variadic<Index>:$heads, Variadic<Index>:$positions,

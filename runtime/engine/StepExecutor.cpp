@@ -63,6 +63,7 @@ std::byte *StepExecutor::grow(HugeBuffer &buffer, int64_t bytes, const char *wha
 
 void StepExecutor::shrink() {
   arena_ = HugeBuffer();
+  partials_ = HugeBuffer();
   logits_ = HugeBuffer();
 }
 
@@ -74,7 +75,10 @@ const float *StepExecutor::run(StepPlan &plan) {
   StepBuffer pageTable = ints(plan.pageTable), wanted = ints(plan.rows), kv(kv_.data(), kv_.size());
   StepBuffer out(grow(logits_, logits * int64_t{sizeof(float)}, "logits"), logits);
   StepBuffer arena(grow(arena_, arenaBytes, "the arena"), arenaBytes);
-  int64_t floats = tokens > kSplitTokens ? 0 : tokens * plan.pageTableWidth * model_.kv.heads * partialFloats(model_.kv.headDim);
+  int64_t floats = tokens > kSplitTokens
+                       ? 0
+                       : tokens * plan.pageTableWidth * share(model_.kv.heads, group_.rank(), group_.size()).size() *
+                             partialFloats(model_.kv.headDim);
   StepBuffer partials(grow(partials_, floats * int64_t{sizeof(float)}, "attention's partial states"), floats);
   int64_t context = reinterpret_cast<int64_t>(context_.get());
   context_->error = nullptr;

@@ -78,6 +78,10 @@ void check(const StepPlan &plan, const StepLimits &limits) {
   requireWithin(plan.rows, tokens, "a row is no token of the step");
   for (size_t i = 1; i < plan.rows.size(); ++i)
     require(plan.rows[i - 1] < plan.rows[i], "rows do not increase");
+  for (int64_t t = 1; t < tokens; ++t) {
+    require(plan.sequences[t - 1] <= plan.sequences[t], "tokens of a sequence do not stand together");
+    require(plan.sequences[t - 1] < plan.sequences[t] || plan.positions[t - 1] < plan.positions[t], "positions do not increase");
+  }
   for (int64_t t = 0; t < tokens; ++t)
     require(plan.positions[t] / kPageTokens < width, "a position has no page");
   requireWithin(plan.pageWork.fresh, limits.pages, "a fresh page is outside of the cache");

@@ -17,20 +17,20 @@ struct StepBuffer {
 };
 
 /// One call of `step`, by every thread of every rank at once with its own `thread`. T = tokens of this step, S = sequences in
-/// it, R = positions whose logits are wanted, P = page table width. Tokens of a sequence stand in increasing position.
+/// it, R = positions whose logits are wanted, P = page table width. Tokens of a sequence stand together, in increasing
+/// position, and sequences in increasing number.
 /// All pointers stay the caller's; buffers are aligned to 64 bytes.
 using StepFunction = void (*)(
-    StepBuffer *ids,       // i32 [T]     token ids, each < vocabulary
-    StepBuffer *positions, // i32 [T]     absolute position of each token in its sequence
-    StepBuffer *sequences, // i32 [T]     row of the page table that each token belongs to
-    StepBuffer *pageTable, // i32 [S·P]   physical page of each 64-position chunk of each sequence
-    StepBuffer *rows,      // i32 [R]     indices into [0, T) whose logits are wanted, increasing
-    StepBuffer *logits,    // f32 [R · logitStride] out; complete on every rank after the step
-    StepBuffer *arena,     // i8  [T · arenaBytesPerToken] scratch, private to the rank
-    StepBuffer *partials,  // f32 [min(T, kSplitTokens) · P · heads · partialFloats(headDim)] scratch: attention of few tokens,
-                           // chunk by chunk
-    StepBuffer *kv,        // i8  [pages · kvPageBytes(rank)] this rank's part of the KV cache
-    StepBuffer *weights,   // i8  this rank's packed weights
+    StepBuffer *ids,           // i32 [T]     token ids, each < vocabulary
+    StepBuffer *positions,     // i32 [T]     absolute position of each token in its sequence
+    StepBuffer *sequences,     // i32 [T]     row of the page table that each token belongs to
+    StepBuffer *pageTable,     // i32 [S·P]   physical page of each 64-position chunk of each sequence
+    StepBuffer *rows,          // i32 [R]     indices into [0, T) whose logits are wanted, increasing
+    StepBuffer *logits,        // f32 [R · logitStride] out; complete on every rank after the step
+    StepBuffer *arena,         // i8  [T · arenaBytesPerToken] scratch, private to the rank
+    StepBuffer *partials,      // f32 [T · P · heads of this rank · partialFloats(headDim)] scratch; [0] where T > kSplitTokens
+    StepBuffer *kv,            // i8  [pages · kvPageBytes(rank)] this rank's part of the KV cache
+    StepBuffer *weights,       // i8  this rank's packed weights
     StepBuffer *weightOffsets, // i64 [weights in manifest order] byte offset of this rank's share of each weight in `weights`
     StepBuffer *rope,          // f32 every RoPE table of the manifest, one after another: [position][dims/2][cos, sin]
     StepBuffer *ropeOffsets,   // i64 [tables] first f32 of each table
@@ -44,8 +44,8 @@ using StepFunction = void (*)(
 inline constexpr int64_t kPageTokens = 64;
 /// Steps of at most this many tokens split attention over threads by chunks of keys, not by queries.
 inline constexpr int64_t kSplitTokens = 16;
-/// f32 of `partials` for one token and one chunk of keys: a state for each head (docs/arithmetic.md, Attention): o[headDim], m,
-/// l, and padding to whole cache lines.
+/// f32 of `partials` for one token, head and chunk of keys: a state (docs/arithmetic.md, Attention), o[headDim], m, l, and
+/// padding to whole cache lines.
 inline constexpr int64_t partialFloats(int64_t headDim) { return headDim + 16; }
 enum class KvType : uint8_t { F16, Q8 };
 /// Blocks of 32 features that share a scale in 8 bits; the last one may have 16.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <random>
+#include <set>
 #include <stdexcept>
 
 namespace heddle {
@@ -24,21 +25,31 @@ public:
     return static_cast<double>(length) / secondsSince(start);
   }
 
-  double decode(int64_t tokens, int64_t parallel, int64_t depth, bool profile = false) {
-    outputs_ = 0;
-    for (int64_t i = 0; i < parallel; ++i)
-      submit(std::max<int64_t>(1, depth), tokens + 1);
-    while (!engine_.idle() && outputs_ < parallel) // the first token of each is not timed: it is the prompt's
+  /// With `kernels`, they are profiled.
+  double decode(const BenchOptions &options, std::vector<KernelTime> *kernels = nullptr) {
+    uint64_t first = id_ + 1;
+    begun_.clear();
+    for (int64_t i = 0; i < options.parallel; ++i)
+      submit(std::max<int64_t>(1, options.depth), options.tokens + 1 + decodeSlack(options));
+    while (!engine_.idle() && static_cast<int64_t>(begun_.size()) < options.parallel) // the first token of each is its prompt's
       step();
-    int64_t before = outputs_;
-    if (profile)
+    if (kernels)
       engine_.startProfile();
+    outputs_ = 0;
     auto start = Clock::now();
+    for (int64_t i = 0; i < options.tokens; ++i) // all of them decode, and nothing else
+      step();
+    double seconds = secondsSince(start);
+    bool together = outputs_ == options.tokens * options.parallel;
+    if (kernels)
+      *kernels = engine_.endProfile();
+    for (uint64_t id = first; id <= id_; ++id)
+      engine_.cancel(id);
     while (!engine_.idle())
       step();
-    if (outputs_ == before)
-      throw std::runtime_error("the benchmark made no tokens; is --tokens above 0 and within the context?");
-    return static_cast<double>(outputs_ - before) / secondsSince(start);
+    if (!together)
+      throw std::runtime_error("the benchmark's requests did not decode together; the KV memory is too small for them");
+    return static_cast<double>(options.tokens * options.parallel) / seconds;
   }
 
 private:
@@ -61,6 +72,8 @@ private:
       if (event.stop == StopReason::Error)
         throw std::runtime_error(event.error);
       outputs_ += static_cast<int64_t>(event.tokens.size());
+      if (!event.tokens.empty())
+        begun_.insert(event.request);
     }
     alive_();
   }
@@ -69,10 +82,16 @@ private:
   const std::function<void()> &alive_;
   std::mt19937 random_{0};
   uint64_t id_ = uint64_t{1} << 62; // away from the ids that a frontend hands out
+  std::set<uint64_t> begun_;        // requests that gave a token
   int64_t outputs_ = 0;
 };
 
 } // namespace
+
+int64_t decodeSlack(const BenchOptions &options) {
+  // A step reads at least half of its token budget of prompts, however many decode in it.
+  return options.parallel > 1 && options.depth > 1 ? options.parallel * (options.depth * 2 / EngineOptions{}.tokenBudget + 2) : 0;
+}
 
 BenchFigures runBench(EngineLike &engine, const BenchOptions &options, const std::function<void()> &alive) {
   if (options.prompt < 0 || options.tokens < 0 || options.depth < 0 || options.parallel < 1 || options.repeat < 1)
@@ -81,7 +100,7 @@ BenchFigures runBench(EngineLike &engine, const BenchOptions &options, const std
   BenchFigures figures;
   for (int64_t i = 0; i <= options.repeat; ++i) {
     double prefill = options.prompt > 0 ? rounds.prefill(options.prompt) : 0;
-    double decode = options.tokens > 0 ? rounds.decode(options.tokens, options.parallel, options.depth) : 0;
+    double decode = options.tokens > 0 ? rounds.decode(options) : 0;
     if (i == 0)
       continue; // warm-up
     if (options.prompt > 0)
@@ -94,10 +113,8 @@ BenchFigures runBench(EngineLike &engine, const BenchOptions &options, const std
     rounds.prefill(options.prompt);
     figures.prefillKernels = engine.endProfile();
   }
-  if (options.profile && options.tokens > 0) {
-    rounds.decode(options.tokens, options.parallel, options.depth, true);
-    figures.decodeKernels = engine.endProfile();
-  }
+  if (options.profile && options.tokens > 0)
+    rounds.decode(options, &figures.decodeKernels);
   return figures;
 }
 

@@ -10,6 +10,9 @@ struct BenchOptions {
   int64_t depth = 0;                                           // tokens in each context before decoding starts
   bool profile = false;                                        // one more round of each, kernel by kernel
 };
+/// Tokens beyond depth and `tokens` that a request's context must hold: while other prompts are read, it decodes already.
+int64_t decodeSlack(const BenchOptions &options);
+
 struct BenchFigures { // one per repetition, the warm-up left out
   std::vector<double> prefillTokensPerSecond, decodeTokensPerSecond;
   std::vector<KernelTime> prefillKernels, decodeKernels; // of rank 0

@@ -39,7 +39,7 @@ double rounded(double value) { return std::round(value * 100) / 100; }
 MemoryOptions memoryFor(const Plan &plan, const BenchOptions &bench) {
   const Manifest &manifest = plan.manifest();
   MemoryOptions memory;
-  memory.context = std::max(bench.prompt, std::max<int64_t>(1, bench.depth) + bench.tokens) + 16;
+  memory.context = std::max(bench.prompt, std::max<int64_t>(1, bench.depth) + bench.tokens + decodeSlack(bench)) + 16;
   if (memory.context > manifest.context)
     throw UsageError("-p " + std::to_string(bench.prompt) + ", -n " + std::to_string(bench.tokens) + " and --depth " +
                      std::to_string(bench.depth) + " do not fit the model's context of " + std::to_string(manifest.context) +
@@ -50,27 +50,36 @@ MemoryOptions memoryFor(const Plan &plan, const BenchOptions &bench) {
   return memory;
 }
 
-/// What a token costs whatever its context: packed weights that a step reads once, multiplications and additions of its products.
+/// What a step costs whatever the contexts: packed weights that it reads once, multiplications and additions of its products for
+/// each token and, in the output head, for each position whose logits are wanted.
 struct ModelCost {
-  double bytes = 0, operations = 0;
+  double bytes = 0;
+  struct Operations {
+    double integer = 0, floating = 0;
+  } perToken, perWanted;
   explicit ModelCost(const Manifest &manifest) {
     auto isTable = [](const WeightEntry &weight) { return weight.packed && weight.share == ShareKind::Whole; };
-    bool tied = std::ranges::none_of(manifest.weights, [&](const WeightEntry &weight) {
-      return weight.packed && !isTable(weight) && weight.rows == manifest.vocabulary;
-    });
+    auto isHead = [&](const WeightEntry &weight) { return weight.packed && weight.rows == manifest.vocabulary; };
+    bool tied = std::ranges::none_of(manifest.weights, [&](const WeightEntry &w) { return isHead(w) && !isTable(w); });
     for (const WeightEntry &weight : manifest.weights) {
       if (isTable(weight) && !tied)
         continue; // a token reads one row of an embedding table, unless the table is the output head too
       bytes += double(weight.bytes);
-      if (weight.packed)
-        operations += 2 * double(weight.rows) * double(weight.columns);
+      if (!weight.packed)
+        continue;
+      Operations &all = isHead(weight) ? perWanted : perToken;
+      (traits(weight.format).quantized ? all.integer : all.floating) += 2 * double(weight.rows) * double(weight.columns);
     }
   }
 };
 
-/// Tokens a second that memory and multipliers allow where a step has `tokens` tokens; attention is left out.
-double limit(const ModelCost &cost, const HostPeaks &peaks, double tokens) {
-  return tokens / std::max(cost.bytes / peaks.readBandwidth, tokens * cost.operations / peaks.integerOperations);
+/// Tokens a second that memory and multipliers allow where a step has `tokens` tokens and wants logits of `wanted` positions;
+/// attention is left out.
+double limit(const ModelCost &cost, const HostPeaks &peaks, double tokens, double wanted) {
+  double integers = tokens * cost.perToken.integer + wanted * cost.perWanted.integer;
+  double floats = tokens * cost.perToken.floating + wanted * cost.perWanted.floating;
+  double computing = integers / peaks.integerOperations + floats / peaks.floatOperations;
+  return tokens / std::max(cost.bytes / peaks.readBandwidth, computing);
 }
 
 nlohmann::ordered_json toJson(const std::vector<KernelTime> &kernels) {
@@ -116,8 +125,8 @@ int bench(const BenchCommand &command) {
   BenchFigures figures = session->bench(command.bench);
   double prefill = median(figures.prefillTokensPerSecond), decode = median(figures.decodeTokensPerSecond);
   ModelCost cost(plan.manifest());
-  double prefillLimit = limit(cost, peaks, double(std::min<int64_t>(command.bench.prompt, EngineOptions{}.tokenBudget)));
-  double decodeLimit = limit(cost, peaks, double(command.bench.parallel));
+  double prefillLimit = limit(cost, peaks, double(std::min<int64_t>(command.bench.prompt, EngineOptions{}.tokenBudget)), 1);
+  double decodeLimit = limit(cost, peaks, double(command.bench.parallel), double(command.bench.parallel));
   if (command.json) {
     nlohmann::ordered_json report = {{"engine", "heddle"},
                                      {"threads", session->threads()},

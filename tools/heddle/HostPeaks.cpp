@@ -13,7 +13,7 @@ namespace heddle::tool {
 namespace {
 
 constexpr int kRounds = 5, kAccumulators = 12; // enough to hide the latency of two FMA units
-constexpr size_t kBytes = size_t{512} << 20;   // more than any last-level cache holds
+constexpr size_t kBytes = size_t{512} << 20;   // several times the last-level cache of all but the largest hosts
 constexpr int64_t kTurns = 1 << 20;
 
 // Keeps a loop's operands from being folded and its results from being dropped.
@@ -34,55 +34,51 @@ constexpr double kFloat256 = 2 * 8 * kAccumulators, kFloat512 = 2 * kFloat256;
 constexpr double kInt256 = 2 * 32 * kAccumulators, kInt512 = 2 * kInt256;
 
 void float256() {
-  __m256 acc[kAccumulators] = {}, x = _mm256_set1_ps(1), y = x;
-  for (int64_t turn = 0; turn < kTurns; ++turn) {
-    opaque(x);
-    for (auto &a : acc)
+  __m256 acc[kAccumulators] = {}, x = _mm256_set1_ps(0.5f), y = x;
+  opaque(x), opaque(y); // or the compiler would multiply by constants
+  for (int64_t turn = 0; turn < kTurns; ++turn)
+    for (auto &a : acc) {
       a = _mm256_fmadd_ps(x, y, a);
-  }
-  for (auto &a : acc)
-    opaque(a);
+      opaque(a);
+    }
 }
 __attribute__((target("avx512f"))) void float512() {
-  __m512 acc[kAccumulators] = {}, x = _mm512_set1_ps(1), y = x;
-  for (int64_t turn = 0; turn < kTurns; ++turn) {
-    asm volatile("" : "+v"(x));
-    for (auto &a : acc)
+  __m512 acc[kAccumulators] = {}, x = _mm512_set1_ps(0.5f), y = x;
+  asm volatile("" : "+v"(x), "+v"(y));
+  for (int64_t turn = 0; turn < kTurns; ++turn)
+    for (auto &a : acc) {
       a = _mm512_fmadd_ps(x, y, a);
-  }
-  for (auto &a : acc)
-    asm volatile("" : "+v"(a));
+      asm volatile("" : "+v"(a));
+    }
 }
-/// As the kernels for AVX2 sum 4-bit codes: eight u8·i8 products in 16 bits, then widened once.
+/// As kernels without VNNI multiply 4-bit codes: pairs of u8·i8 into 16 bits, added up there. Each product takes its own
+/// accumulator's last value, as equal products would be made once.
 void int256() {
-  __m256i acc[kAccumulators] = {}, x = _mm256_set1_epi8(1), y = x;
-  for (int64_t turn = 0; turn < kTurns; ++turn) {
-    opaque(x);
-    for (auto &a : acc)
-      a = _mm256_add_epi16(a, _mm256_maddubs_epi16(x, y));
-  }
-  for (auto &a : acc)
-    opaque(a);
+  __m256i acc[kAccumulators] = {}, y = _mm256_set1_epi8(1);
+  opaque(y);
+  for (int64_t turn = 0; turn < kTurns; ++turn)
+    for (auto &a : acc) {
+      a = _mm256_add_epi16(y, _mm256_maddubs_epi16(a, y));
+      opaque(a);
+    }
 }
 __attribute__((target("avx512f,avx512bw"))) void int512() {
-  __m512i acc[kAccumulators] = {}, x = _mm512_set1_epi8(1), y = x;
-  for (int64_t turn = 0; turn < kTurns; ++turn) {
-    asm volatile("" : "+v"(x));
-    for (auto &a : acc)
-      a = _mm512_add_epi16(a, _mm512_maddubs_epi16(x, y));
-  }
-  for (auto &a : acc)
-    asm volatile("" : "+v"(a));
+  __m512i acc[kAccumulators] = {}, y = _mm512_set1_epi8(1);
+  asm volatile("" : "+v"(y));
+  for (int64_t turn = 0; turn < kTurns; ++turn)
+    for (auto &a : acc) {
+      a = _mm512_add_epi16(y, _mm512_maddubs_epi16(a, y));
+      asm volatile("" : "+v"(a));
+    }
 }
 __attribute__((target("avx512f,avx512vnni"))) void intVnni() {
   __m512i acc[kAccumulators] = {}, x = _mm512_set1_epi8(1), y = x;
-  for (int64_t turn = 0; turn < kTurns; ++turn) {
-    asm volatile("" : "+v"(x));
-    for (auto &a : acc)
+  asm volatile("" : "+v"(x), "+v"(y));
+  for (int64_t turn = 0; turn < kTurns; ++turn)
+    for (auto &a : acc) {
       a = _mm512_dpbusd_epi32(a, x, y);
-  }
-  for (auto &a : acc)
-    asm volatile("" : "+v"(a));
+      asm volatile("" : "+v"(a));
+    }
 }
 
 /// Median seconds of `body`, entered by all threads at once.

@@ -88,7 +88,9 @@ void addTargetOption(CLI::App &command, std::string &target) {
 }
 
 void addKvTypeOption(CLI::App &command, std::string &kvType) {
-  command.add_option("--kv-type", kvType, "Cache keys and values as f16, or in 8 bits (q8) in half of the memory (default f16)")
+  command
+      .add_option("--kv-type", kvType,
+                  "Cache keys and values as f16, or in 8 bits (q8), in little over half of the memory (default f16)")
       ->check(oneOf({"f16", "q8"}))
       ->type_name("TYPE");
 }

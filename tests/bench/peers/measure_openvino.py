@@ -4,7 +4,7 @@
   measure_openvino.py MODEL.gguf --threads 2 -p 512 -n 64 [--parallel B] [-r REPEATS]      prints one JSON object of medians
 
 Random token ids. Prompt: time to the first token. Decode: from one token of each sequence, time per step, greedy (the pipeline has
-no way to leave sampling out). Its GGUF reader knows few architectures; for the others this fails, and says so.
+no way to leave sampling out). Keys and values in f16; everything else as it chooses, dynamic quantisation included. Its GGUF reader knows few architectures; for the others this fails, and says so.
 """
 import argparse
 import json
@@ -25,7 +25,7 @@ def main():
     parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("-r", "--repeat", type=int, default=1)
     options = parser.parse_args()
-    pipeline = openvino_genai.LLMPipeline(options.model, "CPU", INFERENCE_NUM_THREADS=options.threads)
+    pipeline = openvino_genai.LLMPipeline(options.model, "CPU", INFERENCE_NUM_THREADS=options.threads, KV_CACHE_PRECISION="f16")
     vocabulary = len(pipeline.get_tokenizer().get_vocab())
     pick = random.Random(1)
 

@@ -42,6 +42,15 @@ class Bench(unittest.TestCase):
                 keys = attention["bytes"] * ranks / layers / 128
                 self.assertLessEqual(abs(keys - sum(range(101, 101 + tokens))), tokens)
 
+    def test_requests_decode_together_after_long_contexts(self):
+        """What is timed are steps of one token of each request, however long their prompts took to read."""
+        report = json.loads(heddle("bench", self.plan, "-p", 8, "-n", 5, "-r", 1, "--parallel", 3, "--depth", 700, "--profile", "--json"))
+        kernels = {kernel["kernel"]: kernel for kernel in report["kernels"]["decode"]}
+        output = kernels["step.output"]
+        self.assertEqual(output["calls"], 5)
+        rows, columns = 300, 96  # of the tiny model's output head
+        self.assertEqual(output["integer_operations"] + output["float_operations"], 5 * 3 * 2 * rows * columns)
+
     def test_an_8_bit_cache(self):
         plan = os.path.join(self.place, "bytes.plan")
         heddle("compile", self.gguf, "--kv-type", "q8", "-o", plan)

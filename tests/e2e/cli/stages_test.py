@@ -109,6 +109,10 @@ class Stages(unittest.TestCase):
             swapped = text[:start] + head + text[end:]
             check(stage + " with two arguments of step swapped", swapped, "broken.mlir", "'rank'")
             check(stage + " without the C interface", text.replace("llvm.emit_c_interface", "other"), "broken.mlir", "emit_c_interface")
+        state = "head_dim 16" if "kv_heads 2 head_dim 16" in texts["kernels"] else None
+        self.assertIsNotNone(state)
+        check("another cache than its tiles'", texts["kernels"].replace(state, state + " {type = #heddle<cache_type q8>}", 1),
+              "broken.mlir", "type")
         unmasked = texts["sharded"].replace("#heddle<mask causal>", "#heddle<mask none>")
         check("what a later pass refuses", unmasked, "broken.mlir", "mask none")
 

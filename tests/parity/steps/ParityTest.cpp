@@ -58,6 +58,12 @@ std::vector<Case> cases() {
   gemma.config.layers = 7; // the sixth layer sees everything
   gemma.config.window = 40;
   all.push_back(gemma);
+  // Attention tiles of other heights: query heads of a KV head make up one.
+  all.push_back({"eight_heads_of_48_8_bit_cache", config(64, 8, 1, 48, 96, Format::F32), 0.05, KvType::Q8});
+  all.push_back({"seven_heads_of_112", config(64, 7, 1, 112, 96, Format::F32), 0.01});
+  Case six{"six_heads_window", config(64, 12, 2, 32, 96, Format::Q8_0), 0.15};
+  six.config.architecture = "gemma3", six.config.layers = 2, six.config.window = 40;
+  all.push_back(six);
   gemma.name = "gemma3_8_bit_cache", gemma.kvType = KvType::Q8;
   all.push_back(gemma);
   Case cache{"f32_8_bit_cache", config(160, 6, 2, 80, 96, Format::F32), 0.05, KvType::Q8};
