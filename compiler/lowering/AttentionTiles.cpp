@@ -90,8 +90,12 @@ struct PageLayout {
 static SmallVector<Value> toCache(Emit &e, ArrayRef<Value> head, const PageLayout &layout, SmallVector<Value> &scales) {
   SmallVector<Value> stored;
   if (!layout.q8) {
-    for (Value v : head)
+    for (Value v : head) { // an infinity would spoil the queries of a tile that do not see it
+      EmitOps lanes{e, v.getType()};
+      v = lanes.selectLess(lanes.constant(65504), v, lanes.constant(65504), v);
+      v = lanes.selectLess(v, lanes.constant(-65504), lanes.constant(-65504), v);
       stored.push_back(e.b.create<arith::TruncFOp>(e.loc, e.vectorType(16, e.b.getF16Type()), v));
+    }
     return stored;
   }
   scales.clear();

@@ -116,7 +116,8 @@ void One::rotate(const Rope &rope, bool interleaved, int64_t position, float *he
 
 void One::cache(const float *x, int64_t n, bool q8, double *out) {
   if (!q8) {
-    std::transform(x, x + n, out, [](float v) { return static_cast<double>(fromHalf(toHalf(v))); });
+    std::transform(x, x + n, out,
+                   [](float v) { return static_cast<double>(fromHalf(toHalf(std::clamp(v, -65504.0f, 65504.0f)))); });
     return;
   }
   int8_t codes[kQ8Block];

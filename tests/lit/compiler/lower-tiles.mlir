@@ -17,8 +17,12 @@ func.func @product(%x: memref<?x2x40xi8>, %w: memref<?x768xi8>, %t: index) -> ve
 }
 
 // A key is scattered by a loop, not by a store for each of its elements.
+// What is cached is finite.
 // CHECK-LABEL: func.func @store
 //       CHECK: memref.alloca() {alignment = 64 : i64} : memref<128xi8>
+//       CHECK: arith.constant 6.550400e+04 : f32
+//       CHECK: arith.constant -6.550400e+04 : f32
+//       CHECK: arith.truncf
 //       CHECK: scf.for
 //       CHECK: vector.store {{.*}} : memref<?xi8>, vector<2xi8>
 //   CHECK-NOT: vector<2xi8>

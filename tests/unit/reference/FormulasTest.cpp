@@ -267,4 +267,12 @@ TEST(Rope, OneArithmeticIsCloseFarOut) {
   }
 }
 
+/// An infinity in the cache would spoil queries that do not see it: +0 times it is no number.
+TEST(Cache, HoldsFiniteNumbers) {
+  const float x[] = {1e6f, -1e6f, 65504.0f, 1.0f};
+  double out[4];
+  One::cache(x, 4, /*q8=*/false, out);
+  EXPECT_EQ(std::vector(out, out + 4), std::vector<double>({65504, -65504, 65504, 1}));
+}
+
 } // namespace
