@@ -1,4 +1,8 @@
 //===- HostPeaks.cpp -----------------------------------------------------------------------------------------------------===//
+//
+// Intrinsics stand here because the yardstick must not depend on what it measures: no model runs through this file, whose loops
+// only find out what memory and multipliers can give. The model's kernels are the compiler's alone.
+//===---------------------------------------------------------------------------------------------------------------===//
 #include "tools/heddle/HostPeaks.h"
 #include "runtime/kvcache/HugeBuffer.h"
 #include <algorithm>
