@@ -11,6 +11,11 @@ enum class Target { Avx2, Avx512, Avx512Vnni };
 /// "x86-64-v3", "x86-64-v4", "x86-64-v4+vnni".
 std::optional<Target> targetByName(llvm::StringRef name);
 llvm::StringRef targetName(Target target);
+/// What loops and register tiles are made for.
+struct Tiling {
+  Target registers = Target::Avx2;
+  int64_t cacheBytes = 512 << 10; // of a core's own cache (L2); this where nobody knows
+};
 
 // graph → fused: one file each in fusion/
 std::unique_ptr<mlir::Pass> createFuseSharedInputPass();
@@ -24,7 +29,7 @@ std::unique_ptr<mlir::Pass> createShardByRowsPass();
 // sharded → planned
 std::unique_ptr<mlir::Pass> createPlanMemoryPass();
 // planned → kernels
-std::unique_ptr<mlir::Pass> createTileKernelsPass(Target target = Target::Avx2);
+std::unique_ptr<mlir::Pass> createTileKernelsPass(Tiling tiling = {});
 // kernels → loops
 std::unique_ptr<mlir::Pass> createLowerTilesPass();
 // loops → llvm

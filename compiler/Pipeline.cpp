@@ -21,7 +21,7 @@
 using namespace mlir;
 using namespace heddle;
 
-void heddle::addStagePasses(OpPassManager &passes, Stage stage, Target tiling, Target target) {
+void heddle::addStagePasses(OpPassManager &passes, Stage stage, Tiling tiling, Target target) {
   switch (stage) {
   case Stage::Graph: // made by an architecture file, or read from a .mlir
     break;
@@ -119,7 +119,7 @@ void heddle::registerHeddlePasses() {
     auto stage = [](Stage to) {
       return PassPipelineRegistration<>(std::string("heddle-to-") + kStageNames[static_cast<size_t>(to)],
                                         "from the stage before to this one, for the oldest target",
-                                        [to](OpPassManager &passes) { addStagePasses(passes, to, Target::Avx2, Target::Avx2); });
+                                        [to](OpPassManager &passes) { addStagePasses(passes, to, {}, Target::Avx2); });
     };
     return std::array<PassPipelineRegistration<>, 6>{stage(Stage::Fused),   stage(Stage::Sharded), stage(Stage::Planned),
                                                      stage(Stage::Kernels), stage(Stage::Loops),   stage(Stage::Llvm)};

@@ -12,7 +12,7 @@ CompileReport heddle::addTarget(const CompileOptions &options) {
     throw CompileError("--from-stage needs the model's file, not a plan: name the GGUF file");
   auto begin = std::chrono::steady_clock::now();
   Plan plan = Plan::open(options.model);
-  Compilation compilation(plan.directory().string(), options.target);
+  Compilation compilation(plan.directory().string(), options);
   compilation.begin(plan.file("ir/3-planned.mlir"));
   compilation.advance(Stage::Llvm);
   ObjectCode code(compilation.module(), compilation.target());

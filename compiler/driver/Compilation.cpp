@@ -29,8 +29,10 @@ static std::string oneLine(std::string text) {
   return text;
 }
 
-Compilation::Compilation(std::string name, const std::string &target, const std::string &tiling)
-    : name_(std::move(name)), target_(chooseTarget(target)), tiling_(tiling.empty() ? target_ : chooseTarget(tiling)),
+Compilation::Compilation(std::string name, const CompileOptions &options)
+    : name_(std::move(name)), target_(chooseTarget(options.target)),
+      tiling_{options.tiling.empty() ? target_ : chooseTarget(options.tiling),
+              options.cacheBytes ? options.cacheBytes : hostCacheBytes()},
       context_(MLIRContext::Threading::DISABLED) {
   DialectRegistry registry;
   registerAllStages(registry);

@@ -10,8 +10,8 @@ namespace heddle {
 /// Holds a module and moves it from stage to stage. Not thread-safe. Throws CompileError.
 class Compilation {
 public:
-  /// For `target` ("": this host's best), in its own register tiles or those of `tiling`; `name` begins errors.
-  Compilation(std::string name, const std::string &target, const std::string &tiling = "");
+  /// What `options` say of target and tiling; `name` begins errors.
+  Compilation(std::string name, const CompileOptions &options);
   /// Begins with the graph of a model, its keys and values cached as `kvType`, or with the saved text of a stage, which says
   /// that.
   void begin(const GgufModel &model, KvType kvType);
@@ -25,7 +25,8 @@ public:
 private:
   void verifyModule();
   std::string name_;
-  Target target_, tiling_;
+  Target target_;
+  Tiling tiling_;
   mlir::MLIRContext context_;
   std::string diagnostics_; // of the pass that failed
   mlir::OwningOpRef<mlir::ModuleOp> module_;

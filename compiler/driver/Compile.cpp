@@ -53,7 +53,7 @@ CompileReport heddle::compileModel(const CompileOptions &options) {
   Phases phases(options, report);
   phases.begin("graph", 0);
   GgufModel model(options.model);
-  Compilation compilation(model.name(), options.target, options.tiling);
+  Compilation compilation(model.name(), options);
   start(compilation, options, model);
   Manifest manifest;
   std::vector<std::pair<std::string, std::string>> texts;
@@ -107,7 +107,7 @@ std::string heddle::emitStage(const CompileOptions &options, std::string_view na
   if (!stage)
     throw CompileError("unknown stage '" + std::string(name) + "': graph, fused, sharded, planned, kernels, loops, llvm or asm");
   GgufModel model(options.model);
-  Compilation compilation(model.name(), options.target, options.tiling);
+  Compilation compilation(model.name(), options);
   start(compilation, options, model);
   if (*stage < compilation.stage())
     throw CompileError("stage " + std::string(name) + " comes before the one to go on from");

@@ -1,15 +1,13 @@
 //===- TileKernels.cpp - from ops on buffers to loops over register tiles -------------------------------------------===//
 //
-//   heddle.linear %x weights(%w) residual(%r) shares(%b, %e) outs(%y) …
+//   heddle.rms_norm %x, %n eps 1.0e-5 outs(%y) …
 // →
-//   scf.for %g = %first to %last {                      // this thread's row groups of this rank's share
-//     scf.for %t = 0 to %tokens step 8 {                // token tiles; then 4, 2 and 1 for what is left
-//       %acc:8 = heddle.tile_product "q4_1" %x[%t], %w[%g] columns 576 …
-//       … epilogue on vectors of 16 rows, stores …
-//     }
+//   scf.for %t = %first to %last {                      // this thread's tokens
+//     heddle.tile_rms_norm %x, %n -> %y[%t] eps 1.0e-5 …
 //   }
 //   heddle.barrier …
 //
+// Products are in ProductLoops.cpp, attention is in AttentionLoops.cpp.
 // Every op becomes loops over independent items (row groups, tokens, heads), cut evenly over threads, so that neither threads nor
 // ranks nor tile heights appear in any result. One barrier stands after each op that others read.
 //===---------------------------------------------------------------------------------------------------------------===//
@@ -17,6 +15,7 @@
 #include "compiler/kernels/AttentionLoops.h"
 #include "compiler/kernels/DescribeKernel.h"
 #include "compiler/kernels/Items.h"
+#include "compiler/kernels/ProductLoops.h"
 #include "compiler/planning/Environment.h"
 #include "runtime/plan/StepAbi.h"
 
@@ -31,19 +30,30 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
   static constexpr llvm::StringLiteral summary = "turn ops on buffers into SPMD loops over register tiles";
 
   TileKernels() = default;
-  explicit TileKernels(Target target) { this->target = targetName(target).str(); }
-  TileKernels(const TileKernels &other) : ModulePass(other) { target = other.target.getValue(); }
+  explicit TileKernels(Tiling tiling) {
+    target = targetName(tiling.registers).str();
+    cacheBytes = tiling.cacheBytes;
+  }
+  TileKernels(const TileKernels &other) : ModulePass(other) {
+    target = other.target.getValue();
+    cacheBytes = other.cacheBytes.getValue();
+  }
   Option<std::string> target{*this, "target", llvm::cl::desc("x86-64-v3, x86-64-v4 or x86-64-v4+vnni"),
                              llvm::cl::init("x86-64-v3")};
+  Option<int64_t> cacheBytes{*this, "cache-bytes", llvm::cl::desc("a core's own cache (L2)"),
+                             llvm::cl::init(Tiling().cacheBytes)};
 
   void runOnOperation() override {
     std::optional<Target> known = targetByName(target);
+    if (cacheBytes <= 0) {
+      getOperation().emitError("cache-bytes must be positive, not ") << cacheBytes.getValue();
+      return signalPassFailure();
+    }
     if (!known) {
       getOperation().emitError("unknown target '") << target.getValue() << "' (x86-64-v3, x86-64-v4, x86-64-v4+vnni)";
       return signalPassFailure();
     }
-    wide_ = *known != Target::Avx2;
-    heights_ = wide_ ? SmallVector<int64_t>{8, 4, 2, 1} : SmallVector<int64_t>{4, 2, 1};
+    tiling_ = {*known, cacheBytes};
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
       if (isa<LinearOp, RmsNormOp, EmbedOp, SelectRowsOp, QuantizeOp, StoreKvOp, AttentionOp, AllGatherOp, ShareOp>(op))
@@ -110,12 +120,10 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
   }
 
   LogicalResult tile(Operation *op);
-  void linear(LinearOp op, Emit e);
   LogicalResult storeKv(StoreKvOp op, Emit e);
   LogicalResult attention(AttentionOp op, Emit e);
 
-  bool wide_ = false;            // 32 registers of 16 f32, not 16 of 8
-  SmallVector<int64_t> heights_; // token-tile heights, tallest first
+  Tiling tiling_;
 };
 
 /// A gather keeps the description of the op before it until its own turn comes.
@@ -152,7 +160,7 @@ LogicalResult TileKernels::tile(Operation *op) {
   }
   KernelAttr kernel = describeKernel(op);
   if (auto linearOp = dyn_cast<LinearOp>(op))
-    linear(linearOp, e);
+    ProductLoops(linearOp, tiling_).emit(e);
   else if (auto norm = dyn_cast<RmsNormOp>(op))
     forItems(e, op, e.dim(norm.getOut()), [&](Emit &e, Value t) {
       e.b.create<TileRmsNormOp>(e.loc, norm.getInput(), norm.getWeight(), norm.getResidual(), norm.getOut(), t,
@@ -182,87 +190,6 @@ LogicalResult TileKernels::tile(Operation *op) {
     builder.create<BarrierOp>(e.loc, argument(op, "context"), argument(op, "thread"), kernel);
   op->erase();
   return success();
-}
-
-/// Row groups of one weight: where this rank's begin, and how many there are.
-struct Groups {
-  Value begin, count, stored; // stored: the group that the weight's buffer starts with
-};
-
-void TileKernels::linear(LinearOp op, Emit e) {
-  bool q8 = cast<MemRefType>(op.getOuts()[0].getType()).getRank() == 3, gated = op.getGate().has_value();
-  int64_t step = q8 ? 2 : 1; // row groups of a tile: a requantised block of 32 features needs two
-  ArrayRef<int64_t> rows = *op.getRows(), units = *op.getUnitRows();
-  Value tokens = e.dim(op.getInput());
-
-  SmallVector<Groups> groups;
-  Value total = e.index(0);
-  for (size_t i = 0; i < (gated ? 1 : op.getWeights().size()); ++i) {
-    int64_t tiles = llvm::divideCeil(rows[i], kGroupRows * step);
-    Value begin = e.index(0), end = e.index(tiles);
-    if (!op.getShares().empty()) {
-      Value perUnit = e.index(units[i] / (kGroupRows * step));
-      begin = e.minimum(e.mul(op.getShares()[2 * i], perUnit), end);
-      end = e.minimum(e.mul(op.getShares()[2 * i + 1], perUnit), end);
-    }
-    groups.push_back({begin, e.sub(end, begin), op.getWholeWeights() ? e.index(0) : begin});
-    total = e.add(total, groups.back().count);
-  }
-
-  // Threads cut all weights' groups as one list: [first, last) of it is this thread's.
-  auto [first, last] = threadRange(e, op, total);
-  Value before = e.index(0);
-  for (auto [i, group] : llvm::enumerate(groups)) {
-    auto clamp = [&](Value x) { return e.add(group.begin, e.minimum(e.maximum(e.sub(x, before), e.index(0)), group.count)); };
-    Value out = op.getOuts()[gated ? 0 : i];
-    auto product = [&, i = i](Emit &e, Value t, Value g, int64_t height, size_t weight) {
-      Value w = op.getWeights()[gated ? weight : i];
-      StringRef format = cast<StringAttr>((*op.getFormats())[gated ? weight : i]).getValue();
-      const FormatTraits &known = traits(*formatByName(std::string_view(format.data(), format.size())));
-      int64_t columns = cast<MemRefType>(w.getType()).getDimSize(1) / known.packedBytes * known.blockElements;
-      return SmallVector<Value>(e.b.create<TileProductOp>(e.loc, SmallVector<Type>(height, e.lanesType()), op.getInput(), t, w, g,
-                                                          format, columns, wide_ || !known.quantized ? 16 : 8)
-                                    .getAccumulators());
-    };
-    e.forLoop(clamp(first), clamp(last), 1, [&, &group = group](Emit &e, Value g) {
-      Value stored = e.mul(e.sub(g, group.stored), e.index(step)), column = e.mul(g, e.index(kGroupRows * step));
-      auto tileOf = [&](Emit &e, Value t, int64_t height) {
-        SmallVector<SmallVector<Value>> parts; // per row group of the tile: one vector per token
-        for (int64_t part = 0; part < step; ++part) {
-          Value index = part ? e.add(stored, e.index(part)) : stored;
-          SmallVector<Value> values = product(e, t, index, height, 0);
-          if (gated) {
-            SmallVector<Value> up = product(e, t, index, height, 1);
-            for (auto [value, other] : llvm::zip(values, up))
-              value = e.b.create<arith::MulFOp>(e.loc, e.b.create<TileActivateOp>(e.loc, e.lanesType(), value, op.getGateAttr()),
-                                                other);
-          }
-          parts.push_back(values);
-        }
-        for (int64_t m = 0; m < height; ++m) {
-          Value token = m ? e.add(t, e.index(m)) : t;
-          SmallVector<Value, 2> v;
-          for (int64_t part = 0; part < step; ++part) {
-            v.push_back(parts[part][m]);
-            if (op.getResidual())
-              v[part] = e.addf(e.load(op.getResidual(), {token, part ? e.add(column, e.index(16)) : column}), v[part]);
-          }
-          if (q8)
-            e.b.create<TileQuantizeOp>(e.loc, v[0], v[1], out, token, g);
-          else
-            e.store(v[0], out, {token, column});
-        }
-      };
-      // The tallest tiles first, then what is left, so that any token count runs through the same code.
-      Value from = e.index(0);
-      for (int64_t height : heights_) {
-        Value to = e.add(from, e.mul(e.div(e.sub(tokens, from), e.index(height)), e.index(height)));
-        e.forLoop(from, to, height, [&](Emit &e, Value t) { tileOf(e, t, height); });
-        from = to;
-      }
-    });
-    before = e.add(before, group.count);
-  }
 }
 
 /// A RoPE table's first element, its rotated dimensions; nothing without a table.
@@ -319,7 +246,7 @@ LogicalResult TileKernels::attention(AttentionOp op, Emit e) {
   auto [ropeOffset, ropeDims] = ropeTable(e, op, op.getRope());
   if (failed(checkHead(op, op.getHeadDim(), ropeDims, op.getStyle())))
     return failure();
-  AttentionLoops loops(op, state, ropeOffset, ropeDims, wide_);
+  AttentionLoops loops(op, state, ropeOffset, ropeDims, tiling_.registers != Target::Avx2);
   Value few = e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::ule, e.dim(op.getQuery()), e.index(kSplitTokens));
   auto branch = e.b.create<scf::IfOp>(e.loc, few, /*withElseRegion=*/true);
   OpBuilder byChunks = branch.getThenBodyBuilder(), byQueries = branch.getElseBodyBuilder();
@@ -329,4 +256,4 @@ LogicalResult TileKernels::attention(AttentionOp op, Emit e) {
 }
 } // namespace
 
-std::unique_ptr<Pass> heddle::createTileKernelsPass(Target target) { return std::make_unique<TileKernels>(target); }
+std::unique_ptr<Pass> heddle::createTileKernelsPass(Tiling tiling) { return std::make_unique<TileKernels>(tiling); }

@@ -19,12 +19,14 @@ def Heddle_GatherOp : Heddle_Op<"gather", [MemoryEffects<[MemRead, MemWrite]>]> 
 }
 
 def Heddle_TileProductOp : Heddle_Op<"tile_product", [MemoryEffects<[MemRead]>]> {
-  let summary = "16 rows × `tokens` tokens of x · Wᵀ, the whole of K: one accumulator vector per token";
+  let summary = "`row_groups` × 16 rows × some tokens of x · Wᵀ, the whole of K: one accumulator vector per row group and token";
   let description = [{
+    The accumulators stand by row group, then by token.
+    `row_groups`: how many row groups go through K together, from `group` on.
     `lanes`: how many of the 16 rows a register holds, 16 or 8. With 8 the weights of each half of the rows are unpacked by themselves.
   }];
   let arguments = (ins AnyMemRef:$input, Index:$token, AnyMemRef:$weights, Index:$group, StrAttr:$format, I64Attr:$columns,
-                       DefaultValuedAttr<I64Attr, "16">:$lanes);
+                       DefaultValuedAttr<I64Attr, "16">:$lanes, DefaultValuedAttr<I64Attr, "1">:$row_groups);
   let results = (outs Variadic<Heddle_Lanes>:$accumulators);
   let assemblyFormat = [{
     $format $input `[` $token `]` `,` $weights `[` $group `]` `columns` $columns attr-dict `:` type($input) `,` type($weights) `->` type($accumulators)

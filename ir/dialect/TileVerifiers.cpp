@@ -55,7 +55,11 @@ LogicalResult TileProductOp::verify() {
                                        << lastDim(getInput().getType());
   if (int64_t lanes = getLanes(); lanes != 16 && lanes != 8)
     return emitOpError("lanes must be 16 or 8, not ") << lanes;
-  return getNumResults() ? success() : emitOpError("needs a token");
+  if (!getNumResults())
+    return emitOpError("needs a token");
+  if (int64_t groups = getRowGroups(); groups < 1 || getNumResults() % groups)
+    return emitOpError("cannot give ") << groups << " row groups the same number of " << getNumResults() << " accumulators";
+  return success();
 }
 
 LogicalResult TileQuantizeOp::verify() { return verifyKind(*this, getOut(), "result", true); }

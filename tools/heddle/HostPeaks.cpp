@@ -4,7 +4,6 @@
 // only find out what memory and multipliers can give. The model's kernels are the compiler's alone.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "tools/heddle/HostPeaks.h"
-#include "runtime/kvcache/HugeBuffer.h"
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -85,38 +84,50 @@ __attribute__((target("avx512f,avx512vnni"))) void intVnni() {
     }
 }
 
-/// Median seconds of `body`, entered by all threads at once.
+/// Seconds of `body`, entered by all threads at once.
 double secondsOf(int64_t threads, const std::function<void(int64_t)> &body) {
-  std::array<double, kRounds> seconds;
-  for (double &s : seconds) {
-    double begin = omp_get_wtime();
+  double begin = omp_get_wtime();
 #pragma omp parallel num_threads(static_cast<int>(threads))
-    body(omp_get_thread_num());
-    s = omp_get_wtime() - begin;
-  }
-  std::ranges::sort(seconds);
-  return seconds[kRounds / 2];
+  body(omp_get_thread_num());
+  return omp_get_wtime() - begin;
+}
+
+double medianOfRounds(const std::function<double()> &round) {
+  std::array<double, kRounds> values;
+  std::ranges::generate(values, round);
+  std::ranges::sort(values);
+  return values[kRounds / 2];
 }
 
 } // namespace
 
-HostPeaks measureHostPeaks(int64_t threads) {
-  HugeBuffer buffer(kBytes, "measuring the read bandwidth");
-  size_t share = kBytes / static_cast<size_t>(threads) / 128 * 128;
-  auto mine = [&](int64_t thread) { return buffer.data() + static_cast<size_t>(thread) * share; };
-  secondsOf(threads, [&](int64_t thread) { std::memset(mine(thread), 1, share); });
-  double reading = secondsOf(threads, [&](int64_t thread) {
-    int64_t kept = readAll(mine(thread), share);
+ReadBandwidth::ReadBandwidth(int64_t threads)
+    : buffer_(kBytes, "measuring the read bandwidth"), threads_(threads),
+      share_(kBytes / static_cast<size_t>(threads) / 128 * 128) {
+  secondsOf(threads_, [&](int64_t thread) { std::memset(mine(thread), 1, share_); });
+}
+
+double ReadBandwidth::once() {
+  double seconds = secondsOf(threads_, [&](int64_t thread) {
+    int64_t kept = readAll(mine(thread), share_);
     asm volatile("" : : "r"(kept));
   });
+  return static_cast<double>(share_) * static_cast<double>(threads_) / seconds;
+}
 
+HostPeaks measureHostPeaks(int64_t threads) {
   bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
   bool vnni = wide && __builtin_cpu_supports("avx512vnni");
-  double floats = secondsOf(threads, [&](int64_t) { wide ? float512() : float256(); });
-  double ints = secondsOf(threads, [&](int64_t) { vnni ? intVnni() : wide ? int512() : int256(); });
-  double turns = static_cast<double>(kTurns) * static_cast<double>(threads);
-  return {static_cast<double>(share) * static_cast<double>(threads) / reading, turns * (wide ? kInt512 : kInt256) / ints,
-          turns * (wide ? kFloat512 : kFloat256) / floats};
+  ReadBandwidth reading(threads);
+  auto rate = [&](double operations, void (*loop)()) { // of a turn of the loop
+    double turns = static_cast<double>(kTurns) * static_cast<double>(threads);
+    return turns * operations / medianOfRounds([&] { return secondsOf(threads, [&](int64_t) { loop(); }); });
+  };
+  return {medianOfRounds([&] { return reading.once(); }),
+          rate(wide ? kInt512 : kInt256, vnni   ? intVnni
+                                         : wide ? int512
+                                                : int256),
+          rate(wide ? kFloat512 : kFloat256, wide ? float512 : float256)};
 }
 
 } // namespace heddle::tool

@@ -1,5 +1,6 @@
 //===- HostPeaks.h - what this host's memory and multipliers can give ---------------------------------------------------===//
 #pragma once
+#include "runtime/kvcache/HugeBuffer.h"
 #include <cstdint>
 
 namespace heddle::tool {
@@ -13,5 +14,19 @@ struct HostPeaks {
 
 /// Takes about half a second and 512 MiB. Medians of several rounds.
 HostPeaks measureHostPeaks(int64_t threads);
+
+/// The first of them alone, again and again. Holds 512 MiB.
+class ReadBandwidth {
+public:
+  explicit ReadBandwidth(int64_t threads);
+  /// Bytes a second of one round, about 20 ms.
+  double once();
+
+private:
+  std::byte *mine(int64_t thread) { return buffer_.data() + static_cast<size_t>(thread) * share_; }
+  HugeBuffer buffer_;
+  int64_t threads_;
+  size_t share_; // of a thread
+};
 
 } // namespace heddle::tool

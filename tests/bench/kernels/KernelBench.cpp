@@ -1,16 +1,23 @@
 //===- KernelBench.cpp - each kernel by itself, as the compiler makes it ----------------------------------------------===//
 //
-// A model of one layer is compiled for this host for every weight format; a step's profile then says what a kernel took. Its
-// weights stay in cache, so this is what the kernel can do, not what memory lets it: `heddle bench --profile` shows that on a
-// real model.
+// product, decode_attention, prompt_attention: a model of one layer is compiled for every weight format and every target of this
+// host; a step's profile then says what a kernel took. Its weights mostly stay in cache, so this is what the kernel can do, not
+// what memory lets it.
+//
+// decode_from_memory: a model of 256 MiB and more, whose weights come from memory at every token. `of_limit` is the time that
+// memory alone would take to give the file's tensor bytes, at the bandwidth measured right before and after, over the time of
+// whole decode steps; the median of 15 times 8 steps.
 //
 //   kernel_bench [--benchmark_filter=product/q4_0] [other options of Google Benchmark]
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/engine/Engine.h"
+#include "runtime/engine/HostTarget.h"
 #include "runtime/engine/StepProfile.h"
 #include "tests/parity/steps/Compiled.h"
+#include "tools/heddle/HostPeaks.h"
 #include <algorithm>
 #include <benchmark/benchmark.h>
+#include <chrono>
 #include <memory>
 #include <omp.h>
 
@@ -19,32 +26,49 @@ using namespace heddle::test;
 
 namespace {
 
-constexpr int64_t kContext = 4096 + 64;
+/// One layer of width 1,024.
+TinyConfig oneLayer(Format format) {
+  TinyConfig c;
+  c.width = 1024, c.layers = 1, c.heads = 16, c.kvHeads = 4, c.headDim = 64, c.feedForward = 2816, c.vocabulary = 512;
+  c.weights = format, c.context = 4096 + 64;
+  return c;
+}
+/// Layers of width 2,048 and, together, at least 256 MiB.
+TinyConfig large(Format format) {
+  TinyConfig c;
+  c.width = 2048, c.heads = 32, c.kvHeads = 4, c.headDim = 64, c.feedForward = 5632, c.vocabulary = 512;
+  c.weights = format, c.context = 128;
+  int64_t layer = traits(format).rowBytes(c.width) * (2 * c.width + 2 * c.kvHeads * c.headDim + 2 * c.feedForward) +
+                  traits(format).rowBytes(c.feedForward) * c.width;
+  c.layers = (256 << 20) / layer + 1;
+  return c;
+}
 
-/// One layer of width 1,024, compiled, with an engine over it. The last one made is kept: compiling takes a second.
+/// A model, compiled, with an engine over it. The last one made is kept: making it takes a second or more.
 struct Loaded {
-  Loaded(Format format, KvType kvType) : format(format), kvType(kvType), model(config(format), kvType) {
+  using Shape = TinyConfig (*)(Format);
+  Loaded(Shape shape, Format format, KvType kvType, const std::string &target)
+      : shape(shape), format(format), kvType(kvType), target(target), model(shape(format), kvType) {
     EngineOptions options;
     options.threads = omp_get_num_procs();
-    options.context = kContext;
-    engine = std::make_unique<Engine>(Plan::open(model.plan("", "")), options, *group);
+    options.context = model.model().config.context;
+    options.target = target;
+    engine = std::make_unique<Engine>(Plan::open(model.plan(target, "")), options, *group);
   }
-  static TinyConfig config(Format format) {
-    TinyConfig c;
-    c.width = 1024, c.layers = 1, c.heads = 16, c.kvHeads = 4, c.headDim = 64, c.feedForward = 2816, c.vocabulary = 512;
-    c.weights = format, c.context = kContext;
-    return c;
-  }
+  Shape shape;
   Format format;
   KvType kvType;
+  std::string target;
   CompiledModel model;
   std::unique_ptr<Communicator> group = makeSelfCommunicator();
   std::unique_ptr<Engine> engine;
 };
-Loaded &loaded(Format format, KvType kvType) {
+Loaded &loaded(Loaded::Shape shape, Format format, KvType kvType, const std::string &target) {
   static std::unique_ptr<Loaded> last;
-  if (!last || last->format != format || last->kvType != kvType)
-    last = std::make_unique<Loaded>(format, kvType);
+  if (!last || last->shape != shape || last->format != format || last->kvType != kvType || last->target != target) {
+    last.reset();
+    last = std::make_unique<Loaded>(shape, format, kvType, target);
+  }
   return *last;
 }
 
@@ -53,6 +77,16 @@ std::vector<int32_t> someTokens(int64_t count) {
   for (size_t i = 0; i < tokens.size(); ++i)
     tokens[i] = static_cast<int32_t>(i * 37 % 500);
   return tokens;
+}
+
+/// Submits a prompt that is to get `count` tokens, and runs it up to its first.
+void startDecoding(Engine &engine, int64_t prompt, int64_t count) {
+  Request request{1, someTokens(prompt), {}};
+  request.sampling.maxTokens = count;
+  request.sampling.ignoreEnd = true;
+  engine.submit(std::move(request));
+  while (engine.step().empty())
+    ;
 }
 
 /// The kernel's time for an iteration, and what it moved and computed for the counters.
@@ -65,14 +99,17 @@ void book(benchmark::State &state, const std::vector<KernelTime> &kernels, const
   operations += kernel->integerOperations + kernel->floatOperations;
 }
 
+benchmark::Counter perSecond(double count) {
+  return benchmark::Counter(count, benchmark::Counter::kIsRate, benchmark::Counter::kIs1000);
+}
 void report(benchmark::State &state, double bytes, double operations) {
-  state.counters["bytes/s"] = benchmark::Counter(bytes, benchmark::Counter::kIsRate, benchmark::Counter::kIs1000);
-  state.counters["op/s"] = benchmark::Counter(operations, benchmark::Counter::kIsRate, benchmark::Counter::kIs1000);
+  state.counters["bytes/s"] = perSecond(bytes);
+  state.counters["op/s"] = perSecond(operations);
 }
 
 /// 1,024 rows of 2,816 columns times `tokens` tokens.
-void product(benchmark::State &state, Format format, int64_t tokens) {
-  Engine &engine = *loaded(format, KvType::F16).engine;
+void product(benchmark::State &state, Format format, int64_t tokens, const std::string &target) {
+  Engine &engine = *loaded(oneLayer, format, KvType::F16, target).engine;
   std::vector<int32_t> ids = someTokens(tokens);
   double bytes = 0, operations = 0;
   for (auto _ : state) {
@@ -84,16 +121,11 @@ void product(benchmark::State &state, Format format, int64_t tokens) {
 }
 
 /// 16 query heads and 4 KV heads of 64: the attention of one new token over `depth` keys, eight times.
-void decodeAttention(benchmark::State &state, KvType kvType, int64_t depth) {
-  Engine &engine = *loaded(Format::Q4_0, kvType).engine;
+void decodeAttention(benchmark::State &state, KvType kvType, int64_t depth, const std::string &target) {
+  Engine &engine = *loaded(oneLayer, Format::Q4_0, kvType, target).engine;
   double bytes = 0, operations = 0;
   for (auto _ : state) {
-    Request request{1, someTokens(depth), {}};
-    request.sampling.maxTokens = 9;
-    request.sampling.ignoreEnd = true;
-    engine.submit(std::move(request));
-    while (engine.step().empty())
-      ; // the prompt
+    startDecoding(engine, depth, 9);
     engine.startProfile();
     while (!engine.idle())
       engine.step();
@@ -103,8 +135,8 @@ void decodeAttention(benchmark::State &state, KvType kvType, int64_t depth) {
 }
 
 /// The attention of a prompt of 512 tokens.
-void promptAttention(benchmark::State &state, KvType kvType) {
-  Engine &engine = *loaded(Format::Q4_0, kvType).engine;
+void promptAttention(benchmark::State &state, KvType kvType, const std::string &target) {
+  Engine &engine = *loaded(oneLayer, Format::Q4_0, kvType, target).engine;
   std::vector<int32_t> ids = someTokens(512);
   double bytes = 0, operations = 0;
   for (auto _ : state) {
@@ -115,21 +147,56 @@ void promptAttention(benchmark::State &state, KvType kvType) {
   report(state, bytes, operations);
 }
 
+void decodeFromMemory(benchmark::State &state, Format format, const std::string &target) {
+  constexpr int64_t kSteps = 8;
+  Loaded &model = loaded(large, format, KvType::F16, target);
+  double fileBytes = 0;
+  for (const auto &[name, weight] : model.model.model().weights)
+    if (name != "token_embd.weight") // a token reads one row of it
+      fileBytes += double(weight.fileBytes.size());
+  static tool::ReadBandwidth bandwidth(omp_get_num_procs());
+  std::vector<double> ofLimit;
+  double before = bandwidth.once();
+  for (auto _ : state) {
+    startDecoding(*model.engine, 1, kSteps + 1);
+    auto begin = std::chrono::steady_clock::now();
+    while (!model.engine->idle())
+      model.engine->step();
+    double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    state.SetIterationTime(seconds);
+    double after = bandwidth.once();
+    ofLimit.push_back(kSteps * fileBytes / ((before + after) / 2) / seconds);
+    before = after;
+  }
+  std::ranges::sort(ofLimit);
+  state.counters["bytes/s"] = perSecond(fileBytes * kSteps * double(state.iterations()));
+  state.counters["of_limit"] = ofLimit[ofLimit.size() / 2];
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
-  auto add = [](const std::string &name, double seconds, auto function, auto... arguments) {
-    benchmark::RegisterBenchmark(name.c_str(), function, arguments...)->UseManualTime()->MinTime(seconds);
+  auto add = [](const std::string &name, auto function, auto... arguments) {
+    return benchmark::RegisterBenchmark(name.c_str(), function, arguments...)->UseManualTime();
   };
-  for (Format format : {Format::Q4_0, Format::Q4_1, Format::Q5_0, Format::Q5_1, Format::Q8_0, Format::Q4_K, Format::Q5_K,
-                        Format::Q6_K, Format::F16, Format::BF16, Format::F32})
-    for (int64_t tokens : {1, 8, 512})
-      add("product/" + std::string(traits(format).name) + "/" + std::to_string(tokens), 0.05, product, format, tokens);
-  for (KvType kvType : {KvType::F16, KvType::Q8}) {
-    std::string name(kvTypeName(kvType));
-    for (int64_t depth : {128, 4096})
-      add("decode_attention/" + name + "/" + std::to_string(depth), 0.01, decodeAttention, kvType, depth);
-    add("prompt_attention/" + name + "/512", 0.05, promptAttention, kvType);
+  constexpr Format kFormats[] = {Format::Q4_0, Format::Q4_1, Format::Q5_0, Format::Q5_1, Format::Q8_0, Format::Q4_K,
+                                 Format::Q5_K, Format::Q6_K, Format::F16,  Format::BF16, Format::F32};
+  for (const std::string &target : hostTargets()) {
+    for (Format format : kFormats) {
+      std::string name = std::string(traits(format).name) + "/";
+      for (int64_t tokens : {1, 8, 512})
+        add("product/" + name + std::to_string(tokens) + "/" + target, product, format, tokens, target)->MinTime(0.05);
+    }
+    for (KvType kvType : {KvType::F16, KvType::Q8}) {
+      std::string name = std::string(kvTypeName(kvType)) + "/";
+      for (int64_t depth : {128, 4096})
+        add("decode_attention/" + name + std::to_string(depth) + "/" + target, decodeAttention, kvType, depth, target)
+            ->MinTime(0.01);
+      add("prompt_attention/" + name + "512/" + target, promptAttention, kvType, target)->MinTime(0.05);
+    }
+    for (Format format : kFormats)
+      add("decode_from_memory/" + std::string(traits(format).name) + "/" + target, decodeFromMemory, format, target)
+          ->Iterations(15);
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv))

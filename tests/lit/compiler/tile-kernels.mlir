@@ -1,15 +1,20 @@
-// RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-tile-kernels=target=x86-64-v3 | FileCheck %s --check-prefixes=CHECK,AVX2
-// RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-tile-kernels=target=x86-64-v4 | FileCheck %s --check-prefixes=CHECK,AVX512
+// RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-tile-kernels="target=x86-64-v3 cache-bytes=20480" | FileCheck %s --check-prefixes=CHECK,AVX2
+// RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-tile-kernels="target=x86-64-v4 cache-bytes=20480" | FileCheck %s --check-prefixes=CHECK,AVX512
 
-// Row groups outside, token tiles of falling height inside, then the residual and one barrier.
+// Blocks of row groups (2,048 bytes each, so five in half of this small cache) outside, token tiles of falling height inside, then
+// the residual and one barrier. A tile of one token takes four row groups of floats together, and one by one what is left.
 // CHECK-LABEL: func.func @product
-//       CHECK: scf.for
-//      AVX512: scf.for
+//       CHECK: scf.for %{{.*}} step %c5
+//      AVX512: scf.for %{{.*}}
+//      AVX512: scf.for %{{.*}} step %c1
 //      AVX512: heddle.tile_product "f16" {{.*}} columns 64 {{.*}} -> vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>
 //        AVX2: heddle.tile_product "f16" {{.*}} columns 64 {{.*}} -> vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>{{$}}
 //       CHECK: vector.load
 //       CHECK: arith.addf
 //       CHECK: vector.store
+//       CHECK: heddle.tile_product "f16" {{.*}} {row_groups = 2 : i64} {{.*}} -> vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>{{$}}
+//       CHECK: scf.for %{{.*}} step %c4
+//       CHECK: heddle.tile_product "f16" {{.*}} {row_groups = 4 : i64} {{.*}} -> vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>{{$}}
 //       CHECK: heddle.tile_product "f16" {{.*}} -> vector<16xf32>{{$}}
 //       CHECK: heddle.barrier
 //  CHECK-NEXT: return

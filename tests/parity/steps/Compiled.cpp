@@ -32,13 +32,14 @@ std::string CompiledModel::stage(const char *name) const {
   return emitStage(options, name);
 }
 
-std::filesystem::path CompiledModel::plan(const std::string &target, const std::string &tiling) {
+std::filesystem::path CompiledModel::plan(const std::string &target, const std::string &tiling, int64_t cacheBytes) {
   CompileOptions options;
   options.model = folder_ / "tiny.gguf";
   options.kvType = kvType_;
   options.output = folder_ / ("for-" + target + "-" + tiling + ".plan");
   options.target = target;
   options.tiling = tiling;
+  options.cacheBytes = cacheBytes;
   return compileModel(options).plan;
 }
 

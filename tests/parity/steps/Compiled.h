@@ -18,8 +18,9 @@ public:
   ~CompiledModel();
   const TinyModel &model() const { return model_; }
   std::string stage(const char *name) const;
-  /// Compiles for `target` (empty: the host's best) in the register tiles of `tiling` (empty: the target's own).
-  std::filesystem::path plan(const std::string &target, const std::string &tiling);
+  /// Compiles for `target` (empty: the host's best) in the register tiles of `tiling` (empty: the target's own), its loops
+  /// blocked for `cacheBytes` (0: the host's).
+  std::filesystem::path plan(const std::string &target, const std::string &tiling, int64_t cacheBytes = 0);
 
 private:
   TinyModel model_;

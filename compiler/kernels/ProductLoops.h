@@ -1,0 +1,36 @@
+//===- ProductLoops.h - heddle.linear as loops over register tiles --------------------------------------------------===//
+#pragma once
+#include "compiler/Passes.h"
+#include "compiler/kernels/Emit.h"
+
+namespace heddle {
+
+/// The loops of one `heddle.linear` on buffers.
+class ProductLoops {
+public:
+  ProductLoops(ir::LinearOp op, const Tiling &tiling);
+  /// Emits this thread's part.
+  void emit(Emit e);
+
+private:
+  using Value = mlir::Value;
+  /// Output units of one weight, in its rows' order: [first, last) is this thread's; `stored` is the one its buffer starts with.
+  struct Units {
+    Value first, last, stored;
+  };
+  llvm::SmallVector<Units> unitsOfThread(Emit &e);
+  int64_t unitsOfBlock(size_t out);
+  const FormatTraits &formatOf(size_t weight);
+  void block(Emit &e, size_t out, const Units &units);
+  void tile(Emit &e, size_t out, Value unit, Value stored, int64_t count, Value token, int64_t height);
+  llvm::SmallVector<Value> product(Emit &e, size_t weight, Value group, int64_t groups, Value token, int64_t height);
+
+  ir::LinearOp op_;
+  bool wide_; // 32 registers of 16 f32, not 16 of 8
+  bool gated_, requantised_;
+  int64_t unitGroups_; // row groups of an output unit: 1, or 2 where 32 features are requantised together
+  int64_t cacheBytes_;
+  llvm::SmallVector<int64_t> heights_; // of token tiles, tallest first
+};
+
+} // namespace heddle
