@@ -24,6 +24,9 @@ using namespace heddle::ir;
 /// A product with floats is one chain of FMAs a row group and token, and an FMA waits for the one before it: tiles of few tokens
 /// take several row groups, until there are as many chains.
 constexpr int64_t kChains = 4;
+/// Few tokens wait for memory. Their tiles take turns at each row group, which comes from memory while the one before is
+/// multiplied; with blocks, memory would rest while the second tile goes through a block.
+constexpr int64_t kFewTokens = 32;
 
 ProductLoops::ProductLoops(LinearOp op, const Tiling &tiling)
     : op_(op), wide_(tiling.registers != Target::Avx2), gated_(op.getGate().has_value()),
@@ -70,11 +73,13 @@ SmallVector<ProductLoops::Units> ProductLoops::unitsOfThread(Emit &e) {
 }
 
 void ProductLoops::emit(Emit e) {
-  for (auto [out, units] : llvm::enumerate(unitsOfThread(e)))
-    e.forLoop(units.first, units.last, unitsOfBlock(out), [&, out = out, &units = units](Emit &e, Value from) {
-      Value to = e.minimum(e.add(from, e.index(unitsOfBlock(out))), units.last);
-      block(e, out, {from, to, units.stored});
+  Value few = e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::ule, e.dim(op_.getInput()), e.index(kFewTokens));
+  for (auto [out, units] : llvm::enumerate(unitsOfThread(e))) {
+    Value size = e.select(few, e.index(formatOf(out).quantized ? 1 : kChains), e.index(unitsOfBlock(out)));
+    e.forLoop(units.first, units.last, size, [&, out = out, &units = units](Emit &e, Value from) {
+      block(e, out, {from, e.minimum(e.add(from, size), units.last), units.stored});
     });
+  }
 }
 
 /// All tokens go by a block of units. The tallest tiles first, then what is left, so that any token count runs through the same

@@ -12,8 +12,10 @@ using namespace heddle;
 using namespace heddle::ir;
 
 /// How far ahead the AVX2 tiles that wait for memory ask for weights. CPUs without AVX-512 read too little ahead by themselves:
-/// on Zen 3 a core then takes 20 to 22 GB/s and not 18. With AVX-512 it costs: 5 to 8% of decoding on Zen 4.
+/// on Zen 3 a core then takes 20 to 22 GB/s and not 18. AVX-512 tiles do without: on Zen 4 it made decoding slower.
 constexpr int64_t kPrefetchBytes = 1024;
+/// Tokens from which a tile takes more time to multiply than to read.
+constexpr size_t kTallTile = 4;
 
 /// One token's block of q8 activations: what the products of its 32 K need.
 struct ActivationBlock {
@@ -67,12 +69,16 @@ static SmallVector<Value> overColumns(Emit &e, TileProductOp op, const FormatTra
   SmallVector<Value> start(tokens.size() * (rows / lanes), e.splat(e.f32(0), lanes));
   auto step = [&](Emit &e, Value block, Value sub, Value activationBlock, ValueRange accumulators) {
     SmallVector<Value> next;
-    if (lanes < kGroupRows && rows == kGroupRows) {
-      int64_t bytes = traits.packedBytes / subBlocks;
-      Value here = e.add(block, e.mul(sub, e.index(bytes)));
+    int64_t bytes = traits.packedBytes / subBlocks;
+    Value here = e.add(block, e.mul(sub, e.index(bytes)));
+    if (lanes < kGroupRows && rows == kGroupRows)
       for (int64_t line = 0; line < bytes; line += 64)
         e.prefetch(op.getWeights(), {group, e.add(here, e.index(kPrefetchBytes + line))});
-    }
+    // Tall tiles multiply for longer than memory takes for their weights: they ask for the next row group's meanwhile, each half
+    // of the rows for every other line.
+    if (tokens.size() >= kTallTile)
+      for (int64_t turns = kGroupRows / rows, line = 64 * (first / rows); line < bytes; line += 64 * turns)
+        e.prefetch(op.getWeights(), {e.add(group, e.index(1)), e.add(here, e.index(line))});
     for (int64_t row = first; row < first + rows; row += lanes) {
       WeightBlock w = format.unpack(e, {op.getWeights(), group, lanes, row}, block, sub);
       for (Value token : tokens)
@@ -97,7 +103,7 @@ static SmallVector<Value> quantizedProduct(Emit &e, TileProductOp op, const Form
   int64_t lanes = op.getLanes();
   // A tall tile goes through K once for each half of the rows, as the activations of both would not fit the registers. A low one
   // waits for memory, and goes through it once.
-  int64_t rows = tokens.size() < 4 ? kGroupRows : lanes;
+  int64_t rows = tokens.size() < kTallTile ? kGroupRows : lanes;
   SmallVector<Value> sums;
   for (int64_t first = 0; first < kGroupRows; first += rows)
     sums.append(overColumns(e, op, traits, group, tokens, first, rows));
@@ -112,20 +118,10 @@ static SmallVector<Value> quantizedProduct(Emit &e, TileProductOp op, const Form
   return whole;
 }
 
-/// 16 weights of one k, a row a lane, widened exactly.
-static Value loadFloats(Emit &e, TileProductOp op, Format format, Value group, Value at) {
-  auto load = [&](int64_t bytes, Type type) { return e.loadBytes(op.getWeights(), {group, at}, bytes, type); };
-  if (format == Format::F32)
-    return load(64, e.b.getF32Type());
-  if (format == Format::F16)
-    return e.b.create<arith::ExtFOp>(e.loc, e.lanesType(), load(32, e.b.getF16Type()));
-  Value bits = e.b.create<arith::ExtUIOp>(e.loc, e.vectorType(16, e.b.getI32Type()), load(32, e.b.getI16Type()));
-  return e.b.create<arith::BitcastOp>(e.loc, e.lanesType(), e.b.create<arith::ShLIOp>(e.loc, bits, e.splat(e.i32(16))));
-}
-
-/// F32, F16 and BF16 weights: 16 rows of one k are neighbours; activations stay f32.
+/// F32, F16 and BF16 weights; activations stay f32.
 static SmallVector<Value> floatProduct(Emit &e, TileProductOp op, const FormatTraits &traits, ArrayRef<Value> groups,
                                        ArrayRef<Value> tokens) {
+  const FormatKernel &format = formatKernel(op.getFormat());
   SmallVector<Value> start(groups.size() * tokens.size(), e.lanes(0));
   return e.forCarrying(e.index(0), e.index(op.getColumns()), 1, start, [&](Emit &e, Value k, ValueRange accumulators) {
     Value at = e.mul(k, e.index(traits.packedBytes));
@@ -133,7 +129,7 @@ static SmallVector<Value> floatProduct(Emit &e, TileProductOp op, const FormatTr
     for (Value token : tokens)
       activations.push_back(e.splat(e.b.create<memref::LoadOp>(e.loc, op.getInput(), ValueRange{token, k})));
     for (Value group : groups) {
-      Value w = loadFloats(e, op, traits.format, group, at);
+      Value w = format.widen(e, {op.getWeights(), group}, at);
       for (Value x : activations)
         next.push_back(e.fma(w, x, accumulators[next.size()]));
     }

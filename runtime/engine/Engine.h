@@ -65,6 +65,7 @@ struct EngineOptions {
 struct KernelTime; // runtime/engine/StepProfile.h
 struct StepModel;  // runtime/engine/StepExecutor.h
 class TextDecoder; // runtime/engine/OutputText.h
+class Tokenizer;   // runtime/text/Tokenizer.h
 using TextDecoderFactory = std::function<std::unique_ptr<TextDecoder>()>;
 
 /// What is going on, for metrics. Rank 0.
@@ -81,7 +82,9 @@ struct EngineStats {
 /// group.abandon(): they would wait for it.
 class Engine {
 public:
-  Engine(const Plan &plan, const EngineOptions &options, Communicator &group); // library heddle_engine
+  /// `tokenizer`: the plan's, where the process has opened it already (library heddle_engine).
+  Engine(const Plan &plan, const EngineOptions &options, Communicator &group,
+         std::shared_ptr<const Tokenizer> tokenizer = nullptr);
   /// Over any step function, with or without a tokenizer (library heddle_engine_core; tests).
   Engine(const StepModel &model, const EngineOptions &options, Communicator &group, TextDecoderFactory text = nullptr);
   ~Engine();

@@ -7,9 +7,7 @@
 #include "runtime/plan/WeightLoader.h"
 #include "runtime/text/Tokenizer.h"
 #include <dlfcn.h>
-#include <fstream>
 #include <iterator>
-#include <sstream>
 
 namespace heddle {
 namespace {
@@ -53,14 +51,14 @@ private:
 };
 
 /// Null for a plan without tokenizer.json.
-TextDecoderFactory textOf(const Plan &plan) {
+std::shared_ptr<const Tokenizer> tokenizerOf(const Plan &plan) {
   std::filesystem::path file = plan.file("tokenizer.json");
-  std::ifstream in(file, std::ios::binary);
-  if (!in)
+  return std::filesystem::exists(file) ? Tokenizer::open(file) : nullptr;
+}
+
+TextDecoderFactory textOf(std::shared_ptr<const Tokenizer> tokenizer) {
+  if (!tokenizer)
     return nullptr;
-  std::ostringstream json;
-  json << in.rdbuf();
-  std::shared_ptr<const Tokenizer> tokenizer = Tokenizer::fromJson(json.str());
   return [tokenizer] { return std::make_unique<StreamTextDecoder>(tokenizer); };
 }
 
@@ -103,13 +101,15 @@ void checkSamePlan(Communicator &group, const std::string &key, const std::strin
   }
 }
 
-Engine::Engine(const Plan &plan, const EngineOptions &options, Communicator &group) {
+Engine::Engine(const Plan &plan, const EngineOptions &options, Communicator &group, std::shared_ptr<const Tokenizer> tokenizer) {
   const Manifest &manifest = plan.manifest();
   if (group.size() > 1)
     checkSamePlan(group, manifest.key);
   EngineSettings settings = agree(options, manifest.context, kvShapeOf(manifest.kv), group);
   StepModel model = loadStepModel(plan, options.target, settings.context, group.rank(), group.size());
-  impl_ = std::make_unique<Impl>(model, settings, options.threads, group, group.rank() == 0 ? textOf(plan) : nullptr);
+  if (group.rank() == 0 && !tokenizer)
+    tokenizer = tokenizerOf(plan);
+  impl_ = std::make_unique<Impl>(model, settings, options.threads, group, textOf(std::move(tokenizer)));
 }
 
 } // namespace heddle

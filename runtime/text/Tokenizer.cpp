@@ -2,6 +2,8 @@
 #include "runtime/text/Tokenizer.h"
 #include "runtime/text/Foreign.h"
 #include "runtime/text/Utf8.h"
+#include <fstream>
+#include <malloc.h>
 
 namespace heddle {
 using namespace text;
@@ -16,6 +18,20 @@ std::shared_ptr<const Tokenizer> Tokenizer::fromJson(std::string_view json) {
   heddle_tokenizer *handle = nullptr;
   check(heddle_tokenizer_create(json.data(), json.size(), &handle));
   tokenizer->handle_ = handle;
+  return tokenizer;
+}
+
+std::shared_ptr<const Tokenizer> Tokenizer::open(const std::filesystem::path &file) {
+  std::shared_ptr<const Tokenizer> tokenizer;
+  {
+    std::ifstream in(file, std::ios::binary | std::ios::ate);
+    std::string json(in ? static_cast<size_t>(in.tellg()) : 0, '\0');
+    in.seekg(0);
+    if (!in.read(json.data(), static_cast<std::streamsize>(json.size())))
+      throw TextError(file.string() + ": cannot be read; compile the model again");
+    tokenizer = fromJson(json);
+  }
+  malloc_trim(0); // what reading took besides goes back to the system, several times the tables' own size
   return tokenizer;
 }
 

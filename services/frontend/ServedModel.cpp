@@ -27,7 +27,7 @@ std::string tokenText(const Tokenizer &tokenizer, int64_t id) {
 
 ServedModel ServedModel::open(const std::filesystem::path &directory) {
   Plan plan = Plan::open(directory);
-  auto tokenizer = Tokenizer::fromJson(readFile(plan.file("tokenizer.json")));
+  auto tokenizer = Tokenizer::open(plan.file("tokenizer.json"));
   std::filesystem::path chat = plan.file("chat_template.jinja");
   return {plan.manifest(), std::move(tokenizer), std::filesystem::exists(chat) ? readFile(chat) : std::string()};
 }

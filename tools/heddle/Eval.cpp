@@ -69,7 +69,7 @@ int eval(const EvalOptions &options) {
   }
   MemoryOptions memory;
   memory.context = count;
-  auto session = openSession(plan, options.ranks, memory);
+  auto session = openSession(plan, options.ranks, memory, model.tokenizer());
 
   Progress progress("evaluating");
   double sum = 0;

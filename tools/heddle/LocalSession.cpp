@@ -8,9 +8,10 @@ namespace {
 
 class LocalSession final : public Session {
 public:
-  LocalSession(const std::filesystem::path &directory, const RankOptions &ranks, const MemoryOptions &memory)
+  LocalSession(const std::filesystem::path &directory, const RankOptions &ranks, const MemoryOptions &memory,
+               std::shared_ptr<const Tokenizer> tokenizer)
       : plan_(Plan::open(directory)), group_(makeSelfCommunicator()), threads_(ranks.threadsOrDefault()), target_(ranks.target),
-        engine_(plan_, engineOptions(memory), *group_), adapter_(engine_, plan_.manifest().vocabulary) {}
+        engine_(plan_, engineOptions(memory), *group_, std::move(tokenizer)), adapter_(engine_, plan_.manifest().vocabulary) {}
 
   void generate(const Request &request, const std::function<bool(const Event &)> &callback) override {
     engine_.submit(request);
@@ -57,8 +58,8 @@ private:
 } // namespace
 
 std::unique_ptr<Session> openLocalSession(const std::filesystem::path &plan, const RankOptions &ranks,
-                                          const MemoryOptions &memory) {
-  return std::make_unique<LocalSession>(plan, ranks, memory);
+                                          const MemoryOptions &memory, std::shared_ptr<const Tokenizer> tokenizer) {
+  return std::make_unique<LocalSession>(plan, ranks, memory, std::move(tokenizer));
 }
 
 } // namespace heddle::tool

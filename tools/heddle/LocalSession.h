@@ -5,6 +5,6 @@
 namespace heddle::tool {
 
 std::unique_ptr<Session> openLocalSession(const std::filesystem::path &plan, const RankOptions &ranks,
-                                          const MemoryOptions &memory);
+                                          const MemoryOptions &memory, std::shared_ptr<const Tokenizer> tokenizer);
 
 } // namespace heddle::tool

@@ -159,7 +159,7 @@ int run(RunOptions options) {
     throw Failure("the model '" + model.manifest().name + "' has no chat template; give a text to continue with -p TEXT");
   if (!options.sampling.seed)
     options.sampling.seed = uint64_t(std::random_device()()) << 32 | std::random_device()();
-  auto session = openSession(plan, options.ranks, options.memory);
+  auto session = openSession(plan, options.ranks, options.memory, model.tokenizer());
   double loadSeconds = secondsSince(start);
   if (!options.prompt)
     return chat(options, model, *session);

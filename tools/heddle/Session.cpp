@@ -48,9 +48,10 @@ GroupOptions groupOptions(const std::filesystem::path &plan, const RankOptions &
   return options;
 }
 
-std::unique_ptr<Session> openSession(const std::filesystem::path &plan, const RankOptions &ranks, const MemoryOptions &memory) {
+std::unique_ptr<Session> openSession(const std::filesystem::path &plan, const RankOptions &ranks, const MemoryOptions &memory,
+                                     std::shared_ptr<const Tokenizer> tokenizer) {
   if (!ranks.distributed())
-    return openLocalSession(plan, ranks, memory);
+    return openLocalSession(plan, ranks, memory, std::move(tokenizer));
   std::string key = Plan::open(plan).manifest().key;
   return std::make_unique<RanksSession>(groupOptions(plan, ranks, memory), key, ranks.threadsOrDefault());
 }

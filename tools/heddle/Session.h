@@ -22,8 +22,10 @@ public:
   virtual int64_t threads() const = 0; // of each rank
 };
 
-/// One rank and no hostfile: the engine in this process. Else a group of heddle-worker processes that ends with the session.
-std::unique_ptr<Session> openSession(const std::filesystem::path &plan, const RankOptions &ranks, const MemoryOptions &memory);
+/// One rank and no hostfile: the engine in this process, with `tokenizer` if the caller has opened it. Else a group of
+/// heddle-worker processes that ends with the session.
+std::unique_ptr<Session> openSession(const std::filesystem::path &plan, const RankOptions &ranks, const MemoryOptions &memory,
+                                     std::shared_ptr<const Tokenizer> tokenizer = nullptr);
 
 /// What services/frontend needs to launch the workers.
 GroupOptions groupOptions(const std::filesystem::path &plan, const RankOptions &ranks, const MemoryOptions &memory);

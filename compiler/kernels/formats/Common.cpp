@@ -48,8 +48,14 @@ Value heddle::byteLanes(Emit &e, const PackedGroup &weights, Value offset, int64
   return e.b.create<arith::SIToFPOp>(e.loc, weights.floats(e), ints);
 }
 
+WeightBlock heddle::scalesAndMinima(Emit &e, const PackedGroup &weights, Value block, Value at) {
+  Value scales = e.mulf(halves(e, weights, block, 0), byteLanes(e, weights, at, 64, false));
+  Value minima = e.negf(e.mulf(halves(e, weights, block, 32), byteLanes(e, weights, at, 80, false)));
+  return {.quads = {}, .scales = {scales}, .minima = minima};
+}
+
 const FormatKernel &heddle::formatKernel(llvm::StringRef name) {
-  for (const FormatKernel *kernel : {&kQ4_0, &kQ4_1, &kQ5_0, &kQ5_1, &kQ8_0, &kQ4_K, &kQ5_K, &kQ6_K})
+  for (const FormatKernel *kernel : {&kF32, &kF16, &kBF16, &kQ4_0, &kQ4_1, &kQ5_0, &kQ5_1, &kQ8_0, &kQ4_K, &kQ5_K, &kQ6_K})
     if (kernel->name == name)
       return *kernel;
   llvm::report_fatal_error("no kernel for weight format " + name);

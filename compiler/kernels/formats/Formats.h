@@ -1,7 +1,8 @@
 //===- Formats.h - how each weight format is unpacked in registers --------------------------------------------------===//
 //
-// A quantised format is read 32 elements of K at a time, for 16 rows at once (layouts: runtime/quant/README.md). One file per
-// family of formats says how; everything else about products is common (lowering/ProductTile.cpp).
+// A quantised format is read 32 elements of K at a time, for 16 rows at once, the others one K at a time (layouts:
+// runtime/quant/README.md). One file per format says how, as one in runtime/quant says how it is packed and how large its error
+// can be; everything else about products is common (lowering/ProductTile.cpp).
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
 #include "compiler/kernels/Emit.h"
@@ -29,18 +30,18 @@ struct PackedGroup {
 
 struct FormatKernel {
   llvm::StringRef name;
-  int64_t codeMax;    // largest unsigned code
-  int64_t codeOffset; // subtracted from unsigned codes, by way of the exact activation sums
-  bool signedCodes;
-  bool hasMinimum;
-  /// Sub-block `sub` (an index value) of the block that starts at byte `block` of the group.
-  WeightBlock (*unpack)(Emit &e, const PackedGroup &weights, mlir::Value block, mlir::Value sub);
+  int64_t codeMax = 0;    // largest unsigned code
+  int64_t codeOffset = 0; // subtracted from unsigned codes, by way of the exact activation sums
+  bool signedCodes = false;
+  /// Quantised: sub-block `sub` (an index value) of the block that starts at byte `block` of the group.
+  WeightBlock (*unpack)(Emit &e, const PackedGroup &weights, mlir::Value block, mlir::Value sub) = nullptr;
+  /// Floats: the weights of the k at byte `at` of the group, vector<lanes×f32>, exactly.
+  mlir::Value (*widen)(Emit &e, const PackedGroup &weights, mlir::Value at) = nullptr;
 };
 
-/// The kernel of a quantised format.
 const FormatKernel &formatKernel(llvm::StringRef name);
 
-extern const FormatKernel kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ4_K, kQ5_K, kQ6_K;
+extern const FormatKernel kF32, kF16, kBF16, kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ4_K, kQ5_K, kQ6_K;
 
 // ---- shared by the formats ----
 /// 256 bytes of nibbles → 8 quads.
@@ -49,6 +50,8 @@ mlir::SmallVector<mlir::Value, 8> unpackNibbles(Emit &e, const PackedGroup &weig
 void addFifthBits(Emit &e, const PackedGroup &weights, mlir::Value offset, int64_t at, mlir::SmallVector<mlir::Value, 8> &quads);
 /// 16 f16 at `at`, widened.
 mlir::Value halves(Emit &e, const PackedGroup &weights, mlir::Value offset, int64_t at);
+/// The scales d·sc and minima −(dmin·mn) of a Q4_K or Q5_K sub-block at `at` of the super-block at `block`.
+WeightBlock scalesAndMinima(Emit &e, const PackedGroup &weights, mlir::Value block, mlir::Value at);
 /// 16 bytes at `at` as f32 lanes, signed or not.
 mlir::Value byteLanes(Emit &e, const PackedGroup &weights, mlir::Value offset, int64_t at, bool isSigned);
 

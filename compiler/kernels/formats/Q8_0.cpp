@@ -5,11 +5,10 @@ using namespace mlir;
 using namespace heddle;
 
 static WeightBlock unpack(Emit &e, const PackedGroup &weights, Value block, Value) {
-  WeightBlock w;
-  w.scales = {halves(e, weights, block, 0)};
+  WeightBlock w{.quads = {}, .scales = {halves(e, weights, block, 0)}, .minima = {}};
   for (int64_t q = 0; q < 8; ++q)
     w.quads.push_back(weights.rows(e, block, 32 + 64 * q, 4, e.b.getI8Type()));
   return w;
 }
 
-const FormatKernel heddle::kQ8_0{"q8_0", 255, 0, true, false, unpack};
+const FormatKernel heddle::kQ8_0{.name = "q8_0", .codeMax = 255, .signedCodes = true, .unpack = unpack};

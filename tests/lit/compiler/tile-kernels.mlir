@@ -1,10 +1,12 @@
 // RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-tile-kernels="target=x86-64-v3 cache-bytes=20480" | FileCheck %s --check-prefixes=CHECK,AVX2
 // RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-tile-kernels="target=x86-64-v4 cache-bytes=20480" | FileCheck %s --check-prefixes=CHECK,AVX512
 
-// Blocks of row groups (2,048 bytes each, so five in half of this small cache) outside, token tiles of falling height inside, then
+// Blocks of row groups (2,048 bytes each, so five in half of this small cache, fewer for few tokens) outside, token tiles of falling height inside, then
 // the residual and one barrier. A tile of one token takes four row groups of floats together, and one by one what is left.
 // CHECK-LABEL: func.func @product
-//       CHECK: scf.for %{{.*}} step %c5
+//       CHECK: %[[FEW:.*]] = arith.cmpi ule, %dim, %c32
+//       CHECK: %[[BLOCK:.*]] = arith.select %[[FEW]], %c4{{.*}}, %c5{{.*}} : index
+//       CHECK: scf.for %{{.*}} step %[[BLOCK]]
 //      AVX512: scf.for %{{.*}}
 //      AVX512: scf.for %{{.*}} step %c1
 //      AVX512: heddle.tile_product "f16" {{.*}} columns 64 {{.*}} -> vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>

@@ -1,24 +1,10 @@
-//===- KQuants.cpp - super-blocks of 256: Q4_K, Q5_K, Q6_K -----------------------------------------------------------===//
+//===- Q6_K.cpp - super-blocks of 256 codes of 6 bits: d, then per 32 two scales of 16, nibbles, two bits more each ---===//
 #include "compiler/kernels/formats/Formats.h"
 
 using namespace mlir;
 using namespace heddle;
 
-namespace {
-/// d dmin, then per 32: sc mn nibbles [high].
-template <bool five> WeightBlock unpack45(Emit &e, const PackedGroup &weights, Value block, Value sub) {
-  Value at = e.add(block, e.mul(sub, e.index(five ? 352 : 288)));
-  WeightBlock w;
-  w.scales = {e.mulf(halves(e, weights, block, 0), byteLanes(e, weights, at, 64, false))};
-  w.minima = e.negf(e.mulf(halves(e, weights, block, 32), byteLanes(e, weights, at, 80, false)));
-  w.quads = unpackNibbles(e, weights, at, 96);
-  if (five)
-    addFifthBits(e, weights, at, 352, w.quads);
-  return w;
-}
-
-/// d, then per 32: two signed scales of 16, nibbles, two bits more for each.
-WeightBlock unpack6(Emit &e, const PackedGroup &weights, Value block, Value sub) {
+static WeightBlock unpack(Emit &e, const PackedGroup &weights, Value block, Value sub) {
   Value at = e.add(block, e.mul(sub, e.index(416)));
   WeightBlock w;
   Value d = halves(e, weights, block, 0);
@@ -39,8 +25,5 @@ WeightBlock unpack6(Emit &e, const PackedGroup &weights, Value block, Value sub)
   }
   return w;
 }
-} // namespace
 
-const FormatKernel heddle::kQ4_K{"q4_k", 15, 0, false, true, unpack45<false>};
-const FormatKernel heddle::kQ5_K{"q5_k", 31, 0, false, true, unpack45<true>};
-const FormatKernel heddle::kQ6_K{"q6_k", 63, 32, false, false, unpack6};
+const FormatKernel heddle::kQ6_K{.name = "q6_k", .codeMax = 63, .codeOffset = 32, .unpack = unpack};
