@@ -51,7 +51,7 @@ Value heddle::byteLanes(Emit &e, const PackedGroup &weights, Value offset, int64
 WeightBlock heddle::scalesAndMinima(Emit &e, const PackedGroup &weights, Value block, Value at) {
   Value scales = e.mulf(halves(e, weights, block, 0), byteLanes(e, weights, at, 64, false));
   Value minima = e.negf(e.mulf(halves(e, weights, block, 32), byteLanes(e, weights, at, 80, false)));
-  return {.quads = {}, .scales = {scales}, .minima = minima};
+  return {.scales = {scales}, .minima = minima, .quads = {}};
 }
 
 const FormatKernel &heddle::formatKernel(llvm::StringRef name) {

@@ -11,9 +11,9 @@ namespace heddle {
 
 /// 16 or 8 rows × 32 K in registers, a row a lane.
 struct WeightBlock {
-  mlir::SmallVector<mlir::Value, 8> quads;  // 8 × vector<4·lanes×i8>: four K per 32-bit lane
   mlir::SmallVector<mlir::Value, 2> scales; // vector<lanes×f32>; one for 32 K, or two for 16 K each
   mlir::Value minima;                       // vector<lanes×f32> or null
+  mlir::SmallVector<mlir::Value, 8> quads;  // 8 × vector<4·lanes×i8>: four K per 32-bit lane
 };
 
 /// Rows [first, first + lanes) of a packed row group being read: element [group, byte] of memref<groups × group_bytes × i8>.

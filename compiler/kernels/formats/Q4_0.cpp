@@ -5,7 +5,7 @@ using namespace mlir;
 using namespace heddle;
 
 static WeightBlock unpack(Emit &e, const PackedGroup &weights, Value block, Value) {
-  return {.quads = unpackNibbles(e, weights, block, 32), .scales = {halves(e, weights, block, 0)}, .minima = {}};
+  return {.scales = {halves(e, weights, block, 0)}, .minima = {}, .quads = unpackNibbles(e, weights, block, 32)};
 }
 
 const FormatKernel heddle::kQ4_0{.name = "q4_0", .codeMax = 15, .codeOffset = 8, .unpack = unpack};

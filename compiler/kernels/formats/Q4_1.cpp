@@ -5,9 +5,9 @@ using namespace mlir;
 using namespace heddle;
 
 static WeightBlock unpack(Emit &e, const PackedGroup &weights, Value block, Value) {
-  return {.quads = unpackNibbles(e, weights, block, 64),
-          .scales = {halves(e, weights, block, 0)},
-          .minima = halves(e, weights, block, 32)};
+  return {.scales = {halves(e, weights, block, 0)},
+          .minima = halves(e, weights, block, 32),
+          .quads = unpackNibbles(e, weights, block, 64)};
 }
 
 const FormatKernel heddle::kQ4_1{.name = "q4_1", .codeMax = 15, .unpack = unpack};

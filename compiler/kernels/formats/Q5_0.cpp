@@ -5,7 +5,7 @@ using namespace mlir;
 using namespace heddle;
 
 static WeightBlock unpack(Emit &e, const PackedGroup &weights, Value block, Value) {
-  WeightBlock w{.quads = unpackNibbles(e, weights, block, 32), .scales = {halves(e, weights, block, 0)}, .minima = {}};
+  WeightBlock w{.scales = {halves(e, weights, block, 0)}, .minima = {}, .quads = unpackNibbles(e, weights, block, 32)};
   addFifthBits(e, weights, block, 32 + 256, w.quads);
   return w;
 }

@@ -5,9 +5,9 @@ using namespace mlir;
 using namespace heddle;
 
 static WeightBlock unpack(Emit &e, const PackedGroup &weights, Value block, Value) {
-  WeightBlock w{.quads = unpackNibbles(e, weights, block, 64),
-                .scales = {halves(e, weights, block, 0)},
-                .minima = halves(e, weights, block, 32)};
+  WeightBlock w{.scales = {halves(e, weights, block, 0)},
+                .minima = halves(e, weights, block, 32),
+                .quads = unpackNibbles(e, weights, block, 64)};
   addFifthBits(e, weights, block, 64 + 256, w.quads);
   return w;
 }
