@@ -16,12 +16,15 @@ struct CompileOptions {
   std::filesystem::path output;    // the plan to write; replaced if it is one
   std::string target;              // "x86-64-v3", "x86-64-v4", "x86-64-v4+vnni"; empty: this host's best
   std::string tiling;              // register tiles of another target than `target`, for tests; empty: its own
-  int64_t cacheBytes = 0;          // of a core's own cache, which loops are blocked for; 0: this host's
+  int64_t cacheBytes = 0;          // that loops are blocked for; 0: this host's
   KvType kvType = KvType::F16;     // of the KV cache; with `fromStage` the stage's own
   std::filesystem::path fromStage; // go on from this text of a stage; empty: from the model's graph
   std::string key;                 // the cache key, kept in the manifest
   std::function<void(std::string_view phase, double fraction)> progress; // called from the compiling thread
 };
+
+/// Bytes of L2 cache that a thread has for itself on this machine.
+int64_t hostCacheBytes();
 
 struct CompileReport {
   std::filesystem::path plan;

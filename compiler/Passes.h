@@ -12,9 +12,9 @@ enum class Target { Avx2, Avx512, Avx512Vnni };
 std::optional<Target> targetByName(llvm::StringRef name);
 llvm::StringRef targetName(Target target);
 /// What loops and register tiles are made for.
-struct Tiling {
+struct LoopShape {
   Target registers = Target::Avx2;
-  int64_t cacheBytes = 512 << 10; // of a core's own cache (L2); this where nobody knows
+  int64_t cacheBytes = 512 << 10; // L2 that a thread has for itself; this where nobody knows
 };
 
 // graph → fused: one file each in fusion/
@@ -29,7 +29,7 @@ std::unique_ptr<mlir::Pass> createShardByRowsPass();
 // sharded → planned
 std::unique_ptr<mlir::Pass> createPlanMemoryPass();
 // planned → kernels
-std::unique_ptr<mlir::Pass> createTileKernelsPass(Tiling tiling = {});
+std::unique_ptr<mlir::Pass> createTileKernelsPass(LoopShape shape = {});
 // kernels → loops
 std::unique_ptr<mlir::Pass> createLowerTilesPass();
 // loops → llvm

@@ -21,7 +21,7 @@
 using namespace mlir;
 using namespace heddle;
 
-void heddle::addStagePasses(OpPassManager &passes, Stage stage, Tiling tiling, Target target) {
+void heddle::addStagePasses(OpPassManager &passes, Stage stage, LoopShape shape, Target target) {
   switch (stage) {
   case Stage::Graph: // made by an architecture file, or read from a .mlir
     break;
@@ -49,7 +49,7 @@ void heddle::addStagePasses(OpPassManager &passes, Stage stage, Tiling tiling, T
     break;
 
   case Stage::Kernels:
-    passes.addPass(createTileKernelsPass(tiling));
+    passes.addPass(createTileKernelsPass(shape));
     passes.addPass(createCanonicalizerPass()); // constant index arithmetic folds
     passes.addPass(createCSEPass());
     break;

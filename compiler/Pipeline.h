@@ -10,9 +10,9 @@ enum class Stage { Graph, Fused, Sharded, Planned, Kernels, Loops, Llvm };
 inline constexpr std::array<const char *, 7> kStageNames{"graph", "fused", "sharded", "planned", "kernels", "loops", "llvm"};
 std::optional<Stage> stageByName(llvm::StringRef name);
 
-/// The passes that lead from the stage before to `stage` (none for graph). `tiling` chooses loops and register
+/// The passes that lead from the stage before to `stage` (none for graph). `shape` chooses loops and register
 /// tiles, `target` instructions; their targets differ only where a test lowers one target's tiles for another.
-void addStagePasses(mlir::OpPassManager &passes, Stage stage, Tiling tiling, Target target);
+void addStagePasses(mlir::OpPassManager &passes, Stage stage, LoopShape shape, Target target);
 
 /// Every dialect that some stage holds.
 void registerAllStages(mlir::DialectRegistry &registry);

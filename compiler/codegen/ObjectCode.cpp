@@ -25,7 +25,6 @@
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/TargetParser/Host.h"
 #include <fstream>
-#include <unistd.h>
 
 using namespace heddle;
 
@@ -188,9 +187,4 @@ std::vector<Target> heddle::hostTargetsOfCompiler() {
   }
   targets.push_back(Target::Avx2);
   return targets;
-}
-
-int64_t heddle::hostCacheBytes() {
-  long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE); // 0 where a virtual machine hides it
-  return bytes > 0 ? bytes : Tiling().cacheBytes;
 }

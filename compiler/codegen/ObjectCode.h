@@ -31,7 +31,5 @@ private:
 
 /// What this machine can run, best first; empty when it is older than x86-64-v3.
 std::vector<Target> hostTargetsOfCompiler();
-/// Bytes of a core's own cache (L2) on this machine.
-int64_t hostCacheBytes();
 
 } // namespace heddle

@@ -31,8 +31,8 @@ static std::string oneLine(std::string text) {
 
 Compilation::Compilation(std::string name, const CompileOptions &options)
     : name_(std::move(name)), target_(chooseTarget(options.target)),
-      tiling_{options.tiling.empty() ? target_ : chooseTarget(options.tiling),
-              options.cacheBytes ? options.cacheBytes : hostCacheBytes()},
+      shape_{options.tiling.empty() ? target_ : chooseTarget(options.tiling),
+             options.cacheBytes ? options.cacheBytes : hostCacheBytes()},
       context_(MLIRContext::Threading::DISABLED) {
   DialectRegistry registry;
   registerAllStages(registry);
@@ -115,7 +115,7 @@ void Compilation::advance(Stage to, const std::function<void(Stage)> &seen) {
     Stage next = static_cast<Stage>(static_cast<int>(stage_) + 1);
     PassManager passes(&context_, ModuleOp::getOperationName());
     passes.enableVerifier(true); // after every pass
-    addStagePasses(passes, next, tiling_, target_);
+    addStagePasses(passes, next, shape_, target_);
     if (failed(passes.run(*module_)))
       throw CompileError(name_ + ": stage " + kStageNames[static_cast<size_t>(next)] + ": " + oneLine(diagnostics_));
     stage_ = next;

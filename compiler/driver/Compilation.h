@@ -26,7 +26,7 @@ private:
   void verifyModule();
   std::string name_;
   Target target_;
-  Tiling tiling_;
+  LoopShape shape_;
   mlir::MLIRContext context_;
   std::string diagnostics_; // of the pass that failed
   mlir::OwningOpRef<mlir::ModuleOp> module_;

@@ -2,8 +2,7 @@
 //
 //   heddle.linear %x weights(%w) residual(%r) shares(%b, %e) outs(%y) …
 // →
-//   scf.for %block = %first to %last step 8 {           // row groups that stay in a core's cache, of this thread's and this
-//   rank's
+//   scf.for %block = %first to %last step %size {       // blocks of this thread's row groups: they stay in its cache
 //     scf.for %t = 0 to %tokens step 8 {                // token tiles; then 4, 2 and 1 for what is left
 //       scf.for %g = %block to %blockEnd {
 //         %acc:8 = heddle.tile_product "q4_1" %x[%t], %w[%g] columns 576 …
@@ -12,6 +11,7 @@
 //     }
 //   }
 //
+// A block is as large as the cache allows, but a single row group where tokens are few.
 // Each accumulator belongs to one row and one token and goes through K by itself, so that neither blocks nor tiles show in a bit.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/kernels/ProductLoops.h"
@@ -28,17 +28,18 @@ constexpr int64_t kChains = 4;
 /// multiplied; with blocks, memory would rest while the second tile goes through a block.
 constexpr int64_t kFewTokens = 32;
 
-ProductLoops::ProductLoops(LinearOp op, const Tiling &tiling)
-    : op_(op), wide_(tiling.registers != Target::Avx2), gated_(op.getGate().has_value()),
+ProductLoops::ProductLoops(LinearOp op, const LoopShape &shape)
+    : op_(op), wide_(shape.registers != Target::Avx2), gated_(op.getGate().has_value()),
       requantised_(cast<MemRefType>(op.getOuts()[0].getType()).getRank() == 3), unitGroups_(requantised_ ? 2 : 1),
-      cacheBytes_(tiling.cacheBytes), heights_(wide_ ? SmallVector<int64_t>{8, 4, 2, 1} : SmallVector<int64_t>{4, 2, 1}) {}
+      cacheBytes_(shape.cacheBytes), heights_(wide_ ? SmallVector<int64_t>{8, 4, 2, 1} : SmallVector<int64_t>{4, 2, 1}) {}
 
 const FormatTraits &ProductLoops::formatOf(size_t weight) {
   StringRef name = cast<StringAttr>((*op_.getFormats())[weight]).getValue();
   return traits(*formatByName(std::string_view(name.data(), name.size())));
 }
 
-/// Units whose weights fit in half of the cache; the other half is for the activations that go by.
+/// Units whose weights fit in half of the cache; the other half is for the activations that go by. Enough for tiles of several
+/// row groups in any case.
 int64_t ProductLoops::unitsOfBlock(size_t out) {
   auto groupBytes = [&](size_t weight) { return cast<MemRefType>(op_.getWeights()[weight].getType()).getDimSize(1); };
   int64_t unitBytes = unitGroups_ * (groupBytes(out) + (gated_ ? groupBytes(1) : 0));

@@ -8,7 +8,7 @@ namespace heddle {
 /// The loops of one `heddle.linear` on buffers.
 class ProductLoops {
 public:
-  ProductLoops(ir::LinearOp op, const Tiling &tiling);
+  ProductLoops(ir::LinearOp op, const LoopShape &shape);
   /// Emits this thread's part.
   void emit(Emit e);
 

@@ -30,9 +30,9 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
   static constexpr llvm::StringLiteral summary = "turn ops on buffers into SPMD loops over register tiles";
 
   TileKernels() = default;
-  explicit TileKernels(Tiling tiling) {
-    target = targetName(tiling.registers).str();
-    cacheBytes = tiling.cacheBytes;
+  explicit TileKernels(LoopShape shape) {
+    target = targetName(shape.registers).str();
+    cacheBytes = shape.cacheBytes;
   }
   TileKernels(const TileKernels &other) : ModulePass(other) {
     target = other.target.getValue();
@@ -41,7 +41,7 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
   Option<std::string> target{*this, "target", llvm::cl::desc("x86-64-v3, x86-64-v4 or x86-64-v4+vnni"),
                              llvm::cl::init("x86-64-v3")};
   Option<int64_t> cacheBytes{*this, "cache-bytes", llvm::cl::desc("a core's own cache (L2)"),
-                             llvm::cl::init(Tiling().cacheBytes)};
+                             llvm::cl::init(LoopShape().cacheBytes)};
 
   void runOnOperation() override {
     std::optional<Target> known = targetByName(target);
@@ -53,7 +53,7 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
       getOperation().emitError("unknown target '") << target.getValue() << "' (x86-64-v3, x86-64-v4, x86-64-v4+vnni)";
       return signalPassFailure();
     }
-    tiling_ = {*known, cacheBytes};
+    shape_ = {*known, cacheBytes};
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
       if (isa<LinearOp, RmsNormOp, EmbedOp, SelectRowsOp, QuantizeOp, StoreKvOp, AttentionOp, AllGatherOp, ShareOp>(op))
@@ -123,7 +123,7 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
   LogicalResult storeKv(StoreKvOp op, Emit e);
   LogicalResult attention(AttentionOp op, Emit e);
 
-  Tiling tiling_;
+  LoopShape shape_;
 };
 
 /// A gather keeps the description of the op before it until its own turn comes.
@@ -160,7 +160,7 @@ LogicalResult TileKernels::tile(Operation *op) {
   }
   KernelAttr kernel = describeKernel(op);
   if (auto linearOp = dyn_cast<LinearOp>(op))
-    ProductLoops(linearOp, tiling_).emit(e);
+    ProductLoops(linearOp, shape_).emit(e);
   else if (auto norm = dyn_cast<RmsNormOp>(op))
     forItems(e, op, e.dim(norm.getOut()), [&](Emit &e, Value t) {
       e.b.create<TileRmsNormOp>(e.loc, norm.getInput(), norm.getWeight(), norm.getResidual(), norm.getOut(), t,
@@ -246,7 +246,7 @@ LogicalResult TileKernels::attention(AttentionOp op, Emit e) {
   auto [ropeOffset, ropeDims] = ropeTable(e, op, op.getRope());
   if (failed(checkHead(op, op.getHeadDim(), ropeDims, op.getStyle())))
     return failure();
-  AttentionLoops loops(op, state, ropeOffset, ropeDims, tiling_.registers != Target::Avx2);
+  AttentionLoops loops(op, state, ropeOffset, ropeDims, shape_.registers != Target::Avx2);
   Value few = e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::ule, e.dim(op.getQuery()), e.index(kSplitTokens));
   auto branch = e.b.create<scf::IfOp>(e.loc, few, /*withElseRegion=*/true);
   OpBuilder byChunks = branch.getThenBodyBuilder(), byQueries = branch.getElseBodyBuilder();
@@ -256,4 +256,4 @@ LogicalResult TileKernels::attention(AttentionOp op, Emit e) {
 }
 } // namespace
 
-std::unique_ptr<Pass> heddle::createTileKernelsPass(Tiling tiling) { return std::make_unique<TileKernels>(tiling); }
+std::unique_ptr<Pass> heddle::createTileKernelsPass(LoopShape shape) { return std::make_unique<TileKernels>(shape); }

@@ -146,12 +146,8 @@ SmallVector<Value> heddle::emitProduct(Emit &e, TileProductOp op) {
       all.push_back(e.add(first, e.index(i)));
     return all;
   };
-  int64_t rowGroups = op.getRowGroups();
-  SmallVector<Value> tokens = from(op.getToken(), op.getNumResults() / rowGroups), groups = from(op.getGroup(), rowGroups);
+  SmallVector<Value> tokens = from(op.getToken(), op.getNumResults() / op.getRowGroups());
   if (!known.quantized)
-    return floatProduct(e, op, known, groups, tokens);
-  SmallVector<Value> values;
-  for (Value group : groups)
-    values.append(quantizedProduct(e, op, known, group, tokens));
-  return values;
+    return floatProduct(e, op, known, from(op.getGroup(), op.getRowGroups()), tokens);
+  return quantizedProduct(e, op, known, op.getGroup(), tokens);
 }

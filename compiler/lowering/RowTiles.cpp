@@ -110,35 +110,23 @@ void heddle::emitEmbed(Emit &e, TileEmbedOp op) {
   Value id = e.loadIndex(op.getIds(), op.getToken());
   Value group = e.div(id, e.index(kGroupRows)), lane = e.rem(id, e.index(kGroupRows));
   auto scaled = [&](Emit &e, Value x) { return op.getScale() ? e.mulf(x, e.f32(op.getScale()->convertToFloat())) : x; };
+  const FormatKernel &format = formatKernel(name);
+  PackedGroup table{op.getTable(), group};
+  auto laneOf = [&](Emit &e, Value v) { return e.b.create<vector::ExtractElementOp>(e.loc, v, lane); };
   if (!known.quantized) {
-    int64_t width = known.packedBytes / kGroupRows;
     e.forLoop(e.index(0), e.index(columns), 1, [&](Emit &e, Value k) {
-      Value at = e.add(e.mul(k, e.index(known.packedBytes)), e.mul(lane, e.index(width)));
-      Value x;
-      if (known.format == Format::F32)
-        x = e.extract(e.loadBytes(op.getTable(), {group, at}, 4, e.b.getF32Type()), 0);
-      else if (known.format == Format::F16)
-        x = e.b.create<arith::ExtFOp>(e.loc, e.b.getF32Type(),
-                                      e.extract(e.loadBytes(op.getTable(), {group, at}, 2, e.b.getF16Type()), 0));
-      else {
-        Value bits = e.b.create<arith::ExtUIOp>(e.loc, e.b.getI32Type(),
-                                                e.extract(e.loadBytes(op.getTable(), {group, at}, 2, e.b.getI16Type()), 0));
-        x = e.b.create<arith::BitcastOp>(e.loc, e.b.getF32Type(), e.b.create<arith::ShLIOp>(e.loc, bits, e.i32(16)));
-      }
+      Value x = laneOf(e, format.widen(e, table, e.mul(k, e.index(known.packedBytes))));
       e.b.create<memref::StoreOp>(e.loc, scaled(e, x), op.getOut(), ValueRange{op.getToken(), k});
     });
     return;
   }
-  const FormatKernel &format = formatKernel(name);
-  PackedGroup table{op.getTable(), group};
   int64_t subBlocks = known.blockElements / 32;
   e.forLoop(e.index(0), e.index(columns / 32), 1, [&](Emit &e, Value k) {
     Value block = e.mul(e.div(k, e.index(subBlocks)), e.index(known.packedBytes)), sub = e.rem(k, e.index(subBlocks));
     WeightBlock w = format.unpack(e, table, block, sub);
-    auto laneOf = [&](Value v) { return e.b.create<vector::ExtractElementOp>(e.loc, v, lane); };
     for (int64_t q = 0; q < 8; ++q) {
       Value four = e.b.create<vector::BitCastOp>(e.loc, e.vectorType(16, e.b.getI32Type()), w.quads[q]);
-      Value bytes = e.b.create<vector::BitCastOp>(e.loc, e.vectorType(4, e.b.getI8Type()), e.splat(laneOf(four), 1));
+      Value bytes = e.b.create<vector::BitCastOp>(e.loc, e.vectorType(4, e.b.getI8Type()), e.splat(laneOf(e, four), 1));
       for (int64_t i = 0; i < 4; ++i) {
         Value byte = e.extract(bytes, i), code;
         if (format.signedCodes)
@@ -147,8 +135,8 @@ void heddle::emitEmbed(Emit &e, TileEmbedOp op) {
           code = e.b.create<arith::SubIOp>(e.loc, e.b.create<arith::ExtUIOp>(e.loc, e.b.getI32Type(), byte),
                                            e.i32(format.codeOffset));
         Value exact = e.b.create<arith::SIToFPOp>(e.loc, e.b.getF32Type(), code);
-        Value scale = laneOf(w.scales[w.scales.size() == 1 ? 0 : q / 4]);
-        Value x = w.minima ? e.fma(exact, scale, laneOf(w.minima)) : e.mulf(exact, scale);
+        Value scale = laneOf(e, w.scales[w.scales.size() == 1 ? 0 : q / 4]);
+        Value x = w.minima ? e.fma(exact, scale, laneOf(e, w.minima)) : e.mulf(exact, scale);
         e.b.create<memref::StoreOp>(e.loc, scaled(e, x), op.getOut(),
                                     ValueRange{op.getToken(), e.add(e.mul(k, e.index(32)), e.index(4 * q + i))});
       }

@@ -59,6 +59,8 @@ LogicalResult TileProductOp::verify() {
     return emitOpError("needs a token");
   if (int64_t groups = getRowGroups(); groups < 1 || getNumResults() % groups)
     return emitOpError("cannot give ") << groups << " row groups the same number of " << getNumResults() << " accumulators";
+  else if (groups > 1 && block > 1)
+    return emitOpError("takes one row group at a time in a quantised format, not ") << groups;
   return success();
 }
 

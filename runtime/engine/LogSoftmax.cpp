@@ -44,10 +44,7 @@ float chunkSum(const float *x, int64_t count, float max) {
       lane[j] = lane[j] + math::exp(x[i + j] - max);
   for (int64_t j = 0; i < count; ++i, ++j)
     lane[j] = lane[j] + math::exp(x[i] - max);
-  for (int64_t half = kLanes / 2; half > 0; half /= 2)
-    for (int64_t j = 0; j < half; ++j)
-      lane[j] += lane[j + half];
-  return lane[0];
+  return foldLanes(lane);
 }
 
 } // namespace

@@ -8,6 +8,14 @@
 
 namespace heddle {
 
+/// The fixed tree that folds 16 partial sums: lanes +8, +4, +2, +1 (docs/arithmetic.md, Adding up lanes).
+template <class Float> Float foldLanes(Float (&lane)[16]) {
+  for (int half = 8; half > 0; half /= 2)
+    for (int j = 0; j < half; ++j)
+      lane[j] += lane[j + half];
+  return lane[0];
+}
+
 inline constexpr int64_t kVocabularyChunk = 1024;
 
 /// Maxima of a row, by chunk. Plain values.

@@ -30,10 +30,7 @@ double totalWeight(const float *x, int64_t count, float max, double temperature)
   }
   for (int64_t j = 0; i < count; ++i, ++j)
     lane[j] += static_cast<double>(weight(scaled(x[i], max, temperature)));
-  for (int64_t half = kLanes / 2; half > 0; half /= 2)
-    for (int64_t j = 0; j < half; ++j)
-      lane[j] += lane[j + half];
-  return lane[0];
+  return foldLanes(lane);
 }
 
 } // namespace

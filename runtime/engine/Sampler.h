@@ -8,12 +8,12 @@
 //  4. Temperature T > 0: z = (x − max x) / T in f64; p = exp(z) as an f32 function of z rounded to f32.
 //  5. top-k: the k greatest x stay, ties to the lower id.
 //  6. top-p < 1: of what stays, ordered by decreasing x (ties by increasing id), the shortest beginning whose Σp reaches
-//     top_p · Σp of all that stayed; sums in f64, the second one in order of ids without top-k, else in this order.
+//     top_p · Σp of all that stayed; sums in f64, the second one by 16 lanes of ids without top-k, else in this order.
 //  7. min-p: of what stays, those with p >= min_p (the greatest has p = 1, so it always stays).
-//  8. The token is the greatest z + noise of what stays, ties to the lower id. The noise is Gumbel's, so tokens come with
-//  probability
-//     softmax(z) over what stays: noise = −log(−log u), u = (n + ½) / 2^52 with the top 52 bits n of a hash of (seed, sequence
-//     index, absolute position, token id). It depends on nothing else: not on the batch, nor on what other tokens' odds are.
+//  8. The token is the greatest z + noise of what stays, ties to the lower id. The noise is Gumbel's, so tokens come with the
+//     probabilities softmax(z) over what stays: noise = −log(−log u), u = (n + ½) / 2^52 with the top 52 bits n of a hash of
+//     (seed, sequence index, absolute position, token id). It depends on nothing else: not on the batch, nor on what other
+//     tokens' odds are.
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
 #include "runtime/engine/Engine.h"

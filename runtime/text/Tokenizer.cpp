@@ -23,13 +23,15 @@ std::shared_ptr<const Tokenizer> Tokenizer::fromJson(std::string_view json) {
 
 std::shared_ptr<const Tokenizer> Tokenizer::open(const std::filesystem::path &file) {
   std::shared_ptr<const Tokenizer> tokenizer;
-  {
-    std::ifstream in(file, std::ios::binary | std::ios::ate);
-    std::string json(in ? static_cast<size_t>(in.tellg()) : 0, '\0');
-    in.seekg(0);
-    if (!in.read(json.data(), static_cast<std::streamsize>(json.size())))
-      throw TextError(file.string() + ": cannot be read; compile the model again");
+  try {
+    std::error_code error; // also where it is a folder
+    std::string json(std::filesystem::is_regular_file(file, error) ? std::filesystem::file_size(file, error) : 0, '\0');
+    std::ifstream in(file, std::ios::binary);
+    if (error || json.empty() || !in.read(json.data(), static_cast<std::streamsize>(json.size())))
+      throw TextError("cannot be read");
     tokenizer = fromJson(json);
+  } catch (const TextError &error) {
+    throw TextError(file.string() + ": " + error.what() + "; compile the model again");
   }
   malloc_trim(0); // what reading took besides goes back to the system, several times the tables' own size
   return tokenizer;

@@ -32,9 +32,12 @@ CompileOptions compileOptions(const ResolvedModel &model, const std::string &tar
   // The program holds the compiler, so its content stands for the build. The hash is remembered until the file changes.
   key.build = cache.contentHash(programFile());
   key.target = options.target;
-  key.options = !fromStage.empty()              ? "from-stage " + cache.contentHash(fromStage)
-                : options.kvType == KvType::F16 ? ""
-                                                : "kv-type " + std::string(kvTypeName(options.kvType));
+  options.cacheBytes = hostCacheBytes(); // hosts that share a cache folder may differ in it
+  key.options = "cache-bytes " + std::to_string(options.cacheBytes);
+  if (!fromStage.empty())
+    key.options += ", from-stage " + cache.contentHash(fromStage);
+  else if (options.kvType != KvType::F16)
+    key.options += ", kv-type " + std::string(kvTypeName(options.kvType));
   options.key = key.hex();
   return options;
 }

@@ -1,8 +1,8 @@
 //===- Formats.h - how each weight format is unpacked in registers --------------------------------------------------===//
 //
 // A quantised format is read 32 elements of K at a time, for 16 rows at once, the others one K at a time (layouts:
-// runtime/quant/README.md). One file per format says how, as one in runtime/quant says how it is packed and how large its error
-// can be; everything else about products is common (lowering/ProductTile.cpp).
+// runtime/quant/README.md). One file per format says how; its Codec in runtime/quant says how it is packed and how
+// large its error can be; everything else about products is common (lowering/ProductTile.cpp).
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
 #include "compiler/kernels/Emit.h"

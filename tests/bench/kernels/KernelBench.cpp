@@ -4,7 +4,8 @@
 // host; a step's profile then says what a kernel took. Its weights mostly stay in cache, so this is what the kernel can do, not
 // what memory lets it.
 //
-// decode_from_memory: a model of 256 MiB and more, whose weights come from memory at every token. `of_limit` is the time that
+// decode_from_memory: a model of 256 MiB and more, whose weights come from memory at every token (unless the last-level cache is
+// that large). `of_limit` is the time that
 // memory alone would take to give the file's tensor bytes, at the bandwidth measured right before and after, over the time of
 // whole decode steps; the median of 15 times 8 steps.
 //

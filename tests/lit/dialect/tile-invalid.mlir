@@ -17,6 +17,14 @@ func.func @f(%x: memref<?x64xf32>, %w: memref<?x640xi8>, %t: index) {
 // -----
 
 func.func @f(%x: memref<?x2x40xi8>, %w: memref<?x640xi8>, %t: index) {
+  // expected-error@+1 {{takes one row group at a time in a quantised format, not 2}}
+  %a:2 = heddle.tile_product "q4_1" %x[%t], %w[%t] columns 64 {row_groups = 2 : i64} : memref<?x2x40xi8>, memref<?x640xi8> -> vector<16xf32>, vector<16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x2x40xi8>, %w: memref<?x640xi8>, %t: index) {
   // expected-error@+1 {{cannot give 2 row groups the same number of 3 accumulators}}
   %a:3 = heddle.tile_product "q4_1" %x[%t], %w[%t] columns 64 {row_groups = 2 : i64} : memref<?x2x40xi8>, memref<?x640xi8> -> vector<16xf32>, vector<16xf32>, vector<16xf32>
   return

@@ -50,6 +50,9 @@ std::vector<Case> cases() {
   mixed.config.tiedHead = true;
   mixed.config.vocabulary = 2100; // more than two vocabulary units of 1,024, the last one short
   all.push_back(mixed);
+  Case floatGate{"float_gate_requantised", config(64, 4, 2, 16, 96, Format::Q8_0), 0.15};
+  floatGate.config.formats = {{"ffn_gate", Format::F16}, {"ffn_up", Format::BF16}};
+  all.push_back(floatGate);
   Case scaled{"rope_factors", config(64, 2, 1, 32, 96, Format::F32), 0.01};
   scaled.config.ropeFactors = std::vector<float>(16, 4.0f);
   all.push_back(scaled);
@@ -91,7 +94,7 @@ testing::AssertionResult sameBits(const Logits &a, const Logits &b) {
   return testing::AssertionSuccess();
 }
 
-constexpr int64_t kSmallCache = 8 << 10; // tiny products take several blocks of rows
+constexpr int64_t kSmallCache = 8 << 10; // products of more than 64 rows take several blocks of them
 
 class Parity : public testing::TestWithParam<Case> {};
 

@@ -52,8 +52,13 @@ int32_t slowly(std::vector<float> x, const std::vector<int32_t> &known, const Sa
     for (int32_t id : kept)
       total += weight(id);
   } else {
+    double lane[16] = {};
     for (size_t id = 0; id < x.size(); ++id)
-      total += weight(static_cast<int32_t>(id));
+      lane[id % 16] += weight(static_cast<int32_t>(id));
+    for (size_t half : {8, 4, 2, 1})
+      for (size_t j = 0; j < half; ++j)
+        lane[j] += lane[j + half];
+    total = lane[0];
   }
   if (p.topP < 1) {
     double sum = 0;

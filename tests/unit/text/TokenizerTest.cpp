@@ -1,5 +1,6 @@
 //===- TokenizerTest.cpp - encoding and decoding with both kinds of vocabulary ---------------------------------------===//
 #include "tests/unit/text/Vocabularies.h"
+#include <fstream>
 #include <functional>
 #include <gtest/gtest.h>
 #include <thread>
@@ -117,6 +118,20 @@ TEST(Tokenizer, ManyThreadsShareOne) {
         EXPECT_EQ(tokenizer->decode(Ids{259, 260}, true), "hello hello");
       }
     });
+}
+
+TEST(TokenizerFile, OpensWhatIsThereAndNamesWhatIsNot) {
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "heddle-tokenizer-file";
+  std::filesystem::create_directories(folder / "folder.json");
+  std::ofstream(folder / "empty.json");
+  std::ofstream(folder / "broken.json") << "{\"model\":";
+  std::ofstream(folder / "good.json") << buildTokenizerJson(tinyByteLevel());
+  EXPECT_EQ(Tokenizer::open(folder / "good.json")->encode("hello", false), (Ids{259}));
+  for (const char *name : {"missing.json", "folder.json", "empty.json", "broken.json"}) {
+    const std::string path = (folder / name).string(), message = messageOf([&] { Tokenizer::open(path); });
+    EXPECT_TRUE(message.starts_with(path + ": ") && message.ends_with("; compile the model again")) << message;
+  }
+  std::filesystem::remove_all(folder);
 }
 
 } // namespace
