@@ -59,6 +59,13 @@ struct Emit {
                                        /*isDataCache=*/true);
   }
 
+  /// A buffer on the thread's stack, made once per call of the function that `op` stands in.
+  Value stackBuffer(mlir::Operation *op, mlir::MemRefType type) {
+    mlir::OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(&op->getParentOfType<mlir::func::FuncOp>().front());
+    return b.create<mlir::memref::AllocaOp>(loc, type, b.getI64IntegerAttr(64));
+  }
+
   // ---- vectors ----
   Value f32(float x) { return b.create<mlir::arith::ConstantOp>(loc, b.getF32FloatAttr(x)); }
   Value i32(int32_t x) { return b.create<mlir::arith::ConstantOp>(loc, b.getI32IntegerAttr(x)); }

@@ -22,16 +22,19 @@ private:
   llvm::SmallVector<Units> unitsOfThread(Emit &e);
   int64_t unitsOfBlock(size_t out);
   const FormatTraits &formatOf(size_t weight);
-  void block(Emit &e, size_t out, const Units &units);
+  int64_t columnsOf(size_t weight);
+  void tiles(Emit &e, size_t out, const Units &units, mlir::ArrayRef<int64_t> heights);
   void tile(Emit &e, size_t out, Value unit, Value stored, int64_t count, Value token, int64_t height);
   llvm::SmallVector<Value> product(Emit &e, size_t weight, Value group, int64_t groups, Value token, int64_t height);
+  void panels(Emit &e, size_t out, const Units &units);
+  Value gated(Emit &e, Value gate, Value up);
+  void finish(Emit &e, size_t out, Value unit, Value token, mlir::ValueRange values);
 
   ir::LinearOp op_;
   bool wide_; // 32 registers of 16 f32, not 16 of 8
   bool gated_, requantised_;
   int64_t unitGroups_; // row groups of an output unit: 1, or 2 where 32 features are requantised together
   int64_t cacheBytes_;
-  llvm::SmallVector<int64_t> heights_; // of token tiles, tallest first
 };
 
 } // namespace heddle

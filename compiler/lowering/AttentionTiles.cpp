@@ -67,13 +67,6 @@ SmallVector<Value> heddle::loadHead(Emit &e, Value rows, Value token, Value head
   return v;
 }
 
-/// A buffer on the thread's stack, made once per call of the function.
-static Value stackBuffer(Emit &e, Operation *op, MemRefType type) {
-  OpBuilder::InsertionGuard guard(e.b);
-  e.b.setInsertionPointToStart(&op->getParentOfType<func::FuncOp>().front());
-  return e.b.create<memref::AllocaOp>(e.loc, type, e.b.getI64IntegerAttr(64));
-}
-
 namespace {
 /// Where things lie in the page of a KV head (runtime/plan/StepAbi.h), all in bytes.
 struct PageLayout {
@@ -125,7 +118,7 @@ void heddle::emitStoreKv(Emit &e, TileStoreKvOp op) {
   Value keyAt = e.add(op.getPage(), e.mul(slot, e.index(bytes)));
   // A key's elements lie a page row apart. They go through the stack and a loop, as LLVM takes quadratic time over hundreds of
   // stores in a row.
-  Value key = stackBuffer(e, op, MemRefType::get({bytes * dims}, e.b.getI8Type()));
+  Value key = e.stackBuffer(op, MemRefType::get({bytes * dims}, e.b.getI8Type()));
   auto keys = loadHead(e, op.getKeys(), op.getToken(), op.getHead(), op.getPosition(), prologue);
   for (auto [i, v] : llvm::enumerate(toCache(e, keys, layout, scales)))
     e.storeBytes(v, key, {e.index(16 * bytes * static_cast<int64_t>(i))});
@@ -192,7 +185,7 @@ public:
     }
   }
 
-  Value stack(Emit &e, int64_t floats) { return stackBuffer(e, op_, MemRefType::get({floats}, e.b.getF32Type())); }
+  Value stack(Emit &e, int64_t floats) { return e.stackBuffer(op_, MemRefType::get({floats}, e.b.getF32Type())); }
   int64_t dims() const { return dims_; }
   int64_t queries() const { return queries_; }
   /// Chunks that any query of the tile sees: positions do not decrease.
@@ -474,7 +467,7 @@ void heddle::emitAttendChunks(Emit &e, TileAttendChunksOp op) {
 
 void heddle::emitMergeChunks(Emit &e, TileMergeChunksOp op) {
   int64_t dims = op.getHeadDim();
-  Value total = stackBuffer(e, op, MemRefType::get({dims}, e.b.getF32Type()));
+  Value total = e.stackBuffer(op, MemRefType::get({dims}, e.b.getF32Type()));
   auto at = [&](Emit &e, Value chunk) { return e.add(op.getState(), e.mul(chunk, e.index(partialFloats(dims)))); };
   auto scalar = [&](Emit &e, Value at) {
     return e.b.create<memref::LoadOp>(e.loc, op.getPartials(), ValueRange{at}).getResult();

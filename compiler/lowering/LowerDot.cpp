@@ -7,7 +7,8 @@
 //   plain            the same sums spelt out in arith, for hosts and tools without these instructions
 //
 // All are exact in integers, so the target never shows in a result. Signed codes (Q8_0) take VNNI's unsigned operand by adding
-// 128 to each code and taking 128·Σq off again; vpmaddubsw gets |code| and the activations with the code's sign.
+// 128 to each code and taking 128·Σq off again; vpmaddubsw gets |code| and the activations with the code's sign. Pairs of i16
+// are a vpdpwssd or a vpmaddwd each.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Passes.h"
 #include "compiler/kernels/Emit.h"
@@ -37,6 +38,7 @@ Value concat(Emit &e, Value low, Value high) {
 Value addi(Emit &e, Value a, Value b) { return e.b.create<arith::AddIOp>(e.loc, a, b); }
 
 int64_t lanesOf(DotOp op) { return cast<VectorType>(op.getInit().getType()).getNumElements(); }
+bool inPairs(DotOp op) { return cast<VectorType>(op.getCodes()[0].getType()).getElementType().isInteger(16); }
 Value byteSplat(Emit &e, int64_t byte, int64_t n) {
   return e.splat(e.b.create<arith::ConstantOp>(e.loc, e.b.getI8IntegerAttr(byte)), n);
 }
@@ -46,6 +48,14 @@ Value vnni(Emit &e, DotOp op) {
   Type lanes = op.getInit().getType();
   StringRef name = count == 16 ? "llvm.x86.avx512.vpdpbusd.512" : "llvm.x86.avx512.vpdpbusd.256";
   Value acc = op.getInit();
+  if (inPairs(op)) {
+    name = count == 16 ? "llvm.x86.avx512.vpdpwssd.512" : "llvm.x86.avx512.vpdpwssd.256";
+    for (auto [code, activation] : llvm::zip(op.getCodes(), op.getActivations())) {
+      auto words = [&](Value v) { return e.b.create<vector::BitCastOp>(e.loc, lanes, v); };
+      acc = intrinsic(e, name, lanes, {acc, words(code), words(activation)});
+    }
+    return acc;
+  }
   if (op.getSignedCodes())
     acc = addi(e, acc, e.splat(e.b.create<arith::MulIOp>(e.loc, op.getSum(), e.i32(-128)), count));
   Value top = byteSplat(e, -128, 4 * count);
@@ -59,7 +69,7 @@ Value vnni(Emit &e, DotOp op) {
 
 /// `widest` is the width of a register: 32 bytes for AVX2, 64 for AVX-512.
 Value multiplyAdd(Emit &e, DotOp op, int64_t widest) {
-  int64_t all = 4 * lanesOf(op), bytes = std::min(all, widest);
+  int64_t all = 4 * lanesOf(op), bytes = std::min(all, widest), element = inPairs(op) ? 2 : 1;
   Type i8 = e.vectorType(bytes, e.b.getI8Type()), i16 = e.vectorType(bytes / 2, e.b.getI16Type()),
        i32 = e.vectorType(bytes / 4, e.b.getI32Type());
   bool wide = bytes == 64;
@@ -71,16 +81,20 @@ Value multiplyAdd(Emit &e, DotOp op, int64_t widest) {
   Value zero = byteSplat(e, 0, bytes);
   SmallVector<Value> parts;
   for (int64_t from = 0; from < all; from += bytes) {
-    auto part = [&](Value v) { return bytes == all ? v : slice(e, v, from, bytes); };
+    auto part = [&](Value v) { return bytes == all ? v : slice(e, v, from / element, bytes / element); };
     Value acc, words;
     int64_t pending = 0;
-    auto flush = [&] {
-      Value sums = intrinsic(e, maddwd, i32, {words, ones});
+    auto widen = [&](Value pairs, Value by) {
+      Value sums = intrinsic(e, maddwd, i32, {pairs, by});
       acc = acc ? addi(e, acc, sums) : sums;
       pending = 0;
     };
     for (auto [codes, activations] : llvm::zip(op.getCodes(), op.getActivations())) {
       Value code = part(codes), activation = part(activations);
+      if (inPairs(op)) {
+        widen(code, activation);
+        continue;
+      }
       if (op.getSignedCodes()) {
         Value negative = e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::slt, code, zero);
         Value minus = e.b.create<arith::SubIOp>(e.loc, zero, code), flipped = e.b.create<arith::SubIOp>(e.loc, zero, activation);
@@ -93,27 +107,27 @@ Value multiplyAdd(Emit &e, DotOp op, int64_t widest) {
       Value product = intrinsic(e, maddubs, i16, {code, activation});
       words = pending ? addi(e, words, product) : product;
       if (++pending == together)
-        flush();
+        widen(words, ones);
     }
     if (pending)
-      flush();
+      widen(words, ones);
     parts.push_back(acc);
   }
   return addi(e, op.getInit(), parts.size() == 1 ? parts[0] : concat(e, parts[0], parts[1]));
 }
 
 Value plain(Emit &e, DotOp op) {
-  int64_t lanes = lanesOf(op);
-  Type wide = e.vectorType(4 * lanes, e.b.getI32Type());
+  int64_t lanes = lanesOf(op), each = inPairs(op) ? 2 : 4;
+  Type wide = e.vectorType(each * lanes, e.b.getI32Type());
   Value acc = op.getInit();
   for (auto [codes, activations] : llvm::zip(op.getCodes(), op.getActivations())) {
     Value code = op.getSignedCodes() ? e.b.create<arith::ExtSIOp>(e.loc, wide, codes).getResult()
                                      : e.b.create<arith::ExtUIOp>(e.loc, wide, codes).getResult();
     Value product = e.b.create<arith::MulIOp>(e.loc, code, e.b.create<arith::ExtSIOp>(e.loc, wide, activations));
-    for (int64_t byte = 0; byte < 4; ++byte) {
+    for (int64_t i = 0; i < each; ++i) {
       SmallVector<int64_t> mask;
       for (int64_t lane = 0; lane < lanes; ++lane)
-        mask.push_back(4 * lane + byte);
+        mask.push_back(each * lane + i);
       acc = addi(e, acc, e.shuffle(product, product, mask));
     }
   }

@@ -32,6 +32,7 @@ struct LowerTiles : heddle::ModulePass<LowerTiles> {
       Emit e{builder, op->getLoc()};
       llvm::TypeSwitch<Operation *>(op)
           .Case([&](TileProductOp tile) { tile->replaceAllUsesWith(emitProduct(e, tile)); })
+          .Case([&](TileProductPanelOp tile) { emitProductPanel(e, tile); })
           .Case([&](TileActivateOp tile) {
             tile.getResult().replaceAllUsesWith(emitActivation(e, tile.getFunction(), tile.getInput()));
           })

@@ -4,7 +4,7 @@
 // splits. Weights are unpacked once per tile and used for all its tokens. Where registers are few (lanes 8) that happens for the
 // lower 8 rows of a block, then for the upper 8: with all 16 at once the 8 quads alone would take every register of AVX2.
 //===---------------------------------------------------------------------------------------------------------------===//
-#include "compiler/kernels/formats/Formats.h"
+#include "compiler/lowering/QuantizedBlock.h"
 #include "compiler/lowering/Tiles.h"
 
 using namespace mlir;
@@ -17,49 +17,6 @@ using namespace heddle::ir;
 constexpr int64_t kPrefetchBytes = 1024;
 /// Tokens from which a tile takes more time to multiply than to read.
 constexpr size_t kTallTile = 4;
-
-/// One token's block of q8 activations: what the products of its 32 K need.
-struct ActivationBlock {
-  SmallVector<Value, 8> quads; // vector<4·lanes×i8>: each lane the same four q
-  Value d, s0, s1;             // f32, i32, i32
-};
-
-static ActivationBlock loadActivations(Emit &e, Value input, Value token, Value block, int64_t lanes) {
-  ActivationBlock a;
-  Type i32 = e.b.getI32Type();
-  for (int64_t q = 0; q < 8; ++q) {
-    Value four = e.extract(e.loadBytes(input, {token, block, e.index(4 * q)}, 4, i32), 0);
-    a.quads.push_back(e.b.create<vector::BitCastOp>(e.loc, e.vectorType(4 * lanes, e.b.getI8Type()), e.splat(four, lanes)));
-  }
-  a.d = e.extract(e.loadBytes(input, {token, block, e.index(32)}, 4, e.b.getF32Type()), 0);
-  Value sums = e.loadBytes(input, {token, block, e.index(36)}, 4, e.b.getI16Type());
-  a.s0 = e.b.create<arith::ExtSIOp>(e.loc, i32, e.extract(sums, 0));
-  a.s1 = e.b.create<arith::ExtSIOp>(e.loc, i32, e.extract(sums, 1));
-  return a;
-}
-
-/// acc after one 32-block (docs/arithmetic.md, Products).
-static Value multiplyBlock(Emit &e, const FormatKernel &format, const WeightBlock &w, const ActivationBlock &a, Value acc) {
-  int64_t parts = w.scales.size(), quads = 8 / parts;
-  auto floats = cast<VectorType>(acc.getType());
-  int64_t lanes = floats.getNumElements();
-  Value d = e.splat(a.d, lanes);
-  for (int64_t part = 0; part < parts; ++part) {
-    Value sum = parts == 1 ? e.b.create<arith::AddIOp>(e.loc, a.s0, a.s1).getResult() : part ? a.s1 : a.s0;
-    Value start = format.codeOffset ? e.b.create<arith::MulIOp>(e.loc, sum, e.i32(-format.codeOffset)).getResult() : e.i32(0);
-    auto slice = [&](const SmallVector<Value, 8> &all) { return ValueRange(ArrayRef<Value>(all).slice(part * quads, quads)); };
-    Value dot = e.b.create<DotOp>(e.loc, e.vectorType(lanes, e.b.getI32Type()), e.splat(start, lanes), sum, slice(w.quads),
-                                  slice(a.quads), e.b.getI64IntegerAttr(format.codeMax),
-                                  format.signedCodes ? e.b.getUnitAttr() : UnitAttr());
-    Value exact = e.b.create<arith::SIToFPOp>(e.loc, floats, dot);
-    acc = e.fma(exact, e.mulf(w.scales[part], d), acc);
-  }
-  if (w.minima) {
-    Value sum = e.b.create<arith::SIToFPOp>(e.loc, e.b.getF32Type(), e.b.create<arith::AddIOp>(e.loc, a.s0, a.s1));
-    acc = e.fma(w.minima, e.splat(e.mulf(a.d, sum), lanes), acc);
-  }
-  return acc;
-}
 
 /// The accumulators of rows [first, first + rows) of a row group for all tokens: those of the first lanes for each token, then of
 /// the next lanes.
@@ -83,7 +40,7 @@ static SmallVector<Value> overColumns(Emit &e, TileProductOp op, const FormatTra
     for (int64_t row = first; row < first + rows; row += lanes) {
       WeightBlock w = format.unpack(e, {op.getWeights(), group, lanes, row}, block, sub);
       for (Value token : tokens)
-        next.push_back(multiplyBlock(e, format, w, loadActivations(e, op.getInput(), token, activationBlock, lanes),
+        next.push_back(multiplyBlock(e, format, w, loadActivations(e, format, op.getInput(), token, activationBlock, lanes),
                                      accumulators[next.size()]));
     }
     return next;

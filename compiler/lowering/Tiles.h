@@ -6,6 +6,7 @@ namespace heddle {
 
 // Each emits the loops of one tile op at `e`; results are returned where the op has any.
 mlir::SmallVector<mlir::Value> emitProduct(Emit &e, ir::TileProductOp op);
+void emitProductPanel(Emit &e, ir::TileProductPanelOp op);
 void emitRmsNorm(Emit &e, ir::TileRmsNormOp op);
 void emitQuantizeRow(Emit &e, ir::TileQuantizeRowOp op);
 void emitEmbed(Emit &e, ir::TileEmbedOp op);

@@ -34,6 +34,21 @@ def Heddle_TileProductOp : Heddle_Op<"tile_product", [MemoryEffects<[MemRead]>]>
   let hasVerifier = 1;
 }
 
+def Heddle_TileProductPanelOp : Heddle_Op<"tile_product_panel", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "x · Wᵀ of many row groups × many tokens, the whole of K: the accumulators stand in a buffer";
+  let description = [{
+    sums: memref<row groups × tokens × 16 × f32>, at least as many of both as `groups` and `tokens` say; those are written.
+    Quantised formats only. Weights are unpacked once for all tokens and activations splat once for all rows, which pays where registers
+    are few. `lanes`: how many of the 16 rows a register holds, 16 or 8.
+  }];
+  let arguments = (ins AnyMemRef:$input, Index:$token, Index:$tokens, AnyMemRef:$weights, Index:$group, Index:$groups, AnyMemRef:$sums,
+                       StrAttr:$format, I64Attr:$columns, DefaultValuedAttr<I64Attr, "8">:$lanes);
+  let assemblyFormat = [{
+    $format $input `[` $token `for` $tokens `]` `,` $weights `[` $group `for` $groups `]` `columns` $columns `->` $sums attr-dict `:` type($input) `,` type($weights) `,` type($sums)
+  }];
+  let hasVerifier = 1;
+}
+
 def Heddle_TileActivateOp : Heddle_Op<"tile_activate", [Pure]> {
   let summary = "an activation function on 16 lanes";
   let arguments = (ins Heddle_Lanes:$input, Heddle_Activation:$function);
@@ -142,14 +157,19 @@ def Heddle_TileMergeChunksOp : Heddle_Op<"tile_merge_chunks", [MemoryEffects<[Me
   let hasVerifier = 1;
 }
 
+def Heddle_DotOperand : AnyTypeOf<[VectorOfLengthAndType<[32, 64], [I8]>, VectorOfLengthAndType<[16, 32], [I16]>],
+                                  "quads of i8 or pairs of i16">;
+
 def Heddle_DotOp : Heddle_Op<"dot", [Pure, SameVariadicOperandSize]> {
   let summary = "16 or 8 lanes of Σ code·q, exact in i32: the integer heart of every quantised product (stage loops)";
   let description = [{
     codes and activations: equally many vector<64xi8> or vector<32xi8> quads (runtime/quant/README.md), four K per lane. Codes are unsigned and at most
     `code_max` or, with `signed_codes`, signed; `sum` is Σ q of all quads, which some targets need for signed codes. result = init + Σ.
+    Signed codes may stand in pairs instead, vector<32xi16> or vector<16xi16>, two K per lane, and the activations with them
+    in the same order.
   }];
-  let arguments = (ins VectorOfLengthAndType<[8, 16], [I32]>:$init, I32:$sum, Variadic<VectorOfLengthAndType<[32, 64], [I8]>>:$codes,
-                       Variadic<VectorOfLengthAndType<[32, 64], [I8]>>:$activations, I64Attr:$code_max, UnitAttr:$signed_codes);
+  let arguments = (ins VectorOfLengthAndType<[8, 16], [I32]>:$init, I32:$sum, Variadic<Heddle_DotOperand>:$codes,
+                       Variadic<Heddle_DotOperand>:$activations, I64Attr:$code_max, UnitAttr:$signed_codes);
   let results = (outs VectorOfLengthAndType<[8, 16], [I32]>:$result);
   let assemblyFormat = "$init `sum` $sum `codes` `(` $codes `)` `activations` `(` $activations `)` attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;

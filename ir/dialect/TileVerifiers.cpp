@@ -43,25 +43,43 @@ LogicalResult GatherOp::verify() {
   return success();
 }
 
+/// What both forms of a product need of their operands.
+template <class Op> static LogicalResult verifyProduct(Op op) {
+  if (failed(verifyPacked(op, op.getWeights(), op.getFormat())))
+    return failure();
+  int64_t block = blockElements(op.getFormat());
+  if (failed(verifyKind(op, op.getInput(), "input", block > 1)))
+    return failure();
+  int64_t columns = signedOf(op.getColumns());
+  if (columns <= 0 || columns % block || columns > lastDim(op.getInput().getType()))
+    return op.emitOpError("cannot take ") << columns << " columns in blocks of " << block << " of an input of "
+                                          << lastDim(op.getInput().getType());
+  int64_t lanes = signedOf(op.getLanes());
+  return lanes == 16 || lanes == 8 ? success() : op.emitOpError("lanes must be 16 or 8, not ") << lanes;
+}
+
 LogicalResult TileProductOp::verify() {
-  if (failed(verifyPacked(*this, getWeights(), getFormat())))
+  if (failed(verifyProduct(*this)))
     return failure();
-  int64_t block = blockElements(getFormat());
-  if (failed(verifyKind(*this, getInput(), "input", block > 1)))
-    return failure();
-  int64_t columns = getColumns();
-  if (columns <= 0 || columns % block || columns > lastDim(getInput().getType()))
-    return emitOpError("cannot take ") << columns << " columns in blocks of " << block << " of an input of "
-                                       << lastDim(getInput().getType());
-  if (int64_t lanes = getLanes(); lanes != 16 && lanes != 8)
-    return emitOpError("lanes must be 16 or 8, not ") << lanes;
   if (!getNumResults())
     return emitOpError("needs a token");
   if (int64_t groups = getRowGroups(); groups < 1 || getNumResults() % groups)
     return emitOpError("cannot give ") << groups << " row groups the same number of " << getNumResults() << " accumulators";
-  else if (groups > 1 && block > 1)
+  else if (groups > 1 && blockElements(getFormat()) > 1)
     return emitOpError("takes one row group at a time in a quantised format, not ") << groups;
   return success();
+}
+
+LogicalResult TileProductPanelOp::verify() {
+  if (failed(verifyProduct(*this)))
+    return failure();
+  if (blockElements(getFormat()) == 1)
+    return emitOpError("takes quantised formats, not '") << getFormat() << "'";
+  auto sums = dyn_cast<MemRefType>(getSums().getType());
+  if (sums && sums.hasStaticShape() && sums.getRank() == 3 && sums.getDimSize(2) == 16 && sums.getElementType().isF32() &&
+      sums.getLayout().isIdentity())
+    return success();
+  return emitOpError("sums must be a buffer [row groups × tokens × 16] of f32 of known size, not ") << getSums().getType();
 }
 
 LogicalResult TileQuantizeOp::verify() { return verifyKind(*this, getOut(), "result", true); }
@@ -141,9 +159,13 @@ LogicalResult DotOp::verify() {
   if (getCodes().empty())
     return emitOpError("needs codes");
   int64_t lanes = cast<VectorType>(getInit().getType()).getNumElements();
-  auto fits = [&](Value v, int64_t bytes) { return cast<VectorType>(v.getType()).getNumElements() == bytes; };
-  if (!fits(getResult(), lanes) || !llvm::all_of(getCodes(), [&](Value v) { return fits(v, 4 * lanes); }) ||
-      !llvm::all_of(getActivations(), [&](Value v) { return fits(v, 4 * lanes); }))
-    return emitOpError("needs quads of ") << 4 * lanes << " bytes for " << lanes << " lanes";
+  auto first = cast<VectorType>(getCodes()[0].getType());
+  bool pairs = first.getElementType().isInteger(16);
+  auto fits = [&](Value v) { return v.getType() == first; };
+  if (cast<VectorType>(getResult().getType()).getNumElements() != lanes || first.getNumElements() != (pairs ? 2 : 4) * lanes ||
+      !llvm::all_of(getCodes(), fits) || !llvm::all_of(getActivations(), fits))
+    return emitOpError("needs quads of ") << 4 * lanes << " bytes, or pairs of as many, for " << lanes << " lanes";
+  if (pairs && !getSignedCodes())
+    return emitOpError("takes pairs of signed codes only");
   return getCodeMax() > 0 && getCodeMax() < 256 ? success() : emitOpError("code_max must be in 1 to 255, not ") << getCodeMax();
 }

@@ -11,8 +11,8 @@ namespace heddle {
 
 /// 16 or 8 rows × 32 K in registers, a row a lane.
 struct WeightBlock {
-  mlir::SmallVector<mlir::Value, 2> scales; // vector<lanes×f32>; one for 32 K, or two for 16 K each
-  mlir::Value minima;                       // vector<lanes×f32> or null
+  mlir::SmallVector<mlir::Value, 2> scales; // vector<lanes×f32>, FormatKernel::scales of them
+  mlir::Value minima;                       // vector<lanes×f32>, or null without FormatKernel::minima
   mlir::SmallVector<mlir::Value, 8> quads;  // 8 × vector<4·lanes×i8>: four K per 32-bit lane
 };
 
@@ -33,6 +33,8 @@ struct FormatKernel {
   int64_t codeMax = 0;    // largest unsigned code
   int64_t codeOffset = 0; // subtracted from unsigned codes, by way of the exact activation sums
   bool signedCodes = false;
+  int64_t scales = 1;  // of 32 K: one, or two for 16 K each
+  bool minima = false; // with one scale only
   /// Quantised: sub-block `sub` (an index value) of the block that starts at byte `block` of the group.
   WeightBlock (*unpack)(Emit &e, const PackedGroup &weights, mlir::Value block, mlir::Value sub) = nullptr;
   /// Floats: the weights of the k at byte `at` of the group, vector<lanes×f32>, exactly.

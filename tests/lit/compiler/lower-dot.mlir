@@ -36,3 +36,20 @@ func.func @bytes(%init: vector<16xi32>, %sum: i32, %c: vector<64xi8>, %a: vector
       : (vector<16xi32>, i32, vector<64xi8>, vector<64xi8>) -> vector<16xi32>
   return %0 : vector<16xi32>
 }
+
+// Signed codes in pairs: a multiplication each, which widens by itself.
+// VNNI-LABEL: func.func @pairs
+// VNNI-COUNT-2: "llvm.x86.avx512.vpdpwssd.512"
+// AVX512-LABEL: func.func @pairs
+// AVX512-COUNT-2: "llvm.x86.avx512.pmaddw.d.512"
+//   AVX512-NOT: pmaddw.d
+// AVX2-LABEL: func.func @pairs
+// AVX2-COUNT-4: "llvm.x86.avx2.pmadd.wd"
+//   AVX2-NOT: pmadd.wd
+// PLAIN-LABEL: func.func @pairs
+//       PLAIN: arith.muli {{.*}} : vector<32xi32>
+func.func @pairs(%init: vector<16xi32>, %sum: i32, %c: vector<32xi16>, %a: vector<32xi16>) -> vector<16xi32> {
+  %0 = heddle.dot %init sum %sum codes(%c, %c) activations(%a, %a) {code_max = 255 : i64, signed_codes}
+      : (vector<16xi32>, i32, vector<32xi16>, vector<32xi16>, vector<32xi16>, vector<32xi16>) -> vector<16xi32>
+  return %0 : vector<16xi32>
+}

@@ -16,6 +16,45 @@ func.func @product(%x: memref<?x2x40xi8>, %w: memref<?x768xi8>, %t: index) -> ve
   return %acc#0 : vector<16xf32>
 }
 
+// A panel: for each block of 32 K the tokens' activations are splat into memory; the weights of 8 rows at a time are unpacked once, for a loop
+// over the tokens, whose accumulators stand in memory.
+// CHECK-LABEL: func.func @panel
+//       CHECK: %[[SPLATS:.*]] = memref.alloca() {alignment = 64 : i64} : memref<16x320xi8>
+//       CHECK: vector.store {{.*}} : memref<16x16x16xf32>, vector<16xf32>
+//       CHECK: scf.for
+//       CHECK: scf.for
+// CHECK-COUNT-10: vector.store {{.*}}, %[[SPLATS]]{{\[}}
+//       CHECK: scf.for
+//       CHECK: memref.prefetch
+// CHECK-COUNT-4: vector.load {{.*}} : memref<?x576xi8>, vector<32xi8>
+//       CHECK: scf.for
+// CHECK-COUNT-10: vector.load %[[SPLATS]]{{\[}}
+//       CHECK: heddle.dot
+//       CHECK: math.fma
+//       CHECK: vector.store {{.*}} : memref<16x16x16xf32>, vector<8xf32>
+// CHECK-COUNT-4: vector.load {{.*}} : memref<?x576xi8>, vector<32xi8>
+//       CHECK: heddle.dot
+//   CHECK-NOT: heddle.dot
+//       CHECK: return
+func.func @panel(%x: memref<?x2x40xi8>, %w: memref<?x576xi8>, %sums: memref<16x16x16xf32>, %t: index, %n: index) {
+  heddle.tile_product_panel "q4_0" %x[%t for %n], %w[%t for %n] columns 64 -> %sums : memref<?x2x40xi8>, memref<?x576xi8>, memref<16x16x16xf32>
+  return
+}
+
+// Signed bytes go by in pairs, half a block at a time: the sums of the first half wait in memory.
+// CHECK-LABEL: func.func @panel_of_bytes
+//       CHECK: %[[HALF:.*]] = memref.alloca() {alignment = 64 : i64} : memref<16x8xi32>
+// CHECK-COUNT-8: arith.shrsi {{.*}} : vector<16xi16>
+//       CHECK: %[[DOT:.*]] = heddle.dot {{.*}} vector<16xi16>
+//       CHECK: vector.store %[[DOT]], %[[HALF]]{{\[}}
+//       CHECK: %[[START:.*]] = vector.load %[[HALF]]{{\[}}
+//       CHECK: heddle.dot %[[START]]
+//       CHECK: math.fma
+func.func @panel_of_bytes(%x: memref<?x2x40xi8>, %w: memref<?x1088xi8>, %sums: memref<16x16x16xf32>, %t: index, %n: index) {
+  heddle.tile_product_panel "q8_0" %x[%t for %n], %w[%t for %n] columns 64 -> %sums : memref<?x2x40xi8>, memref<?x1088xi8>, memref<16x16x16xf32>
+  return
+}
+
 // A key is scattered by a loop, not by a store for each of its elements.
 // What is cached is finite.
 // CHECK-LABEL: func.func @store

@@ -26,6 +26,33 @@ func.func @product(%w: memref<4x2048xi8> {heddle.name = "w"}, %r: memref<?x64xf3
   return
 }
 
+// Quantised, with few registers: tiles of up to three tokens, panels of 16 row groups and 16 tokens for more. A gated product shares the
+// room for accumulators between gate and up, and a panel's last row groups and tokens are fewer.
+// CHECK-LABEL: func.func @quantised
+//  AVX512-NOT: tile_product_panel
+//      AVX512: heddle.tile_product "q4_1" {{.*}} -> vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>{{$}}
+//    AVX2-DAG: %[[GATE:.*]] = memref.alloca() {alignment = 64 : i64} : memref<8x16x16xf32>
+//    AVX2-DAG: %[[UP:.*]] = memref.alloca() {alignment = 64 : i64} : memref<8x16x16xf32>
+//        AVX2: %[[LOW:.*]] = arith.cmpi ule, %{{.*}}, %c3 : index
+//        AVX2: scf.if %[[LOW]]
+//        AVX2: heddle.tile_product "q4_1" {{.*}} -> vector<16xf32>, vector<16xf32>{{$}}
+//        AVX2: heddle.tile_product "q4_1" {{.*}} -> vector<16xf32>{{$}}
+//        AVX2: } else {
+//        AVX2: %[[UNITS:.*]] = arith.minsi %c4
+//        AVX2: %[[COUNT:.*]] = arith.minsi %c16
+//        AVX2: heddle.tile_product_panel "q4_1" %arg0[%[[AT:.*]] for %[[COUNT]]], %arg1[%[[GROUP:.*]] for %{{.*}}] columns 64 -> %{{.*}} :
+//        AVX2: heddle.tile_product_panel "q4_1" %arg0[%[[AT]] for %[[COUNT]]], %arg2[%[[GROUP]] for %{{.*}}] columns 64 -> %{{.*}} :
+//        AVX2: scf.for %{{.*}} = %{{.*}} to %[[UNITS]]
+//        AVX2: scf.for %{{.*}} = %{{.*}} to %[[COUNT]]
+// AVX2-COUNT-2: heddle.tile_activate
+//        AVX2: heddle.tile_quantize
+//       CHECK: heddle.barrier
+func.func @quantised(%x: memref<?x2x40xi8> {heddle.name = "x"}, %g: memref<8x640xi8> {heddle.name = "g"}, %u: memref<8x640xi8> {heddle.name = "u"}, %h: memref<?x4x40xi8> {heddle.name = "h"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+  heddle.linear %x weights(%g, %u) gate silu shares(%b, %e, %b, %e) outs(%h) {formats = ["q4_1", "q4_1"], rows = array<i64: 128, 128>, unit_rows = array<i64: 32, 32>}
+      : (memref<?x2x40xi8>, memref<8x640xi8>, memref<8x640xi8>, index, index, index, index, memref<?x4x40xi8>) -> ()
+  return
+}
+
 // A gathered value needs no barrier of its own: the gather waits for the threads.
 // CHECK-LABEL: func.func @gathered
 //       CHECK: heddle.tile_rms_norm

@@ -45,3 +45,35 @@ func.func @f(%init: vector<16xi32>, %sum: i32, %c: vector<64xi8>) {
   %r = heddle.dot %init sum %sum codes(%c) activations(%c) {code_max = 0 : i64} : (vector<16xi32>, i32, vector<64xi8>, vector<64xi8>) -> vector<16xi32>
   return
 }
+
+// -----
+
+func.func @f(%x: memref<?x64xf32>, %w: memref<?x2048xi8>, %sums: memref<16x16x16xf32>, %t: index) {
+  // expected-error@+1 {{takes quantised formats, not 'f16'}}
+  heddle.tile_product_panel "f16" %x[%t for %t], %w[%t for %t] columns 64 -> %sums : memref<?x64xf32>, memref<?x2048xi8>, memref<16x16x16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x2x40xi8>, %w: memref<?x640xi8>, %sums: memref<16x?x16xf32>, %t: index) {
+  // expected-error@+1 {{sums must be a buffer [row groups × tokens × 16] of f32 of known size, not 'memref<16x?x16xf32>'}}
+  heddle.tile_product_panel "q4_1" %x[%t for %t], %w[%t for %t] columns 64 -> %sums : memref<?x2x40xi8>, memref<?x640xi8>, memref<16x?x16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%init: vector<8xi32>, %sum: i32, %c: vector<16xi16>) -> vector<8xi32> {
+  // expected-error@+1 {{takes pairs of signed codes only}}
+  %0 = heddle.dot %init sum %sum codes(%c) activations(%c) {code_max = 15 : i64} : (vector<8xi32>, i32, vector<16xi16>, vector<16xi16>) -> vector<8xi32>
+  return %0 : vector<8xi32>
+}
+
+// -----
+
+func.func @f(%init: vector<8xi32>, %sum: i32, %c: vector<16xi16>, %a: vector<32xi8>) -> vector<8xi32> {
+  // expected-error@+1 {{needs quads of 32 bytes, or pairs of as many, for 8 lanes}}
+  %0 = heddle.dot %init sum %sum codes(%c) activations(%a) {code_max = 255 : i64, signed_codes} : (vector<8xi32>, i32, vector<16xi16>, vector<32xi8>) -> vector<8xi32>
+  return %0 : vector<8xi32>
+}
