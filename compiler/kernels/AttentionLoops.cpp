@@ -6,13 +6,17 @@ using namespace mlir;
 using namespace heddle;
 using namespace heddle::ir;
 
-/// The query heads of a KV head make up a tile, or four queries.
+/// Queries of a prompt in a tile: with 4 vectors of keys they take 29 of 32 registers, with one 15 of 16.
+constexpr int64_t kPromptQueries = 6;
+
 AttentionLoops::AttentionLoops(AttentionOp op, PagedStateOp state, Value ropeOffset, int64_t ropeDims, bool wide)
     : op_(op), state_(state), ropeOffset_(ropeOffset), ropeDims_(ropeDims), wide_(wide) {
   int64_t group = op.getHeads() / op.getKvHeads(), most = wide ? 8 : 6;
-  for (int64_t divisor = 2; divisor <= most; ++divisor)
+  for (int64_t divisor = 1; divisor <= most; ++divisor)
     if (group % divisor == 0)
-      queries_ = divisor;
+      tokenQueries_ = divisor;
+  if (tokenQueries_ == 1) // a larger prime: what is left goes by itself
+    tokenQueries_ = std::min(group, most);
 }
 
 /// Vectors of 16 keys or features that a tile holds of each query: with those of the cache they and one more fit the registers.
@@ -58,13 +62,13 @@ void AttentionLoops::attend(Emit &e, ArrayRef<Value> tokens, ArrayRef<Value> hea
 }
 
 void AttentionLoops::overQueries(Emit e) {
-  Value tokens = e.dim(op_.getQuery()), size = e.index(queries_);
+  Value tokens = e.dim(op_.getQuery()), size = e.index(kPromptQueries);
   Value thread = argument(op_, "thread"), threads = argument(op_, "threads");
   // `done`: blocks of the KV heads before, as threads take turns through all of them.
   e.forCarrying(op_.getShares()[2], op_.getShares()[3], 1, {e.index(0)}, [&](Emit &e, Value kvHead, ValueRange done) {
     auto [head, end] = headsOf(e, kvHead);
     Value begin = e.rem(e.sub(e.add(thread, threads), e.rem(done[0], threads)), threads);
-    Value heads = e.sub(end, head), pairs = e.mul(tokens, heads), blocks = e.div(e.add(pairs, e.index(queries_ - 1)), size);
+    Value heads = e.sub(end, head), pairs = e.mul(tokens, heads), blocks = e.div(e.add(pairs, e.index(kPromptQueries - 1)), size);
     auto pair = [&, head = head](Emit &e, Value i) { return std::pair(e.div(i, heads), e.add(head, e.rem(i, heads))); };
     e.forLoop(begin, blocks, threads, [&](Emit &e, Value block) {
       Value from = e.mul(block, size), to = e.minimum(e.add(from, size), pairs);
@@ -76,7 +80,7 @@ void AttentionLoops::overQueries(Emit e) {
       OpBuilder together = branch.getThenBodyBuilder(), single = branch.getElseBodyBuilder();
       Emit all{together, e.loc}, one{single, e.loc};
       SmallVector<Value> rows, columns;
-      for (int64_t m = 0; m < queries_; ++m) {
+      for (int64_t m = 0; m < kPromptQueries; ++m) {
         auto [token, head] = pair(all, m ? all.add(from, all.index(m)) : from);
         rows.push_back(token), columns.push_back(head);
       }
@@ -124,9 +128,10 @@ void AttentionLoops::overChunks(Emit e) {
                                        op_.getSoftCapAttr(), op_.getNormEpsAttr(), op_.getStyleAttr(),
                                        e.b.getI64IntegerAttr(vectorsFor(queries)), state_.getTypeAttr());
       };
-      Value whole = e.add(head, e.mul(e.div(e.sub(end, head), e.index(queries_)), e.index(queries_)));
-      e.forLoop(head, whole, queries_, [&](Emit &e, Value head) { tile(e, head, queries_); });
-      e.forLoop(whole, end, 1, [&](Emit &e, Value head) { tile(e, head, 1); });
+      Value whole = e.add(head, e.mul(e.div(e.sub(end, head), e.index(tokenQueries_)), e.index(tokenQueries_)));
+      if (tokenQueries_ > 1)
+        e.forLoop(head, whole, tokenQueries_, [&](Emit &e, Value head) { tile(e, head, tokenQueries_); });
+      e.forLoop(tokenQueries_ > 1 ? whole : head, end, 1, [&](Emit &e, Value head) { tile(e, head, 1); });
     });
     return SmallVector<Value>{e.add(before[0], e.mul(chunks, kvHeads))};
   });

@@ -21,7 +21,7 @@ public:
   /// Few tokens (kSplitTokens): each thread takes an equal part of all (token, KV head, chunk of keys), then of the (token, head)
   /// whose chunks it merges.
   ///
-  ///   scf.for %t = … { scf.for %kv = … { scf.for %head = … step queries { tile_attend_chunks from to } } }
+  ///   scf.for %t = … { scf.for %kv = … { scf.for %head = … step tokenQueries { tile_attend_chunks from to } } }
   ///   heddle.barrier
   ///   scf.for %item = … { tile_merge_chunks }
   void overChunks(Emit e);
@@ -43,7 +43,7 @@ private:
   Value ropeOffset_;
   int64_t ropeDims_;
   bool wide_;
-  int64_t queries_ = 4; // of a tile
+  int64_t tokenQueries_; // of a tile of one token: query heads of a KV head
 };
 
 } // namespace heddle

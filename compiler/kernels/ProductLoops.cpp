@@ -176,13 +176,11 @@ void ProductLoops::finish(Emit &e, size_t out, Value unit, Value token, ValueRan
 }
 
 void ProductLoops::panels(Emit &e, size_t out, const Units &units) {
-  // Gate and up share the room for accumulators.
-  int64_t groups = gated_ ? kPanelGroups / 2 : kPanelGroups;
-  auto type = MemRefType::get({groups, kPanelTokens, kGroupRows}, e.b.getF32Type());
+  auto type = MemRefType::get({kPanelGroups, kPanelTokens, kGroupRows}, e.b.getF32Type());
   SmallVector<Value> sums{e.stackBuffer(op_, type)};
   if (gated_)
     sums.push_back(e.stackBuffer(op_, type));
-  Value size = e.index(groups / unitGroups_), tokens = e.dim(op_.getInput());
+  Value size = e.index(kPanelGroups / unitGroups_), tokens = e.dim(op_.getInput());
   e.forLoop(units.first, units.last, size, [&](Emit &e, Value from) {
     Value count = e.minimum(size, e.sub(units.last, from)), first = e.mul(e.sub(from, units.stored), e.index(unitGroups_));
     e.forLoop(e.index(0), tokens, kPanelTokens, [&](Emit &e, Value token) {
@@ -193,8 +191,8 @@ void ProductLoops::panels(Emit &e, size_t out, const Units &units) {
                                        e.mul(count, e.index(unitGroups_)), buffer, cast<StringAttr>((*op_.getFormats())[weight]),
                                        columnsOf(weight), /*lanes=*/8);
       }
-      e.forLoop(e.index(0), count, 1, [&](Emit &e, Value n) {
-        e.forLoop(e.index(0), height, 1, [&](Emit &e, Value m) {
+      e.forLoop(e.index(0), height, 1, [&](Emit &e, Value m) { // a token's rows side by side, as its results lie
+        e.forLoop(e.index(0), count, 1, [&](Emit &e, Value n) {
           SmallVector<Value> values;
           for (int64_t i = 0; i < unitGroups_; ++i) {
             SmallVector<Value> at{e.add(e.mul(n, e.index(unitGroups_)), e.index(i)), m, e.index(0)};

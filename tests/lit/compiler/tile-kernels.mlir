@@ -26,24 +26,24 @@ func.func @product(%w: memref<4x2048xi8> {heddle.name = "w"}, %r: memref<?x64xf3
   return
 }
 
-// Quantised, with few registers: tiles of up to three tokens, panels of 16 row groups and 16 tokens for more. A gated product shares the
-// room for accumulators between gate and up, and a panel's last row groups and tokens are fewer.
+// Quantised, with few registers: tiles of up to three tokens, panels of 16 row groups and 16 tokens for more. The last panel's row groups
+// and tokens are fewer.
 // CHECK-LABEL: func.func @quantised
 //  AVX512-NOT: tile_product_panel
 //      AVX512: heddle.tile_product "q4_1" {{.*}} -> vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>{{$}}
-//    AVX2-DAG: %[[GATE:.*]] = memref.alloca() {alignment = 64 : i64} : memref<8x16x16xf32>
-//    AVX2-DAG: %[[UP:.*]] = memref.alloca() {alignment = 64 : i64} : memref<8x16x16xf32>
+//    AVX2-DAG: %[[GATE:.*]] = memref.alloca() {alignment = 64 : i64} : memref<16x16x16xf32>
+//    AVX2-DAG: %[[UP:.*]] = memref.alloca() {alignment = 64 : i64} : memref<16x16x16xf32>
 //        AVX2: %[[LOW:.*]] = arith.cmpi ule, %{{.*}}, %c3 : index
 //        AVX2: scf.if %[[LOW]]
 //        AVX2: heddle.tile_product "q4_1" {{.*}} -> vector<16xf32>, vector<16xf32>{{$}}
 //        AVX2: heddle.tile_product "q4_1" {{.*}} -> vector<16xf32>{{$}}
 //        AVX2: } else {
-//        AVX2: %[[UNITS:.*]] = arith.minsi %c4
+//        AVX2: %[[UNITS:.*]] = arith.minsi %c8
 //        AVX2: %[[COUNT:.*]] = arith.minsi %c16
 //        AVX2: heddle.tile_product_panel "q4_1" %arg0[%[[AT:.*]] for %[[COUNT]]], %arg1[%[[GROUP:.*]] for %{{.*}}] columns 64 -> %{{.*}} :
 //        AVX2: heddle.tile_product_panel "q4_1" %arg0[%[[AT]] for %[[COUNT]]], %arg2[%[[GROUP]] for %{{.*}}] columns 64 -> %{{.*}} :
-//        AVX2: scf.for %{{.*}} = %{{.*}} to %[[UNITS]]
 //        AVX2: scf.for %{{.*}} = %{{.*}} to %[[COUNT]]
+//        AVX2: scf.for %{{.*}} = %{{.*}} to %[[UNITS]]
 // AVX2-COUNT-2: heddle.tile_activate
 //        AVX2: heddle.tile_quantize
 //       CHECK: heddle.barrier
@@ -61,6 +61,30 @@ func.func @quantised(%x: memref<?x2x40xi8> {heddle.name = "x"}, %g: memref<8x640
 func.func @gathered(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   heddle.rms_norm %x, %n eps 1.0e-5 outs(%x) : (memref<?x64xf32>, memref<64xf32>, memref<?x64xf32>) -> ()
   heddle.all_gather %x ranks(%e) shard <columns, 16> {columns = 64 : i64} : (memref<?x64xf32>, index) -> ()
+  return
+}
+
+// -----
+
+// Three query heads read a KV head. Few tokens: tiles of a token's three heads. Many: tiles of six queries, of any heads and tokens that
+// follow each other, and as many vectors of keys as the registers hold beside them; what is no whole tile goes by itself.
+// CHECK-LABEL: func.func @attention
+//       CHECK: scf.if
+//       CHECK: heddle.tile_attend_chunks %arg0 tokens(%{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}) heads
+//       CHECK: heddle.tile_attend_chunks %arg0 tokens(%{{[^,]*}}) heads
+//       CHECK: heddle.tile_merge_chunks
+//       CHECK: } else {
+//       CHECK: scf.if
+//       CHECK: heddle.tile_attention %arg0 tokens(%{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}) heads
+//   AVX2-SAME: vectors = 1 : i64
+// AVX512-SAME: vectors = 4 : i64
+//       CHECK: } else {
+//       CHECK: heddle.tile_attention %arg0 tokens(%{{[^,]*}}) heads
+heddle.paged_state @kv layers 2 heads 6 kv_heads 2 head_dim 64
+func.func @attention(%x: memref<?x384xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+  heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
+      {heads = 6 : i64, kv_heads = 2 : i64, head_dim = 64 : i64, scale = 0.125 : f32, mask = #heddle<mask causal>}
+      : (memref<?x384xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, index, index, index, index, memref<?x384xf32>) -> ()
   return
 }
 
