@@ -23,9 +23,6 @@ struct CompileOptions {
   std::function<void(std::string_view phase, double fraction)> progress; // called from the compiling thread
 };
 
-/// Bytes of L2 cache that a thread has for itself on this machine.
-int64_t hostCacheBytes();
-
 struct CompileReport {
   std::filesystem::path plan;
   std::vector<std::pair<std::string, double>> timings; // phase, seconds

@@ -2,6 +2,7 @@
 #pragma once
 #include "ir/dialect/Dialect.h"
 #include "mlir/Pass/Pass.h"
+#include "runtime/plan/HostCache.h"
 #include <memory>
 
 namespace heddle {
@@ -14,7 +15,7 @@ llvm::StringRef targetName(Target target);
 /// What loops and register tiles are made for.
 struct LoopShape {
   Target registers = Target::Avx2;
-  int64_t cacheBytes = 512 << 10; // L2 that a thread has for itself; this where nobody knows
+  int64_t cacheBytes = kUsualCacheBytes; // L2 that a thread has for itself
 };
 
 // graph → fused: one file each in fusion/

@@ -4,6 +4,7 @@
 #include "compiler/planning/Environment.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
+#include "runtime/plan/HostCache.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <fstream>
 #include <sstream>

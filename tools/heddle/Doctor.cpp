@@ -81,6 +81,14 @@ static Finding checkWorker() {
   return {"worker", "no " + worker.string(), State::Missing, "build it: cmake --build --preset release --target heddle-worker"};
 }
 
+static Finding checkCompiler() {
+  fs::path compiler = compilerLibrary();
+  if (access(compiler.c_str(), R_OK) == 0)
+    return {"compiler", compiler.string()};
+  return {"compiler", "no " + compiler.string(), State::Missing,
+          "build it: cmake --build --preset release --target heddle-compiler"};
+}
+
 /// The nearest existing parent decides: the folder itself is made when it is first needed.
 static Finding checkFolder(const std::string &what, const fs::path &folder, const std::string &variable) {
   fs::path existing = folder;
@@ -112,6 +120,7 @@ static int doctor(bool json) {
                                    checkMemory(),
                                    checkHugePages(),
                                    checkLauncher(),
+                                   checkCompiler(),
                                    checkWorker(),
                                    checkFolder("plan cache", PlanCache::defaultFolder(), "XDG_CACHE_HOME"),
                                    checkFolder("models", modelsDirectory(), "XDG_DATA_HOME"),

@@ -15,4 +15,6 @@ fs::path programFile() {
 
 fs::path workerBinary() { return programFile().parent_path() / "heddle-worker"; }
 
+fs::path compilerLibrary() { return programFile().parent_path().parent_path() / "lib/libheddle-compiler.so"; }
+
 } // namespace heddle::tool

@@ -1,6 +1,7 @@
 //===- PlanSource.cpp - plans out of the cache, compiled when they are missing ---------------------------------------------===//
 #include "tools/heddle/PlanSource.h"
 #include "runtime/engine/HostTarget.h"
+#include "runtime/plan/HostCache.h"
 #include "runtime/plan/PlanCache.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/Paths.h"
@@ -29,8 +30,12 @@ CompileOptions compileOptions(const ResolvedModel &model, const std::string &tar
   options.kvType = kvTypeByName(kvType).value_or(KvType::F16);
   PlanKey key;
   key.model = cache.contentHash(model.path);
-  // The program holds the compiler, so its content stands for the build. The hash is remembered until the file changes.
-  key.build = cache.contentHash(programFile());
+  // The content of the compiler stands for the build. The hash is remembered until the file changes.
+  fs::path compiler = compilerLibrary();
+  if (!fs::exists(compiler))
+    throw Failure("there is no compiler here, " + compiler.string() +
+                  " is missing: build it (cmake --build --preset release) or give a compiled plan");
+  key.build = cache.contentHash(compiler);
   key.target = options.target;
   options.cacheBytes = hostCacheBytes(); // hosts that share a cache folder may differ in it
   key.options = "cache-bytes " + std::to_string(options.cacheBytes);

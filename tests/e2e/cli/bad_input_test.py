@@ -49,6 +49,20 @@ class BadInput(unittest.TestCase):
             json.dump(manifest, file)
         return plan
 
+    def test_a_plan_runs_without_the_compiler_and_compiling_says_that_it_is_missing(self):
+        program = os.path.join(self.place, "alone", "bin", "heddle")
+        os.makedirs(os.path.dirname(program))
+        shutil.copy(harness.HEDDLE, program)
+        run = subprocess.run([program, "run", self.plan, "-p", "loom", "--raw", "-n", "2", "--json"], capture_output=True, timeout=60)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertEqual(len(json.loads(run.stdout)["tokens"]), 2)
+        compiling = [program, "compile", self.gguf, "-o", os.path.join(self.place, "out", "x.plan")]
+        refused(self, subprocess.run(compiling, capture_output=True, timeout=60), "libheddle-compiler.so", "missing", "build it", status=1)
+        os.makedirs(os.path.join(self.place, "alone", "lib"))
+        self.write("alone/lib/libheddle-compiler.so", b"no library")
+        refused(self, subprocess.run(compiling, capture_output=True, timeout=60), "libheddle-compiler.so", "build it", status=1)
+        self.assertEqual(tree(os.path.join(self.place, "out")), [])
+
     def test_unsupported_tensor_type_is_named(self):
         def change(data, kind):
             at = data.index(b"blk.0.attn_q.weight") + len("blk.0.attn_q.weight") + 4 + 16

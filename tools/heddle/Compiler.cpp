@@ -1,0 +1,25 @@
+//===- Compiler.cpp - compiler/Compile.h by way of libheddle-compiler.so ---------------------------------------------===//
+#include "compiler/driver/Entry.h"
+#include "tools/heddle/Command.h"
+#include "tools/heddle/Paths.h"
+#include <dlfcn.h>
+
+namespace heddle {
+
+static const CompilerEntry &compiler() {
+  static const CompilerEntry *const entry = [] {
+    std::string path = tool::compilerLibrary().string();
+    void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL); // stays open: LLVM does not unload
+    auto get = library ? reinterpret_cast<GetCompilerEntry *>(dlsym(library, kCompilerEntry)) : nullptr;
+    if (!get)
+      throw tool::Failure("the compiler cannot be opened: " + std::string(dlerror()) +
+                          "; build it (cmake --build --preset release) or give a compiled plan");
+    return get();
+  }();
+  return *entry;
+}
+
+CompileReport compileModel(const CompileOptions &options) { return compiler().compileModel(options); }
+std::string emitStage(const CompileOptions &options, std::string_view stage) { return compiler().emitStage(options, stage); }
+
+} // namespace heddle
