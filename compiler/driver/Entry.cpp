@@ -1,7 +1,7 @@
-//===- Entry.cpp - the one symbol that libheddle-compiler.so exports --------------------------------------------------===//
+//===- Entry.cpp - what libheddle-compiler.so gives --------------------------------------------------===//
 #include "compiler/driver/Entry.h"
 
 extern "C" __attribute__((visibility("default"))) const heddle::CompilerEntry *heddleCompilerEntry() {
-  static constexpr heddle::CompilerEntry entry{heddle::compileModel, heddle::emitStage};
+  static constexpr heddle::CompilerEntry entry{heddle::compileModel, heddle::emitStage, sizeof(heddle::CompileOptions)};
   return &entry;
 }

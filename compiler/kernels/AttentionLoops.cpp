@@ -12,11 +12,10 @@ constexpr int64_t kPromptQueries = 6;
 AttentionLoops::AttentionLoops(AttentionOp op, PagedStateOp state, Value ropeOffset, int64_t ropeDims, bool wide)
     : op_(op), state_(state), ropeOffset_(ropeOffset), ropeDims_(ropeDims), wide_(wide) {
   int64_t group = op.getHeads() / op.getKvHeads(), most = wide ? 8 : 6;
-  for (int64_t divisor = 1; divisor <= most; ++divisor)
+  tokenQueries_ = std::min<int64_t>(group, 4); // of a larger prime, what is left goes by itself
+  for (int64_t divisor = 2; divisor <= most; ++divisor)
     if (group % divisor == 0)
       tokenQueries_ = divisor;
-  if (tokenQueries_ == 1) // a larger prime: what is left goes by itself
-    tokenQueries_ = std::min(group, most);
 }
 
 /// Vectors of 16 keys or features that a tile holds of each query: with those of the cache they and one more fit the registers.
@@ -61,33 +60,56 @@ void AttentionLoops::attend(Emit &e, ArrayRef<Value> tokens, ArrayRef<Value> hea
                               e.b.getI64IntegerAttr(vectorsFor(static_cast<int64_t>(tokens.size()))), state_.getTypeAttr());
 }
 
+void AttentionLoops::tilesOfToken(Emit &e, Value from, Value to, llvm::function_ref<void(Emit &, ArrayRef<Value>)> tile) {
+  if (tokenQueries_ > 1) {
+    Value whole = e.add(from, e.mul(e.div(e.sub(to, from), e.index(tokenQueries_)), e.index(tokenQueries_)));
+    e.forLoop(from, whole, tokenQueries_, [&](Emit &e, Value head) {
+      SmallVector<Value> heads{head};
+      for (int64_t m = 1; m < tokenQueries_; ++m)
+        heads.push_back(e.add(head, e.index(m)));
+      tile(e, heads);
+    });
+    from = whole;
+  }
+  e.forLoop(from, to, 1, [&](Emit &e, Value head) { tile(e, {head}); });
+}
+
 void AttentionLoops::overQueries(Emit e) {
-  Value tokens = e.dim(op_.getQuery()), size = e.index(kPromptQueries);
-  Value thread = argument(op_, "thread"), threads = argument(op_, "threads");
+  Value tokens = e.dim(op_.getQuery()), thread = argument(op_, "thread"), threads = argument(op_, "threads");
+  auto sequence = [&](Emit &e, Value token) { return e.loadIndex(op_.getSequences(), token); };
+  auto equal = [](Emit &e, Value x, Value y) {
+    return e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::eq, x, y).getResult();
+  };
+  // Sequences are numbered in the order of their tokens. With one for each token, no two tokens can share a tile.
+  Value last = e.sub(tokens, e.index(1)), decoding = equal(e, e.sub(sequence(e, last), sequence(e, e.index(0))), last);
   // `done`: blocks of the KV heads before, as threads take turns through all of them.
   e.forCarrying(op_.getShares()[2], op_.getShares()[3], 1, {e.index(0)}, [&](Emit &e, Value kvHead, ValueRange done) {
     auto [head, end] = headsOf(e, kvHead);
+    Value heads = e.sub(end, head), pairs = e.mul(tokens, heads);
+    Value size =
+        e.select(decoding, e.maximum(heads, e.index(1)), e.index(kPromptQueries)); // a token a block, or pairs of several
+    Value blocks = e.div(e.add(pairs, e.sub(size, e.index(1))), size);
     Value begin = e.rem(e.sub(e.add(thread, threads), e.rem(done[0], threads)), threads);
-    Value heads = e.sub(end, head), pairs = e.mul(tokens, heads), blocks = e.div(e.add(pairs, e.index(kPromptQueries - 1)), size);
-    auto pair = [&, head = head](Emit &e, Value i) { return std::pair(e.div(i, heads), e.add(head, e.rem(i, heads))); };
-    e.forLoop(begin, blocks, threads, [&](Emit &e, Value block) {
+    e.forLoop(begin, blocks, threads, [&, head = head](Emit &e, Value block) {
       Value from = e.mul(block, size), to = e.minimum(e.add(from, size), pairs);
-      Value last = e.sub(to, e.index(1));
-      auto sequence = [&](Value i) { return e.loadIndex(op_.getSequences(), e.div(i, heads)); };
-      auto equal = [&](Value x, Value y) { return e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::eq, x, y).getResult(); };
-      Value whole = e.b.create<arith::AndIOp>(e.loc, equal(e.sub(to, from), size), equal(sequence(from), sequence(last)));
+      auto token = [&](Emit &e, Value pair) { return e.div(pair, heads); };
+      Value first = token(e, from), last = token(e, e.sub(to, e.index(1)));
+      Value whole = e.b.create<arith::AndIOp>(e.loc, equal(e, e.sub(to, from), e.index(kPromptQueries)),
+                                              equal(e, sequence(e, first), sequence(e, last)));
       auto branch = e.b.create<scf::IfOp>(e.loc, whole, /*withElseRegion=*/true);
-      OpBuilder together = branch.getThenBodyBuilder(), single = branch.getElseBodyBuilder();
-      Emit all{together, e.loc}, one{single, e.loc};
+      OpBuilder then = branch.getThenBodyBuilder(), otherwise = branch.getElseBodyBuilder();
+      Emit together{then, e.loc}, byToken{otherwise, e.loc};
       SmallVector<Value> rows, columns;
       for (int64_t m = 0; m < kPromptQueries; ++m) {
-        auto [token, head] = pair(all, m ? all.add(from, all.index(m)) : from);
-        rows.push_back(token), columns.push_back(head);
+        Value pair = m ? together.add(from, together.index(m)) : from;
+        rows.push_back(token(together, pair)), columns.push_back(together.add(head, together.rem(pair, heads)));
       }
-      attend(all, rows, columns, kvHead);
-      one.forLoop(from, to, 1, [&](Emit &e, Value i) {
-        auto [token, head] = pair(e, i);
-        attend(e, {token}, {head}, kvHead);
+      attend(together, rows, columns, kvHead);
+      byToken.forLoop(first, byToken.add(last, byToken.index(1)), 1, [&](Emit &e, Value t) {
+        Value before = e.mul(t, heads); // pairs of the tokens before
+        tilesOfToken(
+            e, e.add(head, e.sub(e.maximum(from, before), before)), e.add(head, e.minimum(e.sub(to, before), heads)),
+            [&](Emit &e, ArrayRef<Value> columns) { attend(e, SmallVector<Value>(columns.size(), t), columns, kvHead); });
       });
     });
     return SmallVector<Value>{e.add(done[0], blocks)};
@@ -116,22 +138,16 @@ void AttentionLoops::overChunks(Emit e) {
       auto [head, end] = headsOf(e, kvHead);
       // Nothing to do for this thread: no heads either, so that no query is loaded in vain.
       end = e.select(e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::ult, from, to), end, head);
-      auto tile = [&](Emit &e, Value head, int64_t queries) {
-        SmallVector<Value> rows(queries, t), columns;
-        for (int64_t m = 0; m < queries; ++m)
-          columns.push_back(m ? e.add(head, e.index(m)) : head);
+      tilesOfToken(e, head, end, [&](Emit &e, ArrayRef<Value> heads) {
+        SmallVector<Value> rows(heads.size(), t);
         auto [base, stride] = geometry(e, kvHead);
-        e.b.create<TileAttendChunksOp>(e.loc, op_.getQuery(), rows, columns, positionsOf(e, rows), op_.getPageTable(),
-                                       firstPage(e, t), argument(op_, "kv"), stride, base, from, to, argument(op_, "partials"),
-                                       stateOf(e, t, head), headStride, op_.getQNorm(), rope(), ropeOffset_, op_.getHeadDimAttr(),
-                                       e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(), op_.getWindowAttr(),
-                                       op_.getSoftCapAttr(), op_.getNormEpsAttr(), op_.getStyleAttr(),
-                                       e.b.getI64IntegerAttr(vectorsFor(queries)), state_.getTypeAttr());
-      };
-      Value whole = e.add(head, e.mul(e.div(e.sub(end, head), e.index(tokenQueries_)), e.index(tokenQueries_)));
-      if (tokenQueries_ > 1)
-        e.forLoop(head, whole, tokenQueries_, [&](Emit &e, Value head) { tile(e, head, tokenQueries_); });
-      e.forLoop(tokenQueries_ > 1 ? whole : head, end, 1, [&](Emit &e, Value head) { tile(e, head, 1); });
+        e.b.create<TileAttendChunksOp>(
+            e.loc, op_.getQuery(), rows, heads, positionsOf(e, rows), op_.getPageTable(), firstPage(e, t), argument(op_, "kv"),
+            stride, base, from, to, argument(op_, "partials"), stateOf(e, t, heads[0]), headStride, op_.getQNorm(), rope(),
+            ropeOffset_, op_.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(), op_.getWindowAttr(),
+            op_.getSoftCapAttr(), op_.getNormEpsAttr(), op_.getStyleAttr(),
+            e.b.getI64IntegerAttr(vectorsFor(static_cast<int64_t>(heads.size()))), state_.getTypeAttr());
+      });
     });
     return SmallVector<Value>{e.add(before[0], e.mul(chunks, kvHeads))};
   });

@@ -10,12 +10,12 @@ public:
   AttentionLoops(ir::AttentionOp op, ir::PagedStateOp state, mlir::Value ropeOffset, int64_t ropeDims, bool wide);
 
   /// Many tokens: pairs of (token, query head) of one KV head, in blocks that threads take in turn, as later tokens see more
-  /// keys.
+  /// keys. Where each token is of another sequence, a block is a token.
   ///
   ///   scf.for %kv = … {
   ///     scf.for %block = (this thread's first) to %blocks step %threads {
-  ///       scf.if whole and of one sequence { tile_attention of all its pairs } else { scf.for its pairs { tile_attention of one
-  ///       } }
+  ///       scf.if whole and of one sequence { tile_attention of all its pairs }
+  ///       else { scf.for its tokens { scf.for %head = … step tokenQueries { tile_attention } } }
   void overQueries(Emit e);
 
   /// Few tokens (kSplitTokens): each thread takes an equal part of all (token, KV head, chunk of keys), then of the (token, head)
@@ -37,6 +37,8 @@ private:
   mlir::SmallVector<Value> positionsOf(Emit &e, mlir::ArrayRef<Value> tokens);
   void attend(Emit &e, mlir::ArrayRef<Value> tokens, mlir::ArrayRef<Value> heads, Value kvHead);
   int64_t vectorsFor(int64_t queries) const;
+  /// Query heads [from, to) of a token and KV head, in tiles of `tokenQueries_` and then one by one: tile(e, heads).
+  void tilesOfToken(Emit &e, Value from, Value to, llvm::function_ref<void(Emit &, mlir::ArrayRef<Value>)> tile);
 
   ir::AttentionOp op_;
   ir::PagedStateOp state_;

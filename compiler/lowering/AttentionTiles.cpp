@@ -1,7 +1,7 @@
 //===- AttentionTiles.cpp - cache write and online-softmax attention -------------------------------------------------===//
 //
-// A tile holds some queries that read the same KV head of the same sequence: several query heads of a token, or several tokens of
-// a prompt. Each key and value is widened once for all of them. A chunk of keys gives each query a state (m, l, o); long prompts
+// A tile holds some queries that read the same KV head of the same sequence: query heads of a token, or (token, head) pairs of a
+// prompt. Each key and value is widened once for all of them. A chunk of keys gives each query a state (m, l, o); long prompts
 // merge it at once (tile_attention), steps of few tokens let every thread make the states of some chunks and merge them
 // afterwards (tile_attend_chunks, tile_merge_chunks): the same states in the same order, so the same bits.
 //

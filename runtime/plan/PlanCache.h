@@ -12,7 +12,7 @@ namespace heddle {
 /// What makes two plans the same.
 struct PlanKey {
   std::string model;       // contentHash() of the model
-  std::string build;       // Heddle's build id
+  std::string build;       // what compiles: a hash of the compiler
   std::string target;      // as "x86-64-v3"
   std::string options;     // every option that changes the plan, in one canonical text
   std::string hex() const; // SHA-256 over the four

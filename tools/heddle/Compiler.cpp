@@ -14,6 +14,9 @@ static const CompilerEntry &compiler() {
     if (!get)
       throw tool::Failure("the compiler cannot be opened: " + std::string(dlerror()) +
                           "; build it (cmake --build --preset release) or give a compiled plan");
+    if (get()->optionsBytes != sizeof(CompileOptions))
+      throw tool::Failure(path + " and " + tool::programFile().string() +
+                          " are of different builds; build both: cmake --build --preset release");
     return get();
   }();
   return *entry;

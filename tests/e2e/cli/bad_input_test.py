@@ -49,6 +49,11 @@ class BadInput(unittest.TestCase):
             json.dump(manifest, file)
         return plan
 
+    def test_the_compiler_is_opened_only_to_compile(self):
+        linked = subprocess.run(["ldd", harness.HEDDLE], capture_output=True, text=True, check=True).stdout
+        self.assertNotIn("LLVM", linked)
+        self.assertNotIn("MLIR", linked)
+
     def test_a_plan_runs_without_the_compiler_and_compiling_says_that_it_is_missing(self):
         program = os.path.join(self.place, "alone", "bin", "heddle")
         os.makedirs(os.path.dirname(program))

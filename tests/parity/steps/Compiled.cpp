@@ -5,6 +5,7 @@
 #include "runtime/plan/StepAbi.h"
 #include "tests/support/PackedWeights.h"
 #include "tests/support/Program.h"
+#include <functional>
 #include <numeric>
 #include <openssl/sha.h>
 #include <stdexcept>
@@ -43,24 +44,54 @@ std::filesystem::path CompiledModel::plan(const std::string &target, const std::
   return compileModel(options).plan;
 }
 
-Logits run(const std::filesystem::path &directory, const std::vector<int32_t> &tokens, const Schedule &schedule) {
+/// Ranks as threads; rank 0 does `lead`, the others follow it.
+static void withEngine(const std::filesystem::path &directory, const Schedule &schedule, EngineOptions options,
+                       const std::function<void(Engine &)> &lead) {
   Plan plan = Plan::open(directory);
+  options.threads = schedule.threads;
   auto group = makeThreadCommunicators(schedule.ranks);
-  Logits logits;
   std::vector<std::jthread> ranks;
   for (auto &member : group)
     ranks.emplace_back([&, &member = *member] {
-      EngineOptions options;
-      options.threads = schedule.threads;
-      options.context = static_cast<int64_t>(tokens.size());
       Engine engine(plan, options, member);
-      if (member.rank() != 0)
-        return engine.follow();
-      engine.evaluate(tokens, schedule.chunk,
-                      [&](int64_t, const float *row) { logits.insert(logits.end(), row, row + plan.manifest().vocabulary); });
+      member.rank() == 0 ? lead(engine) : engine.follow();
     });
-  ranks.clear(); // joins
+}
+
+Logits run(const std::filesystem::path &plan, const std::vector<int32_t> &tokens, const Schedule &schedule) {
+  EngineOptions options;
+  options.context = static_cast<int64_t>(tokens.size());
+  int64_t vocabulary = Plan::open(plan).manifest().vocabulary;
+  Logits logits;
+  withEngine(plan, schedule, options, [&](Engine &engine) {
+    engine.evaluate(tokens, schedule.chunk,
+                    [&](int64_t, const float *row) { logits.insert(logits.end(), row, row + vocabulary); });
+  });
   return logits;
+}
+
+std::vector<std::vector<TokenResult>> answers(const std::filesystem::path &plan, const std::vector<std::vector<int32_t>> &prompts,
+                                              int64_t count, const Schedule &schedule, bool atOnce) {
+  EngineOptions options;
+  options.context = 256;
+  options.kvBytes = 64 << 20;
+  std::vector<std::vector<TokenResult>> answers(prompts.size());
+  withEngine(plan, schedule, options, [&](Engine &engine) {
+    auto finish = [&] {
+      while (!engine.idle())
+        for (const Event &event : engine.step())
+          answers[event.request].insert(answers[event.request].end(), event.tokens.begin(), event.tokens.end());
+    };
+    for (uint64_t id = 0; id < prompts.size(); ++id) {
+      Request request{id, prompts[id], {}};
+      request.sampling.maxTokens = count, request.sampling.logprobs = 20, request.sampling.ignoreEnd = true;
+      engine.submit(request);
+      if (!atOnce)
+        finish();
+    }
+    finish();
+  });
+  return answers;
 }
 
 static reference::Batch batchOf(const std::vector<int32_t> &tokens) {

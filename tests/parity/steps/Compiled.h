@@ -1,5 +1,6 @@
 //===- Compiled.h - a tiny model, compiled, and what it says ----------------------------------------------------------===//
 #pragma once
+#include "runtime/engine/Engine.h"
 #include "runtime/plan/StepAbi.h"
 #include "tests/support/TinyModel.h"
 #include <filesystem>
@@ -34,6 +35,11 @@ struct Schedule {
 };
 /// Runs a plan over `tokens`, ranks as threads of this process.
 Logits run(const std::filesystem::path &plan, const std::vector<int32_t> &tokens, const Schedule &schedule);
+
+/// The tokens that each of `prompts` gets, `count` greedy ones with the logprobs of the best 20: of all prompts at once, or of
+/// one after the other.
+std::vector<std::vector<TokenResult>> answers(const std::filesystem::path &plan, const std::vector<std::vector<int32_t>> &prompts,
+                                              int64_t count, const Schedule &schedule, bool atOnce);
 
 /// What the interpreter makes of a stage's text: all tokens in one step. Floats of the one arithmetic.
 Logits interpret(const CompiledModel &model, const char *stage, const std::vector<int32_t> &tokens, int ranks = 1);

@@ -61,7 +61,7 @@ std::vector<Case> cases() {
   gemma.config.layers = 7; // the sixth layer sees everything
   gemma.config.window = 40;
   all.push_back(gemma);
-  // Attention tiles of other heights: query heads of a KV head make up one.
+  // Attention tiles of other heights: of few tokens, the query heads of a KV head make up one.
   all.push_back({"eight_heads_of_48_8_bit_cache", config(64, 8, 1, 48, 96, Format::F32), 0.05, KvType::Q8});
   all.push_back({"seven_heads_of_112", config(64, 7, 1, 112, 96, Format::F32), 0.01});
   Case six{"six_heads_window", config(64, 12, 2, 32, 96, Format::Q8_0), 0.15};
@@ -94,6 +94,20 @@ testing::AssertionResult sameBits(const Logits &a, const Logits &b) {
   return testing::AssertionSuccess();
 }
 
+/// Equal tokens, and the bits of all their logprobs.
+testing::AssertionResult sameAnswer(const std::vector<TokenResult> &a, const std::vector<TokenResult> &b) {
+  Logits bits[2];
+  for (auto [answer, into] : {std::pair(&a, &bits[0]), {&b, &bits[1]}})
+    for (const TokenResult &token : *answer) {
+      into->insert(into->end(), {static_cast<float>(token.token), token.logprob});
+      for (const Alternative &other : token.best)
+        into->insert(into->end(), {static_cast<float>(other.token), other.logprob});
+    }
+  if (bits[1].empty())
+    return testing::AssertionFailure() << "no tokens";
+  return sameBits(bits[0], bits[1]);
+}
+
 constexpr int64_t kSmallCache = 8 << 10; // products of more than 64 rows take several blocks of them
 
 class Parity : public testing::TestWithParam<Case> {};
@@ -114,6 +128,27 @@ TEST_P(Parity, CompiledStepEqualsTheInterpreter) {
     for (Schedule s : {Schedule{1, 1, 512}, {1, 2, 1}, {1, 3, 7}, {2, 1, 64}, {3, 2, 512}, {5, 1, 31}, {11, 1, 512}})
       EXPECT_TRUE(sameBits(run(plan, ids, s), truth))
           << tiling << ", ranks " << s.ranks << ", threads " << s.threads << ", chunk " << s.chunk;
+  }
+}
+
+/// More requests than kSplitTokens: steps that mix prompts with single tokens, and steps of single tokens alone. What one request
+/// gets by itself is held against the interpreter above.
+TEST_P(Parity, ManyRequestsGetWhatTheyGetAlone) {
+  const Case &test = GetParam();
+  CompiledModel model(test.config, test.kvType);
+  std::vector<std::vector<int32_t>> prompts;
+  for (int64_t i = 0; i < kSplitTokens + 8; ++i)
+    prompts.push_back(tokens(i % 5 ? 1 + i % 3 : 60 + i, test.config.vocabulary));
+  std::vector<std::string> host = hostTargets();
+  for (const char *tiling : {"x86-64-v3", "x86-64-v4"}) {
+    bool native = std::ranges::find(host, tiling) != host.end();
+    std::filesystem::path plan = model.plan(native ? tiling : "x86-64-v3", tiling);
+    auto alone = answers(plan, prompts, 4, {1, 1}, false);
+    for (Schedule s : {Schedule{1, 2}, {3, 1}}) {
+      auto together = answers(plan, prompts, 4, s, true);
+      for (size_t i = 0; i < prompts.size(); ++i)
+        EXPECT_TRUE(sameAnswer(together[i], alone[i])) << tiling << ", ranks " << s.ranks << ", request " << i;
+    }
   }
 }
 
