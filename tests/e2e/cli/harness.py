@@ -280,7 +280,7 @@ def grpcurl():
     for path in (shutil.which("grpcurl"), os.path.expanduser("~/go/bin/grpcurl"), "/root/go/bin/grpcurl", "/usr/local/bin/grpcurl"):
         if path and os.access(path, os.X_OK):
             return path
-    raise unittest.SkipTest("grpcurl is not installed: go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest")
+    raise unittest.SkipTest("grpcurl is not installed: go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3")
 
 
 def call(address, method, request, check=True):
