@@ -23,6 +23,8 @@ struct Case {
   KvType kvType = KvType::F16;
 };
 
+void PrintTo(const Case &test, std::ostream *out) { *out << test.name; }
+
 TinyConfig config(int64_t width, int64_t heads, int64_t kvHeads, int64_t headDim, int64_t feedForward, Format format) {
   TinyConfig c;
   c.width = width, c.heads = heads, c.kvHeads = kvHeads, c.headDim = headDim, c.feedForward = feedForward, c.weights = format;
