@@ -30,6 +30,7 @@ std::unique_ptr<mlir::Pass> createShardByRowsPass();
 // sharded → planned
 std::unique_ptr<mlir::Pass> createPlanMemoryPass();
 // planned → kernels
+std::unique_ptr<mlir::Pass> createOutlineKernelsPass();
 std::unique_ptr<mlir::Pass> createTileKernelsPass(LoopShape shape = {});
 // kernels → loops
 std::unique_ptr<mlir::Pass> createLowerTilesPass();

@@ -49,6 +49,7 @@ void heddle::addStagePasses(OpPassManager &passes, Stage stage, LoopShape shape,
     break;
 
   case Stage::Kernels:
+    passes.addPass(createOutlineKernelsPass());
     passes.addPass(createTileKernelsPass(shape));
     passes.addPass(createCanonicalizerPass()); // constant index arithmetic folds
     passes.addPass(createCSEPass());
@@ -109,9 +110,9 @@ void heddle::registerAllStages(DialectRegistry &registry) {
 }
 
 void heddle::registerHeddlePasses() {
-  for (auto create :
-       {createFuseSharedInputPass, createFuseGatePass, createFuseHeadsPass, createFuseResidualPass, createQuantizeActivationsPass,
-        createFuseRequantisationPass, createShardByRowsPass, createPlanMemoryPass, createLowerTilesPass, createLowerCallsPass})
+  for (auto create : {createFuseSharedInputPass, createFuseGatePass, createFuseHeadsPass, createFuseResidualPass,
+                      createQuantizeActivationsPass, createFuseRequantisationPass, createShardByRowsPass, createPlanMemoryPass,
+                      createOutlineKernelsPass, createLowerTilesPass, createLowerCallsPass})
     registerPass(create);
   registerPass([] { return createTileKernelsPass(); });
   registerPass([] { return createLowerDotPass(); });

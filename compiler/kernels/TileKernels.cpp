@@ -1,19 +1,20 @@
 //===- TileKernels.cpp - from ops on buffers to loops over register tiles -------------------------------------------===//
 //
-//   heddle.rms_norm %x, %n eps 1.0e-5 outs(%y) …
+//   func.func private @rms_norm(…) {
+//     heddle.rms_norm %x, %weight eps 1.0e-5 outs(%y) …
 // →
-//   scf.for %t = %first to %last {                      // this thread's tokens
-//     heddle.tile_rms_norm %x, %n -> %y[%t] eps 1.0e-5 …
-//   }
-//   heddle.barrier …
+//   func.func private @rms_norm(…) {
+//     scf.for %t = %first to %last {                      // this thread's tokens
+//       heddle.tile_rms_norm %x, %weight -> %y[%t] eps 1.0e-5 …
+//     }
 //
 // Products are in ProductLoops.cpp, attention is in AttentionLoops.cpp.
 // Every op becomes loops over independent items (row groups, tokens, heads), cut evenly over threads, so that neither threads nor
-// ranks nor tile heights appear in any result. One barrier stands after each op that others read.
+// ranks nor tile heights appear in any result. OutlineKernels has put each op into a function of its own, and barriers between
+// calls.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Passes.h"
 #include "compiler/kernels/AttentionLoops.h"
-#include "compiler/kernels/DescribeKernel.h"
 #include "compiler/kernels/Items.h"
 #include "compiler/kernels/ProductLoops.h"
 #include "compiler/planning/Environment.h"
@@ -56,7 +57,7 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
     shape_ = {*known, cacheBytes};
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
-      if (isa<LinearOp, RmsNormOp, EmbedOp, SelectRowsOp, QuantizeOp, StoreKvOp, AttentionOp, AllGatherOp, ShareOp>(op))
+      if (isKernel(op) || isa<ShareOp>(op))
         ops.push_back(op);
     });
     for (Operation *op : ops)
@@ -66,27 +67,13 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
 
   /// What the tiling relies on and verifiers do not know: an edited stage is told, in the op's own words.
   LogicalResult check(Operation *op) {
-    Builder b(&getContext());
-    Type index = b.getIndexType(), dynamic = MemRefType::get({ShapedType::kDynamic}, b.getI8Type());
-    SmallVector<std::pair<StringRef, Type>> needed{{"thread", index}, {"threads", index}, {"context", index}};
-    auto tensor = [](Type type) { return isa<RankedTensorType>(type); };
-    if (llvm::any_of(op->getOperandTypes(), tensor) || llvm::any_of(op->getResultTypes(), tensor))
-      return op->emitOpError("stands on tensors: stage planned has buffers");
-    auto head = [&](auto op, size_t shares) -> LogicalResult {
-      if (op.getShares().size() != shares)
-        return op.emitOpError("has no shares: stage sharded gives them");
-      needed.append(
-          {{"page_width", index}, {"kv", dynamic}, {"partials", MemRefType::get({ShapedType::kDynamic}, b.getF32Type())}});
-      if (op.getRope()) {
-        needed.push_back({"rope", MemRefType::get({ShapedType::kDynamic}, b.getF32Type())});
-        needed.push_back({"rope_offsets", MemRefType::get({ShapedType::kDynamic}, b.getI64Type())});
-      }
-      return success();
+    auto shared = [&](auto op, size_t shares) -> LogicalResult {
+      return op.getShares().size() == shares ? success() : op.emitOpError("has no shares: stage sharded gives them");
     };
-    if (auto store = dyn_cast<StoreKvOp>(op); store && failed(head(store, 2)))
+    if (auto store = dyn_cast<StoreKvOp>(op); store && failed(shared(store, 2)))
       return failure();
     if (auto attention = dyn_cast<AttentionOp>(op);
-        attention && attention.getSource() == KeySource::Paged && failed(head(attention, 4)))
+        attention && attention.getSource() == KeySource::Paged && failed(shared(attention, 4)))
       return failure();
     if (auto norm = dyn_cast<RmsNormOp>(op)) {
       if (norm.getGroups() != 1)
@@ -116,7 +103,7 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
         if (failed(packed(weight, format, input.getDimSize(1) * (input.getRank() == 3 ? 32 : 1), input.getRank() == 2)))
           return failure();
     }
-    return isa<ShareOp>(op) ? success() : requireArguments(op->getParentOfType<func::FuncOp>(), needed);
+    return isa<ShareOp>(op) ? success() : requireArguments(op->getParentOfType<func::FuncOp>(), kernelEnvironment(op));
   }
 
   LogicalResult tile(Operation *op);
@@ -125,9 +112,6 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
 
   LoopShape shape_;
 };
-
-/// A gather keeps the description of the op before it until its own turn comes.
-constexpr llvm::StringLiteral kKernel = "kernel";
 
 LogicalResult TileKernels::tile(Operation *op) {
   OpBuilder builder(op);
@@ -147,18 +131,6 @@ LogicalResult TileKernels::tile(Operation *op) {
     op->erase();
     return success();
   }
-  if (auto gather = dyn_cast<AllGatherOp>(op)) {
-    auto type = cast<MemRefType>(gather.getInput().getType());
-    bool q8 = type.getRank() == 3;
-    ShardAttr shard = *gather.getShard();
-    int64_t columns = *gather.getColumns(), rowBytes = q8 ? type.getDimSize(1) * 40 : type.getDimSize(1) * 4;
-    builder.create<GatherOp>(e.loc, gather.getInput(), argument(op, "context"), argument(op, "thread"), gather.getRanks(),
-                             rowBytes, llvm::divideCeil(columns, shard.getSize()),
-                             q8 ? shard.getSize() / 32 * 40 : shard.getSize() * 4, op->getAttrOfType<KernelAttr>(kKernel));
-    op->erase();
-    return success();
-  }
-  KernelAttr kernel = describeKernel(op);
   if (auto linearOp = dyn_cast<LinearOp>(op))
     ProductLoops(linearOp, shape_).emit(e);
   else if (auto norm = dyn_cast<RmsNormOp>(op))
@@ -184,10 +156,6 @@ LogicalResult TileKernels::tile(Operation *op) {
       return failure();
   } else if (failed(attention(cast<AttentionOp>(op), e)))
     return failure();
-  if (auto gather = dyn_cast_or_null<AllGatherOp>(op->getNextNode())) // it waits for the threads itself
-    gather->setAttr(kKernel, kernel);
-  else
-    builder.create<BarrierOp>(e.loc, argument(op, "context"), argument(op, "thread"), kernel);
   op->erase();
   return success();
 }

@@ -71,6 +71,29 @@ inline mlir::Value argument(mlir::Operation *op, llvm::StringRef name) {
   llvm::report_fatal_error(llvm::Twine("planned function ") + function.getName() + " has no argument '" + name + "'");
 }
 
+/// Whether an op on buffers is a kernel: loops over tiles from stage `kernels` on.
+inline bool isKernel(mlir::Operation *op) {
+  return mlir::isa<ir::LinearOp, ir::RmsNormOp, ir::EmbedOp, ir::SelectRowsOp, ir::QuantizeOp, ir::StoreKvOp, ir::AttentionOp>(
+      op);
+}
+
+/// What a kernel takes from its function's arguments besides its operands.
+inline llvm::SmallVector<std::pair<llvm::StringRef, mlir::Type>> kernelEnvironment(mlir::Operation *op) {
+  mlir::Builder b(op->getContext());
+  auto list = [&](mlir::Type element) { return mlir::MemRefType::get({mlir::ShapedType::kDynamic}, element); };
+  mlir::Type index = b.getIndexType();
+  llvm::SmallVector<std::pair<llvm::StringRef, mlir::Type>> names{{"thread", index}, {"threads", index}};
+  auto store = mlir::dyn_cast<ir::StoreKvOp>(op);
+  auto attention = mlir::dyn_cast<ir::AttentionOp>(op);
+  if (store || attention)
+    names.append({{"page_width", index}, {"kv", list(b.getI8Type())}});
+  if (store ? store.getRope() : attention ? attention.getRope() : std::nullopt)
+    names.append({{"rope", list(b.getF32Type())}, {"rope_offsets", list(b.getI64Type())}});
+  if (attention)
+    names.append({{"partials", list(b.getF32Type())}, {"context", index}});
+  return names;
+}
+
 /// Position of a declared symbol (verifiers have looked it up) among its kind: the index into weight or RoPE offsets.
 template <class SymbolOp> int64_t symbolIndex(mlir::ModuleOp module, llvm::StringRef name) {
   int64_t index = 0;

@@ -1,9 +1,9 @@
-// RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-tile-kernels="target=x86-64-v3 cache-bytes=20480" | FileCheck %s --check-prefixes=CHECK,AVX2
-// RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-tile-kernels="target=x86-64-v4 cache-bytes=20480" | FileCheck %s --check-prefixes=CHECK,AVX512
+// RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-outline-kernels -heddle-tile-kernels="target=x86-64-v3 cache-bytes=20480" | FileCheck %s --check-prefixes=CHECK,AVX2
+// RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-outline-kernels -heddle-tile-kernels="target=x86-64-v4 cache-bytes=20480" | FileCheck %s --check-prefixes=CHECK,AVX512
 
 // Blocks of row groups (2,048 bytes each, so five in half of this small cache, fewer for few tokens) outside, token tiles of falling height inside, then
 // the residual and one barrier. A tile of one token takes four row groups of floats together, and one by one what is left.
-// CHECK-LABEL: func.func @product
+// CHECK-LABEL: func.func private @linear_f16_64x64
 //       CHECK: %[[FEW:.*]] = arith.cmpi ule, %dim, %c32
 //       CHECK: %[[BLOCK:.*]] = arith.select %[[FEW]], %c4{{.*}}, %c5{{.*}} : index
 //       CHECK: scf.for %{{.*}} step %[[BLOCK]]
@@ -18,8 +18,7 @@
 //       CHECK: scf.for %{{.*}} step %c4
 //       CHECK: heddle.tile_product "f16" {{.*}} {row_groups = 4 : i64} {{.*}} -> vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>{{$}}
 //       CHECK: heddle.tile_product "f16" {{.*}} -> vector<16xf32>{{$}}
-//       CHECK: heddle.barrier
-//  CHECK-NEXT: return
+//   CHECK-NOT: heddle.barrier
 func.func @product(%w: memref<4x2048xi8> {heddle.name = "w"}, %r: memref<?x64xf32> {heddle.name = "r"}, %x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   heddle.linear %x weights(%w) residual(%r) shares(%b, %e) outs(%r) {formats = ["f16"], rows = array<i64: 64>, unit_rows = array<i64: 16>}
       : (memref<?x64xf32>, memref<4x2048xi8>, memref<?x64xf32>, index, index, memref<?x64xf32>) -> ()
@@ -28,7 +27,7 @@ func.func @product(%w: memref<4x2048xi8> {heddle.name = "w"}, %r: memref<?x64xf3
 
 // Quantised, with few registers: tiles of up to three tokens, panels of 16 row groups and 16 tokens for more. The last panel's row groups
 // and tokens are fewer.
-// CHECK-LABEL: func.func @quantised
+// CHECK-LABEL: func.func private @gated_linear_q4_1_256x64
 //  AVX512-NOT: tile_product_panel
 //      AVX512: heddle.tile_product "q4_1" {{.*}} -> vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>{{$}}
 //    AVX2-DAG: %[[GATE:.*]] = memref.alloca() {alignment = 64 : i64} : memref<16x16x16xf32>
@@ -46,18 +45,14 @@ func.func @product(%w: memref<4x2048xi8> {heddle.name = "w"}, %r: memref<?x64xf3
 //        AVX2: scf.for %{{.*}} = %{{.*}} to %[[UNITS]]
 // AVX2-COUNT-2: heddle.tile_activate
 //        AVX2: heddle.tile_quantize
-//       CHECK: heddle.barrier
 func.func @quantised(%x: memref<?x2x40xi8> {heddle.name = "x"}, %g: memref<8x640xi8> {heddle.name = "g"}, %u: memref<8x640xi8> {heddle.name = "u"}, %h: memref<?x4x40xi8> {heddle.name = "h"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   heddle.linear %x weights(%g, %u) gate silu shares(%b, %e, %b, %e) outs(%h) {formats = ["q4_1", "q4_1"], rows = array<i64: 128, 128>, unit_rows = array<i64: 32, 32>}
       : (memref<?x2x40xi8>, memref<8x640xi8>, memref<8x640xi8>, index, index, index, index, memref<?x4x40xi8>) -> ()
   return
 }
 
-// A gathered value needs no barrier of its own: the gather waits for the threads.
-// CHECK-LABEL: func.func @gathered
+// CHECK-LABEL: func.func private @rms_norm
 //       CHECK: heddle.tile_rms_norm
-//   CHECK-NOT: heddle.barrier
-//       CHECK: heddle.gather
 func.func @gathered(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   heddle.rms_norm %x, %n eps 1.0e-5 outs(%x) : (memref<?x64xf32>, memref<64xf32>, memref<?x64xf32>) -> ()
   heddle.all_gather %x ranks(%e) shard <columns, 16> {columns = 64 : i64} : (memref<?x64xf32>, index) -> ()
@@ -68,7 +63,7 @@ func.func @gathered(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32>
 
 // Three query heads read a KV head. Few tokens: tiles of a token's three heads. Many: tiles of six queries, of any heads and tokens that
 // follow each other, and as many vectors of keys as the registers hold beside them; what is no whole tile goes by itself.
-// CHECK-LABEL: func.func @attention
+// CHECK-LABEL: func.func private @attention_2
 //       CHECK: scf.if
 //       CHECK: heddle.tile_attend_chunks %arg0 tokens(%{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}) heads
 //       CHECK: heddle.tile_attend_chunks %arg0 tokens(%{{[^,]*}}) heads
