@@ -18,8 +18,8 @@
 //     heddle.barrier %context, %thread after <name = "full_block.ffn_norm">
 //
 // Kinds of blocks that differ in one weight's format share all other kernels, so that compiling takes as long as the distinct
-// kernels do. Blocks are left with what stands between kernels: a barrier after each op that others read, and gathers, which
-// wait for the threads themselves.
+// kernels do. Blocks are left with what stands between kernels: a barrier after each, or a gather, which waits for the threads
+// itself.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Passes.h"
 #include "compiler/kernels/DescribeKernel.h"
@@ -71,7 +71,7 @@ static SmallVector<std::string> operandNames(Operation *op) {
   return names;
 }
 
-/// rms_norm, attention_window512, linear_q5_0_q8_0_1536x640: the formats of its weights, all their rows × columns.
+/// rms_norm, attention_window512, linear_q5_0_q8_0_1536x640: the formats of its weights, the rows of all together × columns.
 static std::string kernelName(Operation *op) {
   std::string name = op->getName().stripDialect().str();
   if (auto attention = dyn_cast<AttentionOp>(op); attention && attention.getWindow())
@@ -117,17 +117,14 @@ struct OutlineKernels : heddle::ModulePass<OutlineKernels> {
 
 private:
   LogicalResult check(Operation *op) {
-    auto tensor = [](Type type) { return isa<RankedTensorType>(type); };
-    if (llvm::any_of(op->getOperandTypes(), tensor) || llvm::any_of(op->getResultTypes(), tensor))
-      return op->emitOpError("stands on tensors: stage planned has buffers");
     auto function = op->getParentOfType<func::FuncOp>();
     Type index = IndexType::get(&getContext());
-    if (failed(requireArguments(function, {{"thread", index}, {"context", index}})))
+    if (failed(requireBuffers(op)) || failed(requireArguments(function, {{"thread", index}, {"context", index}})))
       return failure();
     return requireArguments(function, kernelEnvironment(op));
   }
 
-  /// Returns what a gather right after the op is to be described as, which then does as the barrier.
+  /// Returns the description for a gather that directly follows, which then serves as the barrier; null otherwise.
   KernelAttr outline(Operation *op) {
     OpBuilder b(op);
     KernelAttr description = describeKernel(op);
@@ -152,6 +149,8 @@ private:
     SmallVector<Type> types(op->getOperandTypes());
     for (auto &[name, type] : kernelEnvironment(op))
       names.push_back(name.str()), types.push_back(type);
+    if (names.size() != types.size())
+      llvm::report_fatal_error("operandNames has another number of operands than " + op->getName().getStringRef());
     std::string stem = kernelName(op), free = stem;
     for (int n = 2; getOperation().lookupSymbol(free); ++n)
       free = stem + "_" + std::to_string(n);

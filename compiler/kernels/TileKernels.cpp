@@ -57,7 +57,7 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
     shape_ = {*known, cacheBytes};
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
-      if (isKernel(op) || isa<ShareOp>(op))
+      if (isKernel(op) || isa<ShareOp, AllGatherOp>(op))
         ops.push_back(op);
     });
     for (Operation *op : ops)
@@ -67,6 +67,13 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
 
   /// What the tiling relies on and verifiers do not know: an edited stage is told, in the op's own words.
   LogicalResult check(Operation *op) {
+    if (isa<ShareOp>(op))
+      return success();
+    auto function = dyn_cast<func::FuncOp>(op->getParentOp());
+    if (!isKernel(op) || !function || op != &op->getBlock()->front() || op->getNextNode() != op->getBlock()->getTerminator())
+      return op->emitOpError("has no function of its own: run heddle-outline-kernels first");
+    if (failed(requireBuffers(op)))
+      return failure();
     auto shared = [&](auto op, size_t shares) -> LogicalResult {
       return op.getShares().size() == shares ? success() : op.emitOpError("has no shares: stage sharded gives them");
     };
@@ -103,7 +110,7 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
         if (failed(packed(weight, format, input.getDimSize(1) * (input.getRank() == 3 ? 32 : 1), input.getRank() == 2)))
           return failure();
     }
-    return isa<ShareOp>(op) ? success() : requireArguments(op->getParentOfType<func::FuncOp>(), kernelEnvironment(op));
+    return requireArguments(function, kernelEnvironment(op));
   }
 
   LogicalResult tile(Operation *op);

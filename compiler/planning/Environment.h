@@ -77,6 +77,13 @@ inline bool isKernel(mlir::Operation *op) {
       op);
 }
 
+inline mlir::LogicalResult requireBuffers(mlir::Operation *op) {
+  auto tensor = [](mlir::Type type) { return mlir::isa<mlir::RankedTensorType>(type); };
+  if (llvm::any_of(op->getOperandTypes(), tensor) || llvm::any_of(op->getResultTypes(), tensor))
+    return op->emitOpError("stands on tensors: stage planned has buffers");
+  return mlir::success();
+}
+
 /// What a kernel takes from its function's arguments besides its operands.
 inline llvm::SmallVector<std::pair<llvm::StringRef, mlir::Type>> kernelEnvironment(mlir::Operation *op) {
   mlir::Builder b(op->getContext());
@@ -85,6 +92,8 @@ inline llvm::SmallVector<std::pair<llvm::StringRef, mlir::Type>> kernelEnvironme
   llvm::SmallVector<std::pair<llvm::StringRef, mlir::Type>> names{{"thread", index}, {"threads", index}};
   auto store = mlir::dyn_cast<ir::StoreKvOp>(op);
   auto attention = mlir::dyn_cast<ir::AttentionOp>(op);
+  if (attention && attention.getSource() != ir::KeySource::Paged) // refused by TileKernels, in its own words
+    return names;
   if (store || attention)
     names.append({{"page_width", index}, {"kv", list(b.getI8Type())}});
   if (store ? store.getRope() : attention ? attention.getRope() : std::nullopt)

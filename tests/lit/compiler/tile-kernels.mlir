@@ -2,7 +2,7 @@
 // RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-outline-kernels -heddle-tile-kernels="target=x86-64-v4 cache-bytes=20480" | FileCheck %s --check-prefixes=CHECK,AVX512
 
 // Blocks of row groups (2,048 bytes each, so five in half of this small cache, fewer for few tokens) outside, token tiles of falling height inside, then
-// the residual and one barrier. A tile of one token takes four row groups of floats together, and one by one what is left.
+// the residual. Barriers stand between calls. A tile of one token takes four row groups of floats together, and one by one what is left.
 // CHECK-LABEL: func.func private @linear_f16_64x64
 //       CHECK: %[[FEW:.*]] = arith.cmpi ule, %dim, %c32
 //       CHECK: %[[BLOCK:.*]] = arith.select %[[FEW]], %c4{{.*}}, %c5{{.*}} : index
@@ -53,9 +53,8 @@ func.func @quantised(%x: memref<?x2x40xi8> {heddle.name = "x"}, %g: memref<8x640
 
 // CHECK-LABEL: func.func private @rms_norm
 //       CHECK: heddle.tile_rms_norm
-func.func @gathered(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @norm(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   heddle.rms_norm %x, %n eps 1.0e-5 outs(%x) : (memref<?x64xf32>, memref<64xf32>, memref<?x64xf32>) -> ()
-  heddle.all_gather %x ranks(%e) shard <columns, 16> {columns = 64 : i64} : (memref<?x64xf32>, index) -> ()
   return
 }
 
@@ -116,7 +115,7 @@ func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle
 // -----
 
 heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
-func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   // expected-error@+1 {{cannot be lowered yet from source fixed}}
   heddle.attention fixed query(%x) keys(%x) values(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
