@@ -13,7 +13,7 @@ using namespace heddle::ir;
 
 /// How far ahead the AVX2 tiles that wait for memory ask for weights. CPUs without AVX-512 read too little ahead by themselves:
 /// in a probe of this layout on Zen 3 a core took 20 to 22 GB/s with it and 18 without. AVX-512 tiles do without: on Zen 4 it
-/// made decoding slower.
+/// made decoding slower, as it does AVX2 tiles there, which nobody runs but to compare (docs/performance.md).
 constexpr int64_t kPrefetchBytes = 1024;
 /// Tokens from which a tile takes more time to multiply than to read.
 constexpr size_t kTallTile = 4;

@@ -77,6 +77,7 @@ inline bool isKernel(mlir::Operation *op) {
       op);
 }
 
+/// Says so where a kernel's operands or results are not buffers yet: an edited stage may have skipped `planned`.
 inline mlir::LogicalResult requireBuffers(mlir::Operation *op) {
   auto tensor = [](mlir::Type type) { return mlir::isa<mlir::RankedTensorType>(type); };
   if (llvm::any_of(op->getOperandTypes(), tensor) || llvm::any_of(op->getResultTypes(), tensor))
