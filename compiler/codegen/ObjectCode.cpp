@@ -1,5 +1,6 @@
 //===- ObjectCode.cpp - LLVM IR, assembly and shared objects ---------------------------------------------------------===//
 #include "compiler/codegen/ObjectCode.h"
+#include "compiler/codegen/BroadcastLoads.h"
 #include "compiler/graph/ModelSource.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
@@ -89,7 +90,10 @@ ObjectCode::ObjectCode(mlir::ModuleOp module, Target target) : target_(target), 
   passes.registerFunctionAnalyses(functions);
   passes.registerLoopAnalyses(loops);
   passes.crossRegisterProxies(loops, functions, graphs, modules);
-  passes.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(*module_, modules);
+  llvm::ModulePassManager pipeline = passes.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2);
+  if (target != Target::Avx2)
+    pipeline.addPass(llvm::createModuleToFunctionPassAdaptor(BroadcastLoads()));
+  pipeline.run(*module_, modules);
 }
 
 ObjectCode::~ObjectCode() = default;

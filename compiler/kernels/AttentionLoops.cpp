@@ -11,17 +11,27 @@ constexpr int64_t kPromptQueries = 6;
 
 AttentionLoops::AttentionLoops(AttentionOp op, PagedStateOp state, Value ropeOffset, int64_t ropeDims, bool wide)
     : op_(op), state_(state), ropeOffset_(ropeOffset), ropeDims_(ropeDims), wide_(wide) {
-  int64_t group = op.getHeads() / op.getKvHeads(), most = wide ? 8 : 6;
+  int64_t group = op.getHeads() / op.getKvHeads();
   tokenQueries_ = std::min<int64_t>(group, 4); // of a larger prime, what is left goes by itself
-  for (int64_t divisor = 2; divisor <= most; ++divisor)
+  for (int64_t divisor = 2; divisor <= 8; ++divisor)
     if (group % divisor == 0)
       tokenQueries_ = divisor;
 }
 
-/// Vectors of 16 keys or features that a tile holds of each query: with those of the cache they and one more fit the registers.
-int64_t AttentionLoops::vectorsFor(int64_t queries) const {
-  int64_t registers = wide_ ? 31 : 7, vectors = 4; // of 16 f32
-  while ((queries + 1) * vectors > registers && vectors > 1)
+/// How a tile's sums stand in the registers: queries at once, and of each as many vectors of 16 keys or features as fit beside
+/// those of the cache and one more.
+AttentionLoops::Registers AttentionLoops::registersFor(int64_t queries) const {
+  int64_t most = wide_ ? 8 : 6, parts = llvm::divideCeil(queries, most), registers = wide_ ? 31 : 7; // of 16 f32
+  Registers fit{static_cast<int64_t>(llvm::divideCeil(queries, parts)), 4};
+  while ((fit.rows + 1) * fit.vectors > registers && fit.vectors > 1)
+    fit.vectors /= 2;
+  return fit;
+}
+
+/// Vectors of 16 features of each head that a merge holds: pairs, as results may be q8, and as many as the registers take.
+int64_t AttentionLoops::mergeVectors() {
+  int64_t vectors = tokenQueries_ > 4 ? 2 : 4;
+  while (op_.getHeadDim() % (16 * vectors))
     vectors /= 2;
   return vectors;
 }
@@ -53,11 +63,12 @@ SmallVector<Value> AttentionLoops::positionsOf(Emit &e, ArrayRef<Value> tokens) 
 
 void AttentionLoops::attend(Emit &e, ArrayRef<Value> tokens, ArrayRef<Value> heads, Value kvHead) {
   auto [base, stride] = geometry(e, kvHead);
+  Registers fit = registersFor(static_cast<int64_t>(tokens.size()));
   e.b.create<TileAttentionOp>(e.loc, op_.getQuery(), tokens, heads, positionsOf(e, tokens), op_.getPageTable(),
                               firstPage(e, tokens[0]), argument(op_, "kv"), stride, base, op_.getOut(), op_.getQNorm(), rope(),
                               ropeOffset_, op_.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(),
                               op_.getWindowAttr(), op_.getSoftCapAttr(), op_.getNormEpsAttr(), op_.getStyleAttr(),
-                              e.b.getI64IntegerAttr(vectorsFor(static_cast<int64_t>(tokens.size()))), state_.getTypeAttr());
+                              e.b.getI64IntegerAttr(fit.rows), e.b.getI64IntegerAttr(fit.vectors), state_.getTypeAttr());
 }
 
 void AttentionLoops::tilesOfToken(Emit &e, Value from, Value to, llvm::function_ref<void(Emit &, ArrayRef<Value>)> tile) {
@@ -141,22 +152,30 @@ void AttentionLoops::overChunks(Emit e) {
       tilesOfToken(e, head, end, [&](Emit &e, ArrayRef<Value> heads) {
         SmallVector<Value> rows(heads.size(), t);
         auto [base, stride] = geometry(e, kvHead);
-        e.b.create<TileAttendChunksOp>(
-            e.loc, op_.getQuery(), rows, heads, positionsOf(e, rows), op_.getPageTable(), firstPage(e, t), argument(op_, "kv"),
-            stride, base, from, to, argument(op_, "partials"), stateOf(e, t, heads[0]), headStride, op_.getQNorm(), rope(),
-            ropeOffset_, op_.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(), op_.getWindowAttr(),
-            op_.getSoftCapAttr(), op_.getNormEpsAttr(), op_.getStyleAttr(),
-            e.b.getI64IntegerAttr(vectorsFor(static_cast<int64_t>(heads.size()))), state_.getTypeAttr());
+        Registers fit = registersFor(static_cast<int64_t>(heads.size()));
+        e.b.create<TileAttendChunksOp>(e.loc, op_.getQuery(), rows, heads, positionsOf(e, rows), op_.getPageTable(),
+                                       firstPage(e, t), argument(op_, "kv"), stride, base, from, to, argument(op_, "partials"),
+                                       stateOf(e, t, heads[0]), headStride, op_.getQNorm(), rope(), ropeOffset_,
+                                       op_.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(),
+                                       op_.getWindowAttr(), op_.getSoftCapAttr(), op_.getNormEpsAttr(), op_.getStyleAttr(),
+                                       e.b.getI64IntegerAttr(fit.rows), e.b.getI64IntegerAttr(fit.vectors), state_.getTypeAttr());
       });
     });
     return SmallVector<Value>{e.add(before[0], e.mul(chunks, kvHeads))};
   });
   e.b.create<BarrierOp>(e.loc, argument(op_, "context"), argument(op_, "thread"),
                         KernelAttr()); // the merge is part of the kernel
-  forItems(e, op_, e.mul(tokens, heads), [&](Emit &e, Value item) {
-    Value t = e.div(item, heads), head = e.add(op_.getShares()[0], e.rem(item, heads));
+  // Items are 16 · `vectors` features of a token's heads of a KV head, so that threads share them where one KV head is all there
+  // is.
+  int64_t vectors = mergeVectors(), blocks = op_.getHeadDim() / (16 * vectors);
+  forItems(e, op_, e.mul(tokens, e.mul(kvHeads, e.index(blocks))), [&](Emit &e, Value item) {
+    Value block = e.mul(e.rem(item, e.index(blocks)), e.index(vectors)), pair = e.div(item, e.index(blocks));
+    Value t = e.div(pair, kvHeads), kvHead = e.add(kvBegin, e.rem(pair, kvHeads));
     auto [from, to] = chunksOf(e, t);
-    e.b.create<TileMergeChunksOp>(e.loc, argument(op_, "partials"), stateOf(e, t, head), from, to, op_.getOut(), t, head,
-                                  op_.getHeadDim());
+    auto [head, end] = headsOf(e, kvHead);
+    tilesOfToken(e, head, end, [&, from = from, to = to](Emit &e, ArrayRef<Value> heads) {
+      e.b.create<TileMergeChunksOp>(e.loc, argument(op_, "partials"), stateOf(e, t, heads[0]), headStride, from, to, op_.getOut(),
+                                    t, heads, block, op_.getHeadDim(), vectors);
+    });
   });
 }

@@ -18,12 +18,12 @@ public:
   ///       else { scf.for its tokens { scf.for %head = … step tokenQueries { tile_attention } } }
   void overQueries(Emit e);
 
-  /// Few tokens (kSplitTokens): each thread takes an equal part of all (token, KV head, chunk of keys), then of the (token, head)
-  /// whose chunks it merges.
+  /// Few tokens (kSplitTokens): each thread takes an equal part of all (token, KV head, chunk of keys), then of all (token, KV
+  /// head, block of features) whose chunks it merges.
   ///
   ///   scf.for %t = … { scf.for %kv = … { scf.for %head = … step tokenQueries { tile_attend_chunks from to } } }
   ///   heddle.barrier
-  ///   scf.for %item = … { tile_merge_chunks }
+  ///   scf.for %item = … { scf.for %head = … step tokenQueries { tile_merge_chunks } }
   void overChunks(Emit e);
 
 private:
@@ -36,7 +36,11 @@ private:
   Value rope();
   mlir::SmallVector<Value> positionsOf(Emit &e, mlir::ArrayRef<Value> tokens);
   void attend(Emit &e, mlir::ArrayRef<Value> tokens, mlir::ArrayRef<Value> heads, Value kvHead);
-  int64_t vectorsFor(int64_t queries) const;
+  struct Registers {
+    int64_t rows, vectors;
+  };
+  Registers registersFor(int64_t queries) const;
+  int64_t mergeVectors();
   /// Query heads [from, to) of a token and KV head, in tiles of `tokenQueries_` and then one by one: tile(e, heads).
   void tilesOfToken(Emit &e, Value from, Value to, llvm::function_ref<void(Emit &, mlir::ArrayRef<Value>)> tile);
 

@@ -28,10 +28,10 @@ struct Emit {
 
   // ---- memory ----
   Value dim(Value buffer) { return b.create<mlir::memref::DimOp>(loc, buffer, index(0)); }
-  /// An integer element of a rank-1 buffer, as an index.
+  /// An element of a rank-1 buffer, and an integer one as an index.
+  Value loadScalar(Value buffer, Value at) { return b.create<mlir::memref::LoadOp>(loc, buffer, mlir::ValueRange{at}); }
   Value loadIndex(Value buffer, Value at) {
-    return b.create<mlir::arith::IndexCastOp>(loc, b.getIndexType(),
-                                              b.create<mlir::memref::LoadOp>(loc, buffer, mlir::ValueRange{at}));
+    return b.create<mlir::arith::IndexCastOp>(loc, b.getIndexType(), loadScalar(buffer, at));
   }
   mlir::VectorType lanesType() { return mlir::VectorType::get({16}, b.getF32Type()); }
   mlir::VectorType vectorType(int64_t n, mlir::Type element) { return mlir::VectorType::get({n}, element); }
@@ -53,9 +53,9 @@ struct Emit {
     b.create<mlir::vector::StoreOp>(loc, v, buffer, at);
   }
 
-  /// Asks for the cache line at `at` of an i8 buffer, to be read soon. Any address will do.
-  void prefetch(Value buffer, mlir::ValueRange at) {
-    b.create<mlir::memref::PrefetchOp>(loc, buffer, at, /*isWrite=*/false, /*localityHint=*/3,
+  /// Asks for the cache line at `at` of an i8 buffer: into L1, or, what is to be read later, into L2. Any address will do.
+  void prefetch(Value buffer, mlir::ValueRange at, bool later = false) {
+    b.create<mlir::memref::PrefetchOp>(loc, buffer, at, /*isWrite=*/false, /*localityHint=*/later ? 2 : 3,
                                        /*isDataCache=*/true);
   }
 

@@ -143,17 +143,30 @@ static Value widen(Emit &e, Value kv, Value at, Value scales) {
   return e.mulf(e.b.create<arith::SIToFPOp>(e.loc, e.lanesType(), codes), scales);
 }
 
-/// The largest of 16 lanes, by halves: as a reduction LLVM would compare them one after another, 16 latencies long.
-static Value foldMaximum(Emit &e, Value v) {
-  for (int64_t width : {8, 4, 2, 1}) {
+/// Lane i of the result is fold i: v[i], 16 lanes, combined by halves in the order of foldLanes. Up to 16 of them at once share
+/// every step, where one after another each would take four steps over ever fewer lanes.
+static Value foldEach(Emit &e, SmallVector<Value> v, llvm::function_ref<Value(Value, Value)> combine) {
+  for (int64_t half = 8; half; half /= 2) { // a vector holds 16 / (2·half) of the v[i], of each 2·half lanes that are left
     SmallVector<int64_t> low, high;
-    for (int64_t i = 0; i < width; ++i)
-      low.push_back(i), high.push_back(i + width);
-    Value a = e.shuffle(v, v, low), b = e.shuffle(v, v, high);
-    v = EmitOps{e, a.getType()}.selectLess(a, b, b, a);
+    for (int64_t i = 0; i < 32; i += 2 * half)
+      for (int64_t j = 0; j < half; ++j)
+        low.push_back(i + j), high.push_back(i + half + j);
+    SmallVector<Value> next;
+    for (size_t i = 0; i < v.size(); i += 2) {
+      Value x = v[i], y = v[std::min(i + 1, v.size() - 1)];
+      next.push_back(combine(e.shuffle(x, y, low), e.shuffle(x, y, high)));
+    }
+    v = std::move(next);
   }
-  return e.extract(v, 0);
+  return v[0];
 }
+
+/// Lanes 0 to 7 of x, then those of y.
+static Value joinLow(Emit &e, Value x, Value y) {
+  return e.shuffle(x, y, {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23});
+}
+/// Lanes 8 to 15, in lanes 0 to 7 (and again above).
+static Value upperHalf(Emit &e, Value v) { return e.shuffle(v, v, {8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15}); }
 
 namespace {
 /// The chunk of keys that a query's first visible one lies in, and the end of its chunks.
@@ -162,7 +175,12 @@ std::pair<Value, Value> visibleChunks(Emit &e, Value lowest, Value position) {
   return {e.div(lowest, tokens), e.add(e.div(position, tokens), e.index(1))};
 }
 
-/// Some queries that read the same keys and values. Lane i of a vector of `lanes` below belongs to query i.
+/// What a query's softmax has come to, o excepted: vectors of 16, lane i is query i, of at most 8.
+struct SoftmaxState {
+  Value m, l;
+};
+
+/// Some queries that read the same keys and values.
 template <class Op> class AttentionTile {
 public:
   /// Loads the queries, [queries][head_dim] f32, normed, rotated and scaled, onto the stack.
@@ -170,6 +188,7 @@ public:
       : op_(op), dims_(op.getHeadDim()), queries_(op.getTokens().size()), layout_{dims_, op.getType() == CacheType::Q8} {
     query_ = stack(e, queries_ * dims_);
     weights_ = stack(e, queries_ * kPageTokens);
+    maxima_ = stack(e, 16);
     HeadPrologue prologue{op.getQNorm(),   op.getRope(), op.getRopeOffset(), dims_, static_cast<int64_t>(op.getRopeDims()),
                           op.getNormEps(), op.getStyle()};
     Value scale = e.lanes(op.getScale().convertToFloat());
@@ -183,45 +202,77 @@ public:
       lowest_.push_back(lowest);
       chunks_.push_back(visibleChunks(e, lowest, position));
     }
+    if (sameKeys())
+      return;
+    first_ = e.splat(e.i32(0)), end_ = first_;
+    auto narrow = [&](Value x) { return e.b.create<arith::IndexCastOp>(e.loc, e.b.getI32Type(), x); };
+    for (int64_t m = 0; m < queries_; ++m) {
+      first_ = e.b.create<vector::InsertOp>(e.loc, narrow(chunks_[m].first), first_, m);
+      end_ = e.b.create<vector::InsertOp>(e.loc, narrow(chunks_[m].second), end_, m);
+    }
   }
 
   Value stack(Emit &e, int64_t floats) { return e.stackBuffer(op_, MemRefType::get({floats}, e.b.getF32Type())); }
   int64_t dims() const { return dims_; }
   int64_t queries() const { return queries_; }
+  /// Whether all queries are of one token, so that they see the same keys.
+  bool sameKeys() { return llvm::all_equal(op_.getPositions()); }
   /// Chunks that any query of the tile sees: positions do not decrease.
   Value firstChunk() const { return chunks_.front().first; }
   Value endChunk() const { return chunks_.back().second; }
-  /// Whether a query sees a key of the chunk, and whether it is the first that it sees.
+  /// Whether a query sees a key of the chunk, and whether it is the first that it sees. Of all queries: vectors of 16 i1, for a
+  /// tile whose queries see different keys.
   Value sees(Emit &e, int64_t m, Value chunk) const {
-    return e.b.create<arith::AndIOp>(e.loc, e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::sge, chunk, chunks_[m].first),
-                                     e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::slt, chunk, chunks_[m].second));
+    return e.b.create<arith::AndIOp>(e.loc, compare(e, arith::CmpIPredicate::sge, chunk, chunks_[m].first),
+                                     compare(e, arith::CmpIPredicate::slt, chunk, chunks_[m].second));
   }
-  Value isFirst(Emit &e, int64_t m, Value chunk) const {
-    return e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::eq, chunk, chunks_[m].first);
+  Value isFirst(Emit &e, int64_t m, Value chunk) const { return compare(e, arith::CmpIPredicate::eq, chunk, chunks_[m].first); }
+  Value eachSees(Emit &e, Value chunk) const {
+    Value here = ofEach(e, chunk);
+    return e.b.create<arith::AndIOp>(e.loc, compare(e, arith::CmpIPredicate::sge, here, first_),
+                                     compare(e, arith::CmpIPredicate::slt, here, end_));
   }
+  Value eachIsFirst(Emit &e, Value chunk) const { return compare(e, arith::CmpIPredicate::eq, ofEach(e, chunk), first_); }
 
   /// The state of each query after this chunk alone: m and l are returned, o is stored at at[m] of `out`. A query that sees
-  /// nothing of the chunk gets m = −∞, l = 0, o = 0. With `next`, a chunk: values are prefetched while scores are made, and the
-  /// keys of `next` while values are added, as pages lie apart and a long context comes from memory.
-  std::pair<SmallVector<Value>, SmallVector<Value>> attend(Emit &e, Value chunk, Value out, ArrayRef<Value> at, Value next = {}) {
+  /// nothing of the chunk gets m = −∞, l = 0, o = 0. With `next`, the chunk to follow, what is needed soon is prefetched.
+  SoftmaxState attend(Emit &e, Value chunk, Value out, ArrayRef<Value> at, Value next = {}) {
     Value keys = pageOf(e, chunk), values = e.add(keys, e.index(layout_.values()));
-    scores(e, keys, next ? values : Value());
+    Value nextKeys = next ? pageOf(e, next) : Value(), nextValues = next ? e.add(nextKeys, e.index(layout_.values())) : Value();
+    scores(e, keys, {next ? values : Value(), nextKeys});
     Value base = e.mul(chunk, e.index(kPageTokens));
-    SmallVector<Value> maxima, sums;
-    for (int64_t m = 0; m < queries_; ++m) {
-      auto [maximum, sum] = softmax(e, m, chunk, base);
-      maxima.push_back(maximum), sums.push_back(sum);
-    }
+    SoftmaxState state = softmax(e, chunk, base);
     // Positions do not decrease: the first query sees the earliest key of any, the last one the latest.
-    addValues(e, values, from(e, 0, base), to(e, queries_ - 1, base), out, at, next ? pageOf(e, next) : Value());
-    return {maxima, sums};
+    addValues(e, values, from(e, lowest_.front(), base), to(e, op_.getPositions().back(), base), out, at, {nextKeys, nextValues});
+    return state;
   }
 
 private:
-  // Keys of the chunk that query m sees: [from, to).
-  Value from(Emit &e, int64_t m, Value base) { return e.sub(e.maximum(lowest_[m], base), base); }
-  Value to(Emit &e, int64_t m, Value base) {
-    return e.minimum(e.add(e.sub(op_.getPositions()[m], base), e.index(1)), e.index(kPageTokens));
+  static Value compare(Emit &e, arith::CmpIPredicate predicate, Value x, Value y) {
+    return e.b.create<arith::CmpIOp>(e.loc, predicate, x, y);
+  }
+  static Value ofEach(Emit &e, Value chunk) { return e.splat(e.b.create<arith::IndexCastOp>(e.loc, e.b.getI32Type(), chunk)); }
+
+  // Keys of the chunk that a query sees: [from, to).
+  static Value from(Emit &e, Value lowest, Value base) { return e.sub(e.maximum(lowest, base), base); }
+  static Value to(Emit &e, Value position, Value base) {
+    return e.minimum(e.add(e.sub(position, base), e.index(1)), e.index(kPageTokens));
+  }
+  /// Of each vector of keys of the chunk, which a query sees: vectors of 16 i1.
+  SmallVector<Value> visible(Emit &e, Value lowest, Value position, Value base) {
+    VectorType bits = e.vectorType(16, e.b.getI1Type());
+    Value begin = op_.getWindow() ? from(e, lowest, base) : Value(), end = to(e, position, base);
+    SmallVector<Value> masks;
+    for (int64_t i = 0; i < kPageTokens; i += 16) {
+      Value mask = e.b.create<vector::CreateMaskOp>(e.loc, bits, e.sub(end, e.index(i)));
+      if (begin) {
+        Value before = e.b.create<vector::CreateMaskOp>(e.loc, bits, e.sub(begin, e.index(i)));
+        Value ones = e.b.create<arith::ConstantOp>(e.loc, DenseElementsAttr::get(bits, true));
+        mask = e.b.create<arith::AndIOp>(e.loc, mask, e.b.create<arith::XOrIOp>(e.loc, before, ones));
+      }
+      masks.push_back(mask);
+    }
+    return masks;
   }
 
   /// Where the KV head's page for a chunk begins: its keys.
@@ -230,90 +281,109 @@ private:
     return e.add(e.mul(page, op_.getPageStride()), op_.getPageBase());
   }
 
-  // Keys are half of a page, values the other. The loops below go `turns` times through head_dim or 64 steps of register tiles;
-  // every step prefetches its share of what comes next.
-  void prefetchShare(Emit &e, Value buffer, Value turn, Value step, int64_t steps, int64_t turns) {
-    int64_t lines = llvm::divideCeil(layout_.values() / 64, steps * turns);
-    Value at = e.add(buffer, e.mul(e.add(e.mul(turn, e.index(steps)), step), e.index(64 * lines)));
-    for (int64_t line = 0; line < lines; ++line)
-      e.prefetch(op_.getKv(), {e.add(at, e.index(64 * line))});
+  // Keys are half of a page, values the other. A long context comes from memory, and hardware does not see it coming, as pages
+  // lie apart. So each half is asked for twice: into L2 a whole chunk ahead, into L1 while the half before it is in use. The
+  // loops below go `turns` times through head_dim or 64 steps of register tiles; every step prefetches its share.
+  struct Ahead {
+    Value next, afterNext; // bytes in kv where the halves begin, or none
+  };
+  void prefetchShare(Emit &e, const Ahead &ahead, Value turn, Value step, int64_t steps, int64_t turns) {
+    if (!ahead.next)
+      return;
+    int64_t share = llvm::divideCeil(layout_.values(), steps * turns); // bytes; of less than a line, some lines twice
+    Value at = e.mul(e.add(e.mul(turn, e.index(steps)), step), e.index(share));
+    for (int64_t line = 0; line < share; line += 64) {
+      e.prefetch(op_.getKv(), {e.add(e.add(ahead.next, at), e.index(line))});
+      e.prefetch(op_.getKv(), {e.add(e.add(ahead.afterNext, at), e.index(line))}, /*later=*/true);
+    }
+  }
+
+  /// The queries in parts of `rows`, whose sums the registers hold at once: part(first, its queries).
+  void ofRows(llvm::function_ref<void(int64_t, int64_t)> part) {
+    int64_t rows = op_.getRows();
+    for (int64_t first = 0; first < queries_; first += rows)
+      part(first, std::min(rows, queries_ - first));
   }
 
   /// weights[m][t] = Σ_j q[m][j]·k[t][j], lanes are keys.
-  void scores(Emit &e, Value keys, Value ahead) {
+  void scores(Emit &e, Value keys, const Ahead &ahead) {
     int64_t width = op_.getVectors();
     e.forLoop(e.index(0), e.index(kPageTokens), 16 * width, [&](Emit &e, Value t) {
-      Value column = e.add(keys, e.mul(t, e.index(layout_.elementBytes())));
-      SmallVector<Value> scales(width);
-      auto features = [&](Emit &e, Value from, Value to, ValueRange start) {
-        return e.forCarrying(from, to, 1, start, [&](Emit &e, Value j, ValueRange acc) {
-          if (ahead)
-            prefetchShare(e, ahead, e.div(t, e.index(16 * width)), j, dims_, kPageTokens / (16 * width));
-          Value row = e.add(column, e.mul(j, e.index(kPageTokens * layout_.elementBytes())));
-          SmallVector<Value> k, next;
-          for (int64_t i = 0; i < width; ++i)
-            k.push_back(widen(e, op_.getKv(), e.add(row, e.index(16 * layout_.elementBytes() * i)), scales[i]));
-          for (int64_t m = 0; m < queries_; ++m) {
-            Value q = e.splat(e.b.create<memref::LoadOp>(e.loc, query_, ValueRange{e.add(e.index(m * dims_), j)}));
-            for (int64_t i = 0; i < width; ++i)
-              next.push_back(e.fma(q, k[i], acc[m * width + i]));
-          }
-          return next;
-        });
-      };
-      SmallVector<Value> sums(queries_ * width, e.lanes(0));
-      if (layout_.q8)
-        sums = e.forCarrying(e.index(0), e.index(kvBlocks(dims_)), 1, sums, [&](Emit &e, Value block, ValueRange acc) {
-          for (int64_t i = 0; i < width; ++i) { // a scale for each key, which are the lanes
-            Value at = e.add(e.add(keys, e.index(layout_.keyScales() + 64 * i)), e.mul(t, e.index(4)));
-            scales[i] = e.loadBytes(op_.getKv(), {e.add(at, e.mul(block, e.index(4 * kPageTokens)))}, 64, e.b.getF32Type());
-          }
-          Value from = e.mul(block, e.index(32));
-          return features(e, from, e.minimum(e.add(from, e.index(32)), e.index(dims_)), acc);
-        });
-      else
-        sums = features(e, e.index(0), e.index(dims_), sums);
-      for (int64_t m = 0; m < queries_; ++m)
-        for (int64_t i = 0; i < width; ++i)
-          e.store(sums[m * width + i], weights_, {e.add(t, e.index(m * kPageTokens + 16 * i))});
+      ofRows([&](int64_t first, int64_t rows) { scoresOf(e, first, rows, keys, t, first ? Ahead() : ahead); });
     });
   }
+  void scoresOf(Emit &e, int64_t first, int64_t rows, Value keys, Value t, const Ahead &ahead) {
+    int64_t width = op_.getVectors();
+    Value column = e.add(keys, e.mul(t, e.index(layout_.elementBytes())));
+    SmallVector<Value> scales(width);
+    auto features = [&](Emit &e, Value from, Value to, ValueRange start) {
+      return e.forCarrying(from, to, 1, start, [&](Emit &e, Value j, ValueRange acc) {
+        prefetchShare(e, ahead, e.div(t, e.index(16 * width)), j, dims_, kPageTokens / (16 * width));
+        Value row = e.add(column, e.mul(j, e.index(kPageTokens * layout_.elementBytes())));
+        SmallVector<Value> k, next;
+        for (int64_t i = 0; i < width; ++i)
+          k.push_back(widen(e, op_.getKv(), e.add(row, e.index(16 * layout_.elementBytes() * i)), scales[i]));
+        for (int64_t m = 0; m < rows; ++m) {
+          Value q = e.splat(e.loadScalar(query_, e.add(e.index((first + m) * dims_), j)));
+          for (int64_t i = 0; i < width; ++i)
+            next.push_back(e.fma(q, k[i], acc[m * width + i]));
+        }
+        return next;
+      });
+    };
+    SmallVector<Value> sums(rows * width, e.lanes(0));
+    if (layout_.q8)
+      sums = e.forCarrying(e.index(0), e.index(kvBlocks(dims_)), 1, sums, [&](Emit &e, Value block, ValueRange acc) {
+        for (int64_t i = 0; i < width; ++i) { // a scale for each key, which are the lanes
+          Value at = e.add(e.add(keys, e.index(layout_.keyScales() + 64 * i)), e.mul(t, e.index(4)));
+          scales[i] = e.loadBytes(op_.getKv(), {e.add(at, e.mul(block, e.index(4 * kPageTokens)))}, 64, e.b.getF32Type());
+        }
+        Value from = e.mul(block, e.index(32));
+        return features(e, from, e.minimum(e.add(from, e.index(32)), e.index(dims_)), acc);
+      });
+    else
+      sums = features(e, e.index(0), e.index(dims_), sums);
+    for (int64_t m = 0; m < rows; ++m)
+      for (int64_t i = 0; i < width; ++i)
+        e.store(sums[m * width + i], weights_, {e.add(t, e.index((first + m) * kPageTokens + 16 * i))});
+  }
 
-  /// Scores become weights p, +0 for keys that the query does not see. Returns their maximum and the sum of the weights.
-  std::pair<Value, Value> softmax(Emit &e, int64_t m, Value chunk, Value base) {
+  /// Scores become weights p, +0 for keys that the query does not see. Returns their maxima and the sums of the weights.
+  SoftmaxState softmax(Emit &e, Value chunk, Value base) {
     constexpr int64_t vectors = kPageTokens / 16;
     EmitOps lanes{e, e.lanesType()};
-    VectorType bits = e.vectorType(16, e.b.getI1Type());
-    auto at = [&](int64_t i) { return e.index(m * kPageTokens + 16 * i); };
-    Value end = to(e, m, base);
-    SmallVector<Value> s;
-    for (int64_t i = 0; i < vectors; ++i) {
-      Value v = e.load(weights_, {at(i)});
-      if (op_.getSoftCap()) {
-        Value cap = e.lanes(op_.getSoftCap()->convertToFloat());
-        v = e.mulf(cap, heddle::math::tanh(lanes, e.divf(v, cap)));
+    auto larger = [&](Value x, Value y) { return lanes.selectLess(x, y, y, x); };
+    auto at = [&](int64_t m, int64_t i) { return e.index(m * kPageTokens + 16 * i); };
+    SmallVector<SmallVector<Value>> masks; // by query
+    SmallVector<Value> best, sums;         // of each query, 16 lanes
+    auto score = [&](int64_t m, int64_t i) { return e.select(masks[m][i], e.load(weights_, {at(m, i)}), e.lanes(-INFINITY)); };
+    for (int64_t m = 0; m < queries_; ++m) {
+      masks.push_back(m && sameKeys() ? masks[0] : visible(e, lowest_[m], op_.getPositions()[m], base));
+      for (int64_t i = 0; i < vectors; ++i) {
+        if (op_.getSoftCap()) {
+          Value cap = e.lanes(op_.getSoftCap()->convertToFloat()), s = e.load(weights_, {at(m, i)});
+          e.store(e.mulf(cap, heddle::math::tanh(lanes, e.divf(s, cap))), weights_, {at(m, i)});
+        }
+        Value s = score(m, i);
+        if (i)
+          best[m] = larger(best[m], s);
+        else
+          best.push_back(s);
       }
-      Value visible = e.b.create<vector::CreateMaskOp>(e.loc, bits, e.sub(end, e.index(16 * i)));
-      if (op_.getWindow()) {
-        Value before = e.b.create<vector::CreateMaskOp>(e.loc, bits, e.sub(from(e, m, base), e.index(16 * i)));
-        Value ones = e.b.create<arith::ConstantOp>(e.loc, DenseElementsAttr::get(bits, true));
-        visible = e.b.create<arith::AndIOp>(e.loc, visible, e.b.create<arith::XOrIOp>(e.loc, before, ones));
-      }
-      s.push_back(e.select(visible, v, e.lanes(-INFINITY)));
     }
-    Value best = s[0];
-    for (int64_t i = 1; i < vectors; ++i)
-      best = lanes.selectLess(best, s[i], s[i], best);
-    Value maximum = foldMaximum(e, best);
+    Value maxima = foldEach(e, best, larger);
     // Where nothing is visible the maximum is −∞, and −∞ − −∞ no number.
-    Value finite = queries_ == 1 ? maximum : e.select(sees(e, m, chunk), maximum, e.f32(0));
-    Value sum = e.lanes(0);
-    for (int64_t i = 0; i < vectors; ++i) {
-      Value p = heddle::math::exp(lanes, e.subf(s[i], e.splat(finite)));
-      sum = e.addf(sum, p);
-      e.store(p, weights_, {at(i)});
+    e.store(sameKeys() ? maxima : e.select(eachSees(e, chunk), maxima, e.lanes(0)), maxima_, {e.index(0)});
+    for (int64_t m = 0; m < queries_; ++m) {
+      Value maximum = e.splat(e.loadScalar(maxima_, e.index(m))), sum = e.lanes(0);
+      for (int64_t i = 0; i < vectors; ++i) {
+        Value p = heddle::math::expNotPositive(lanes, e.subf(score(m, i), maximum));
+        e.store(p, weights_, {at(m, i)});
+        sum = e.addf(sum, p);
+      }
+      sums.push_back(sum);
     }
-    return {maximum, foldLanes(e, sum)};
+    return {maxima, foldEach(e, sums, [&](Value x, Value y) { return e.addf(x, y); })};
   }
 
   /// The scale of the i-th vector from `feature` on, of one value.
@@ -325,87 +395,78 @@ private:
 
   /// out[at[m] + j] = Σ_t p[m][t]·v[t][j], lanes are features. A key that only other queries of the tile see adds +0 times a
   /// finite value: nothing, but that a sum of −0 becomes +0, which no product can tell apart.
-  void addValues(Emit &e, Value values, Value from, Value to, Value out, ArrayRef<Value> at, Value ahead) {
+  void addValues(Emit &e, Value values, Value from, Value to, Value out, ArrayRef<Value> at, const Ahead &ahead) {
     auto block = [&](Emit &e, Value feature, int64_t width) {
-      Value column = e.add(values, e.mul(feature, e.index(layout_.elementBytes())));
-      SmallVector<Value> sums =
-          e.forCarrying(from, to, 1, SmallVector<Value>(queries_ * width, e.lanes(0)), [&](Emit &e, Value t, ValueRange acc) {
-            if (ahead)
-              prefetchShare(e, ahead, e.div(feature, e.index(16 * width)), t, kPageTokens, dims_ / (16 * width));
-            Value row = e.add(column, e.mul(t, e.index(layout_.elementBytes() * dims_)));
-            SmallVector<Value> v, next;
-            for (int64_t i = 0; i < width; ++i)
-              v.push_back(widen(e, op_.getKv(), e.add(row, e.index(16 * layout_.elementBytes() * i)),
-                                layout_.q8 ? valueScale(e, values, t, feature, i) : Value()));
-            for (int64_t m = 0; m < queries_; ++m) {
-              Value p = e.splat(e.b.create<memref::LoadOp>(e.loc, weights_, ValueRange{e.add(e.index(m * kPageTokens), t)}));
-              for (int64_t i = 0; i < width; ++i)
-                next.push_back(e.fma(p, v[i], acc[m * width + i]));
-            }
-            return next;
-          });
-      for (int64_t m = 0; m < queries_; ++m)
-        for (int64_t i = 0; i < width; ++i)
-          e.store(sums[m * width + i], out, {e.add(e.add(at[m], feature), e.index(16 * i))});
+      ofRows([&](int64_t first, int64_t rows) {
+        valuesOf(e, first, rows, values, feature, width, from, to, out, at, first ? Ahead() : ahead);
+      });
     };
     int64_t width = std::min<int64_t>(op_.getVectors(), dims_ / 16), whole = dims_ / (16 * width) * (16 * width);
     e.forLoop(e.index(0), e.index(whole), 16 * width, [&](Emit &e, Value feature) { block(e, feature, width); });
     if (whole < dims_)
       block(e, e.index(whole), (dims_ - whole) / 16);
   }
+  void valuesOf(Emit &e, int64_t first, int64_t rows, Value values, Value feature, int64_t width, Value from, Value to, Value out,
+                ArrayRef<Value> at, const Ahead &ahead) {
+    Value column = e.add(values, e.mul(feature, e.index(layout_.elementBytes())));
+    SmallVector<Value> sums =
+        e.forCarrying(from, to, 1, SmallVector<Value>(rows * width, e.lanes(0)), [&](Emit &e, Value t, ValueRange acc) {
+          prefetchShare(e, ahead, e.div(feature, e.index(16 * width)), t, kPageTokens, dims_ / (16 * width));
+          Value row = e.add(column, e.mul(t, e.index(layout_.elementBytes() * dims_)));
+          SmallVector<Value> v, next;
+          for (int64_t i = 0; i < width; ++i)
+            v.push_back(widen(e, op_.getKv(), e.add(row, e.index(16 * layout_.elementBytes() * i)),
+                              layout_.q8 ? valueScale(e, values, t, feature, i) : Value()));
+          for (int64_t m = 0; m < rows; ++m) {
+            Value p = e.splat(e.loadScalar(weights_, e.add(e.index((first + m) * kPageTokens), t)));
+            for (int64_t i = 0; i < width; ++i)
+              next.push_back(e.fma(p, v[i], acc[m * width + i]));
+          }
+          return next;
+        });
+    for (int64_t m = 0; m < rows; ++m)
+      for (int64_t i = 0; i < width; ++i)
+        e.store(sums[m * width + i], out, {e.add(e.add(at[first + m], feature), e.index(16 * i))});
+  }
 
   Op op_;
   int64_t dims_, queries_;
   PageLayout layout_;
-  Value query_, weights_; // f32 [queries · head_dim], [queries · 64]
-  SmallVector<Value> lowest_;
+  Value query_, weights_;     // f32 [queries · head_dim], [queries · 64]
+  Value maxima_;              // f32 [16], where lanes become splats
+  SmallVector<Value> lowest_; // first visible position of each query
+  Value first_, end_;         // chunks_ as two vectors of 16 i32, lane i is query i, where queries see different keys
   SmallVector<std::pair<Value, Value>> chunks_;
 };
 
-/// The running state of one query, o excepted: both scalars.
-struct Running {
-  Value m, l;
-};
-/// How a chunk's state enters it: O' = O·a + o·b, or a copy of o for the first chunk.
+/// How the states of a chunk enter running ones: O' = O·a + o·b. Lane i of `factors` is a of query i, lane 8 + i its b.
 struct Merge {
-  Running next;
-  Value a, b; // vectors of 16 equal lanes
+  SoftmaxState next;
+  Value factors;
 };
-
-/// Merges chunk states into running states, query by query; the exponentials of all queries are lanes of one vector.
-SmallVector<Merge> mergeStates(Emit &e, ArrayRef<Running> running, ArrayRef<Value> m, ArrayRef<Value> l, ArrayRef<Value> first) {
-  EmitOps scalars{e, e.b.getF32Type()}, lanes{e, e.lanesType()};
-  int64_t count = static_cast<int64_t>(running.size());
-  SmallVector<Value> biggest;
-  Value exponents = e.lanes(0);
-  for (int64_t i = 0; i < count; ++i) {
-    biggest.push_back(scalars.selectLess(running[i].m, m[i], m[i], running[i].m));
-    exponents = e.b.create<vector::InsertOp>(e.loc, e.subf(running[i].m, biggest[i]), exponents, i);
-    exponents = e.b.create<vector::InsertOp>(e.loc, e.subf(m[i], biggest[i]), exponents, 8 + i);
-  }
-  Value factors = heddle::math::exp(lanes, exponents);
-  SmallVector<Merge> merges;
-  for (int64_t i = 0; i < count; ++i) {
-    Value a = e.extract(factors, i), b = e.extract(factors, 8 + i);
-    Value sum = e.select(first[i], l[i], e.fma(running[i].l, a, e.mulf(l[i], b)));
-    merges.push_back({{e.select(first[i], m[i], biggest[i]), sum}, e.splat(a), e.splat(b)});
-  }
-  return merges;
+Merge mergeStates(Emit &e, SoftmaxState running, SoftmaxState chunk) {
+  EmitOps lanes{e, e.lanesType()};
+  Value biggest = lanes.selectLess(running.m, chunk.m, chunk.m, running.m);
+  Value factors = heddle::math::expNotPositive(lanes, joinLow(e, e.subf(running.m, biggest), e.subf(chunk.m, biggest)));
+  return {{biggest, e.fma(running.l, factors, e.mulf(chunk.l, upperHalf(e, factors)))}, factors};
 }
 
-/// total[at …] = O / L, stored as the head's result, requantised where that is q8.
-void finishHead(Emit &e, Value total, Value at, Value sum, Value out, Value token, Value head, int64_t dims) {
+/// Features of a head's result, O / L by 16 from feature 16 · `block` on, stored, requantised where that is q8.
+void finishHead(Emit &e, ArrayRef<Value> o, Value sum, Value out, Value token, Value head, int64_t dims, Value block) {
   sum = e.splat(sum);
-  auto result = [&](Emit &e, int64_t i) { return e.divf(e.load(total, {e.add(at, e.index(16 * i))}), sum); };
+  SmallVector<Value> results;
+  for (Value v : o)
+    results.push_back(e.divf(v, sum));
+  Value at = e.add(e.mul(head, e.index(dims / 16)), block);
   if (cast<MemRefType>(out.getType()).getRank() == 3) {
-    Value block = e.mul(head, e.index(dims / 32));
-    for (int64_t i = 0; i < dims / 16; i += 2)
-      emitQuantizeBlock(e, result(e, i), result(e, i + 1), out, token, e.add(block, e.index(i / 2)));
+    Value pair = e.div(at, e.index(2));
+    for (size_t i = 0; i < results.size(); i += 2)
+      emitQuantizeBlock(e, results[i], results[i + 1], out, token, e.add(pair, e.index(static_cast<int64_t>(i / 2))));
     return;
   }
-  Value column = e.mul(head, e.index(dims));
-  for (int64_t i = 0; i < dims / 16; ++i)
-    e.store(result(e, i), out, {token, e.add(column, e.index(16 * i))});
+  Value column = e.mul(at, e.index(16));
+  for (auto [i, v] : llvm::enumerate(results))
+    e.store(v, out, {token, e.add(column, e.index(16 * static_cast<int64_t>(i)))});
 }
 } // namespace
 
@@ -413,39 +474,41 @@ void heddle::emitAttention(Emit &e, TileAttentionOp op) {
   AttentionTile<TileAttentionOp> tile(e, op);
   int64_t dims = tile.dims(), queries = tile.queries();
   Value part = tile.stack(e, queries * dims), total = tile.stack(e, queries * dims); // o of a chunk, and O
-  SmallVector<Value> at, start;
-  for (int64_t m = 0; m < queries; ++m) {
+  Value factors = tile.stack(e, 16);
+  SmallVector<Value> at;
+  for (int64_t m = 0; m < queries; ++m)
     at.push_back(e.index(m * dims));
-    start.append({e.f32(-INFINITY), e.f32(0)});
-  }
-  SmallVector<Value> state =
-      e.forCarrying(tile.firstChunk(), tile.endChunk(), 1, start, [&](Emit &e, Value chunk, ValueRange carried) {
-        auto [m, l] = tile.attend(e, chunk, part, at);
-        SmallVector<Running> running;
-        SmallVector<Value> first, seen, next;
+  SmallVector<Value> state = e.forCarrying(
+      tile.firstChunk(), tile.endChunk(), 1, {e.lanes(-INFINITY), e.lanes(0)}, [&](Emit &e, Value chunk, ValueRange carried) {
+        SoftmaxState running{carried[0], carried[1]}, here = tile.attend(e, chunk, part, at);
+        Merge merge = mergeStates(e, running, here);
+        e.store(merge.factors, factors, {e.index(0)});
+        SmallVector<Value> a, b, first, seen;
         for (int64_t i = 0; i < queries; ++i) {
-          running.push_back({carried[2 * i], carried[2 * i + 1]});
-          first.push_back(tile.isFirst(e, i, chunk));
-          seen.push_back(tile.sees(e, i, chunk));
+          a.push_back(e.splat(e.loadScalar(factors, e.index(i)))), b.push_back(e.splat(e.loadScalar(factors, e.index(8 + i))));
+          first.push_back(tile.isFirst(e, i, chunk)), seen.push_back(tile.sees(e, i, chunk));
         }
-        SmallVector<Merge> merges = mergeStates(e, running, m, l, first);
         e.forLoop(e.index(0), e.index(dims), 16, [&](Emit &e, Value j) {
           for (int64_t i = 0; i < queries; ++i) {
             Value here = e.add(at[i], j), o = e.load(part, {here}), before = e.load(total, {here});
-            Value merged = e.select(first[i], o, e.fma(before, merges[i].a, e.mulf(o, merges[i].b)));
-            e.store(queries == 1 ? merged : e.select(seen[i], merged, before), total, {here});
+            Value merged = e.select(first[i], o, e.fma(before, a[i], e.mulf(o, b[i])));
+            e.store(tile.sameKeys() ? merged : e.select(seen[i], merged, before), total, {here});
           }
         });
-        for (int64_t i = 0; i < queries; ++i) {
-          Running after = merges[i].next;
-          if (queries > 1)
-            after = {e.select(seen[i], after.m, running[i].m), e.select(seen[i], after.l, running[i].l)};
-          next.append({after.m, after.l});
-        }
-        return next;
+        // A query's first chunk is copied; one that it does not see leaves it as it was.
+        auto next = [&](Value before, Value after, Value copy) {
+          if (tile.sameKeys())
+            return e.select(tile.isFirst(e, 0, chunk), copy, after);
+          return e.select(tile.eachSees(e, chunk), e.select(tile.eachIsFirst(e, chunk), copy, after), before);
+        };
+        return SmallVector<Value>{next(running.m, merge.next.m, here.m), next(running.l, merge.next.l, here.l)};
       });
-  for (int64_t m = 0; m < queries; ++m)
-    finishHead(e, total, at[m], state[2 * m + 1], op.getOut(), op.getTokens()[m], op.getHeads()[m], dims);
+  for (int64_t m = 0; m < queries; ++m) {
+    SmallVector<Value> o;
+    for (int64_t j = 0; j < dims; j += 16)
+      o.push_back(e.load(total, {e.index(m * dims + j)}));
+    finishHead(e, o, e.extract(state[1], m), op.getOut(), op.getTokens()[m], op.getHeads()[m], dims, e.index(0));
+  }
 }
 
 void heddle::emitAttendChunks(Emit &e, TileAttendChunksOp op) {
@@ -456,33 +519,43 @@ void heddle::emitAttendChunks(Emit &e, TileAttendChunksOp op) {
       at.push_back(
           e.add(e.add(op.getState(), e.mul(op.getHeadStride(), e.index(m))), e.mul(chunk, e.index(partialFloats(tile.dims())))));
     Value next = e.minimum(e.add(chunk, e.index(1)), e.sub(op.getTo(), e.index(1)));
-    auto [maxima, sums] = tile.attend(e, chunk, op.getPartials(), at, next);
-    for (int64_t m = 0; m < tile.queries(); ++m) {
-      Value end = e.add(at[m], e.index(tile.dims()));
-      e.b.create<memref::StoreOp>(e.loc, maxima[m], op.getPartials(), ValueRange{end});
-      e.b.create<memref::StoreOp>(e.loc, sums[m], op.getPartials(), ValueRange{e.add(end, e.index(1))});
-    }
+    SoftmaxState state = tile.attend(e, chunk, op.getPartials(), at, next);
+    e.store(joinLow(e, state.m, state.l), op.getPartials(), {e.add(at[0], e.index(tile.dims()))});
   });
 }
 
 void heddle::emitMergeChunks(Emit &e, TileMergeChunksOp op) {
-  int64_t dims = op.getHeadDim();
-  Value total = e.stackBuffer(op, MemRefType::get({dims}, e.b.getF32Type()));
+  int64_t dims = op.getHeadDim(), queries = static_cast<int64_t>(op.getHeads().size()), width = op.getVectors();
+  Value factors = e.stackBuffer(op, MemRefType::get({16}, e.b.getF32Type()));
   auto at = [&](Emit &e, Value chunk) { return e.add(op.getState(), e.mul(chunk, e.index(partialFloats(dims)))); };
-  auto scalar = [&](Emit &e, Value at) {
-    return e.b.create<memref::LoadOp>(e.loc, op.getPartials(), ValueRange{at}).getResult();
+  auto states = [&](Emit &e, Value chunk) {
+    Value both = e.load(op.getPartials(), {e.add(at(e, chunk), e.index(dims))});
+    return SoftmaxState{both, upperHalf(e, both)};
   };
-  SmallVector<Value> state =
-      e.forCarrying(op.getFrom(), op.getTo(), 1, {e.f32(-INFINITY), e.f32(0)}, [&](Emit &e, Value chunk, ValueRange carried) {
-        Value state = at(e, chunk), end = e.add(state, e.index(dims));
-        Value first = e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::eq, chunk, op.getFrom());
-        Merge merge =
-            mergeStates(e, Running{carried[0], carried[1]}, scalar(e, end), scalar(e, e.add(end, e.index(1))), first)[0];
-        e.forLoop(e.index(0), e.index(dims), 16, [&](Emit &e, Value j) {
-          Value o = e.load(op.getPartials(), {e.add(state, j)});
-          e.store(e.select(first, o, e.fma(e.load(total, {j}), merge.a, e.mulf(o, merge.b))), total, {j});
-        });
-        return SmallVector<Value>{merge.next.m, merge.next.l};
+  auto outputs = [&](Emit &e, Value chunk) {
+    SmallVector<Value> o;
+    for (int64_t m = 0; m < queries; ++m)
+      for (int64_t i = 0; i < width; ++i)
+        o.push_back(e.load(op.getPartials(), {e.add(e.add(at(e, chunk), e.mul(op.getHeadStride(), e.index(m))),
+                                                    e.add(e.mul(op.getBlock(), e.index(16)), e.index(16 * i)))}));
+    return o;
+  };
+  SoftmaxState start = states(e, op.getFrom());
+  SmallVector<Value> carried{start.m, start.l};
+  carried.append(outputs(e, op.getFrom()));
+  SmallVector<Value> end =
+      e.forCarrying(e.add(op.getFrom(), e.index(1)), op.getTo(), 1, carried, [&](Emit &e, Value chunk, ValueRange running) {
+        Merge merge = mergeStates(e, {running[0], running[1]}, states(e, chunk));
+        e.store(merge.factors, factors, {e.index(0)});
+        SmallVector<Value> o = outputs(e, chunk), next{merge.next.m, merge.next.l};
+        for (int64_t m = 0; m < queries; ++m) {
+          Value a = e.splat(e.loadScalar(factors, e.index(m))), b = e.splat(e.loadScalar(factors, e.index(8 + m)));
+          for (int64_t i = m * width; i < (m + 1) * width; ++i)
+            next.push_back(e.fma(running[2 + i], a, e.mulf(o[i], b)));
+        }
+        return next;
       });
-  finishHead(e, total, e.index(0), state[1], op.getOut(), op.getToken(), op.getHead(), dims);
+  for (int64_t m = 0; m < queries; ++m)
+    finishHead(e, ArrayRef(end).slice(2 + m * width, width), e.extract(end[1], m), op.getOut(), op.getToken(), op.getHeads()[m],
+               dims, op.getBlock());
 }

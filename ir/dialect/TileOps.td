@@ -106,14 +106,15 @@ def Heddle_TileStoreKvOp : Heddle_Op<"tile_store_kv", [AttrSizedOperandSegments,
   let hasVerifier = 1;
 }
 
-// What the two tiles share that attend: `queries` queries whose positions do not decrease and that read one KV head of one sequence,
-// so that a key and a value are widened once for all of them; `vectors` vectors of keys or features of each stay in registers.
+// What the two tiles share that attend: 1 to 8 queries whose positions do not decrease and that read one KV head of one sequence, so
+// that a key and a value come from memory once for all of them. Registers hold `rows` of them times `vectors` vectors of keys or
+// features, for which each is widened once.
 class Heddle_AttentionTile<string name, dag result> : Heddle_Op<name, [AttrSizedOperandSegments, MemoryEffects<[MemRead, MemWrite]>]> {
   dag before = (ins AnyMemRef:$query, Variadic<Index>:$tokens, Variadic<Index>:$heads, Variadic<Index>:$positions,
                     AnyMemRef:$page_table, Index:$first_page, AnyMemRef:$kv, Index:$page_stride, Index:$page_base);
   dag after = (ins Optional<AnyMemRef>:$q_norm, Optional<AnyMemRef>:$rope, Optional<Index>:$rope_offset,
                    I64Attr:$head_dim, I64Attr:$rope_dims, F32Attr:$scale, I64Attr:$window, OptionalAttr<F32Attr>:$soft_cap,
-                   OptionalAttr<F32Attr>:$norm_eps, OptionalAttr<Heddle_RopeStyle>:$style, I64Attr:$vectors,
+                   OptionalAttr<F32Attr>:$norm_eps, OptionalAttr<Heddle_RopeStyle>:$style, I64Attr:$rows, I64Attr:$vectors,
                    DefaultValuedAttr<Heddle_CacheType, "::heddle::ir::CacheType::F16">:$type);
   let arguments = !con(before, result, after);
   let hasVerifier = 1;
@@ -136,8 +137,8 @@ def Heddle_TileAttentionOp : Heddle_AttentionTile<"tile_attention", (ins AnyMemR
 def Heddle_TileAttendChunksOp : Heddle_AttentionTile<"tile_attend_chunks", (ins Index:$from, Index:$to, AnyMemRef:$partials, Index:$state, Index:$head_stride)> {
   let summary = "the states of chunks [from, to) of keys for some heads of one token, all of them visible";
   let description = [{
-    The state of query i after chunk c alone, o[head_dim], m, l, starts at element
-    state + i · head_stride + c · (head_dim + 16) of `partials` (runtime/plan/StepAbi.h).
+    o[head_dim] of query i after chunk c alone starts at element state + i · head_stride + c · (head_dim + 16) of `partials`
+    (runtime/plan/StepAbi.h). After that of query 0 come m of all queries, and, 8 elements on, l of all.
   }];
   let assemblyFormat = [{
     $query `tokens` `(` $tokens `)` `heads` `(` $heads `)` `at` `(` $positions `)` `pages` $page_table `[` $first_page `]`
@@ -148,11 +149,15 @@ def Heddle_TileAttendChunksOp : Heddle_AttentionTile<"tile_attend_chunks", (ins 
 }
 
 def Heddle_TileMergeChunksOp : Heddle_Op<"tile_merge_chunks", [MemoryEffects<[MemRead, MemWrite]>]> {
-  let summary = "merges the states of chunks [from, to), in increasing order, into the attention of one head of one token";
-  let arguments = (ins AnyMemRef:$partials, Index:$state, Index:$from, Index:$to, AnyMemRef:$out, Index:$token, Index:$head,
-                       I64Attr:$head_dim);
+  let summary = "merges the states of chunks [from, to), in increasing order, into `vectors` · 16 features of the attention of some heads of one token";
+  let description = [{
+    The heads are those of one tile_attend_chunks, whose states lie at `state` and `head_stride`. The features start at 16 · block.
+  }];
+  let arguments = (ins AnyMemRef:$partials, Index:$state, Index:$head_stride, Index:$from, Index:$to, AnyMemRef:$out, Index:$token,
+                       Variadic<Index>:$heads, Index:$block, I64Attr:$head_dim, I64Attr:$vectors);
   let assemblyFormat = [{
-    $partials `[` $state `]` `chunks` `[` $from `,` $to `]` `->` $out `[` $token `,` $head `]` attr-dict `:` type($partials) `,` type($out)
+    $partials `[` $state `,` $head_stride `]` `chunks` `[` $from `,` $to `]` `->` $out `[` $token `]` `heads` `(` $heads `)`
+    `block` $block attr-dict `:` type($partials) `,` type($out)
   }];
   let hasVerifier = 1;
 }

@@ -126,6 +126,8 @@ template <class Op> static LogicalResult verifyAttentionTile(Op op) {
   size_t queries = op.getTokens().size();
   if (!queries || queries > 8 || op.getHeads().size() != queries || op.getPositions().size() != queries)
     return op.emitOpError("needs 1 to 8 queries, each with its token, head and position");
+  if (static_cast<int64_t>(op.getRows()) < 1)
+    return op.emitOpError("rows must be positive");
   int64_t vectors = op.getVectors();
   if (vectors != 1 && vectors != 2 && vectors != 4)
     return op.emitOpError("vectors must be 1, 2 or 4, not ") << vectors;
@@ -152,6 +154,13 @@ LogicalResult TileMergeChunksOp::verify() {
   int64_t dims = getHeadDim();
   if (dims <= 0 || dims % 16 || dims > 4096)
     return emitOpError("head_dim must be a multiple of 16 up to 4096, not ") << dims;
+  int64_t width = getVectors();
+  if (width <= 0 || dims % (16 * width))
+    return emitOpError("head_dim ") << dims << " must be a multiple of the features of " << width << " vectors";
+  if (isQ8Buffer(getOut().getType()) && width % 2)
+    return emitOpError("a q8 result needs pairs of vectors, not ") << width;
+  if (getHeads().empty() || getHeads().size() > 8)
+    return emitOpError("needs 1 to 8 heads, not ") << getHeads().size();
   return failed(verifyHeadResult(*this)) ? failure() : verifyList(*this, getPartials(), "partials", 0);
 }
 

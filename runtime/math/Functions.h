@@ -33,14 +33,11 @@ struct ScalarOps {
   }
 };
 
-/// e^x, relative error below 2e-7; +0 below -87.33 (and for -inf), saturates at e^88.37, NaN stays NaN.
-template <class Ops> typename Ops::Value exp(const Ops &o, typename Ops::Value x) {
+/// e^x for x <= 0 or NaN, with the bits of exp(x): what only larger x need is left out.
+template <class Ops> typename Ops::Value expNotPositive(const Ops &o, typename Ops::Value x) {
   using V = typename Ops::Value;
-  V lowest = o.constant(-87.33654f), highest = o.constant(88.37626f);
-  V y = o.selectLess(x, lowest, lowest, x);
-  y = o.selectLess(highest, y, highest, y);
-  V n = o.roundEven(o.mul(y, o.constant(1.44269504f)));
-  V r = o.fma(n, o.constant(-0.693359375f), y); // ln 2 in two parts: r is exact to about 2^-40
+  V n = o.roundEven(o.mul(x, o.constant(1.44269504f)));
+  V r = o.fma(n, o.constant(-0.693359375f), x); // ln 2 in two parts: r is exact to about 2^-40
   r = o.fma(n, o.constant(2.12194440e-4f), r);
   V p = o.constant(1.9875691500e-4f);
   p = o.fma(p, r, o.constant(1.3981999507e-3f));
@@ -50,7 +47,13 @@ template <class Ops> typename Ops::Value exp(const Ops &o, typename Ops::Value x
   p = o.fma(p, r, o.constant(5.0000001201e-1f));
   p = o.fma(p, o.mul(r, r), r);
   V e = o.mul(o.add(p, o.constant(1.0f)), o.exp2Integral(n));
-  return o.selectLess(x, lowest, o.constant(0.0f), e);
+  return o.selectLess(x, o.constant(-87.33654f), o.constant(0.0f), e); // whatever e became of such an x
+}
+
+/// e^x, relative error below 2e-7; +0 below -87.33 (and for -inf), saturates at e^88.37, NaN stays NaN.
+template <class Ops> typename Ops::Value exp(const Ops &o, typename Ops::Value x) {
+  typename Ops::Value highest = o.constant(88.37626f);
+  return expNotPositive(o, o.selectLess(highest, x, highest, x)); // which computes any x up to here
 }
 
 /// tanh x, relative error below 3e-7.

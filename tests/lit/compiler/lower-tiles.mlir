@@ -97,7 +97,41 @@ func.func @store_bytes(%x: memref<?x64xf32>, %kv: memref<?xi8>, %t: index) {
 //       CHECK: scf.yield
 func.func @attend(%x: memref<?x192xf32>, %kv: memref<?xi8>, %pages: memref<?xi32>, %partials: memref<?xf32>, %t: index, %h: index) {
   heddle.tile_attend_chunks %x tokens(%t, %t, %t) heads(%h, %h, %h) at(%t, %t, %t) pages %pages[%t] kv %kv[%t, %t] chunks[%t, %h] -> %partials[%t, %t]
-      {head_dim = 64 : i64, rope_dims = 0 : i64, scale = 0.125 : f32, window = 0 : i64, vectors = 4 : i64}
+      {head_dim = 64 : i64, rope_dims = 0 : i64, scale = 0.125 : f32, window = 0 : i64, rows = 3 : i64, vectors = 4 : i64}
       : memref<?x192xf32>, memref<?xi32>, memref<?xi8>, memref<?xf32>
+  return
+}
+
+// Registers for two queries only: the keys of a turn are widened again for the third, and come from memory once. A half of a page is asked for
+// twice, into L1 and a chunk ahead into L2, by the first part alone.
+// CHECK-LABEL: func.func @attend_in_parts
+//       CHECK: scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>)
+//       CHECK: memref.prefetch {{.*}}, read, locality<3>, data
+//       CHECK: memref.prefetch {{.*}}, read, locality<2>, data
+// CHECK-COUNT-2: math.fma
+//       CHECK: scf.for {{.*}} -> (vector<16xf32>)
+//   CHECK-NOT: memref.prefetch
+//       CHECK: math.fma
+//   CHECK-NOT: math.fma
+//       CHECK: scf.yield
+func.func @attend_in_parts(%x: memref<?x192xf32>, %kv: memref<?xi8>, %pages: memref<?xi32>, %partials: memref<?xf32>, %t: index, %h: index) {
+  heddle.tile_attend_chunks %x tokens(%t, %t, %t) heads(%h, %h, %h) at(%t, %t, %t) pages %pages[%t] kv %kv[%t, %t] chunks[%t, %h] -> %partials[%t, %t]
+      {head_dim = 64 : i64, rope_dims = 0 : i64, scale = 0.125 : f32, window = 0 : i64, rows = 2 : i64, vectors = 1 : i64}
+      : memref<?x192xf32>, memref<?xi32>, memref<?xi8>, memref<?xf32>
+  return
+}
+
+// Two heads' 32 features: the first chunk is copied, every other one enters with a factor for what was and one for what comes. The exponentials of
+// both heads are one vector's, of which the rounding is the only one here.
+// CHECK-LABEL: func.func @merge
+//       CHECK: %[[FIRST:.*]] = vector.load %arg1
+// CHECK-COUNT-4: vector.load %arg1
+//       CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[FIRST]], {{.*}}) -> (vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>)
+//       CHECK: math.roundeven
+//   CHECK-NOT: math.roundeven
+//       CHECK: scf.yield
+// CHECK-COUNT-4: arith.divf
+func.func @merge(%x: memref<?x128xf32>, %partials: memref<?xf32>, %t: index, %h: index) {
+  heddle.tile_merge_chunks %partials[%t, %h] chunks[%t, %h] -> %x[%t] heads(%t, %h) block %t {head_dim = 64 : i64, vectors = 2 : i64} : memref<?xf32>, memref<?x128xf32>
   return
 }

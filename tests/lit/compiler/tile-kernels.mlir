@@ -66,7 +66,8 @@ func.func @norm(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32> {he
 //       CHECK: scf.if
 //       CHECK: heddle.tile_attend_chunks %arg0 tokens(%{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}) heads
 //       CHECK: heddle.tile_attend_chunks %arg0 tokens(%{{[^,]*}}) heads
-//       CHECK: heddle.tile_merge_chunks
+//       CHECK: heddle.tile_merge_chunks {{.*}} heads(%{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}) block {{.*}} vectors = 4 : i64}
+//       CHECK: heddle.tile_merge_chunks {{.*}} heads(%{{[^,]*}}) block
 //       CHECK: } else {
 //       CHECK: scf.if
 //       CHECK: heddle.tile_attention %arg0 tokens(%{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}) heads
@@ -79,6 +80,22 @@ func.func @attention(%x: memref<?x384xf32> {heddle.name = "x"}, %i: memref<?xi32
   heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 6 : i64, kv_heads = 2 : i64, head_dim = 64 : i64, scale = 0.125 : f32, mask = #heddle<mask causal>}
       : (memref<?x384xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, index, index, index, index, memref<?x384xf32>) -> ()
+  return
+}
+
+// -----
+
+// Eight query heads read a KV head: a tile in any case, which 16 registers of 256 bits take in two parts. A merge takes 32 features at a time.
+// CHECK-LABEL: func.func private @attention_2
+//       CHECK: heddle.tile_attend_chunks %arg0 tokens(%{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}) heads
+//   AVX2-SAME: rows = 4 : i64, {{.*}}vectors = 1 : i64
+// AVX512-SAME: rows = 8 : i64, {{.*}}vectors = 2 : i64
+//       CHECK: heddle.tile_merge_chunks {{.*}} vectors = 2 : i64}
+heddle.paged_state @kv layers 2 heads 16 kv_heads 2 head_dim 64
+func.func @attention(%x: memref<?x1024xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+  heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
+      {heads = 16 : i64, kv_heads = 2 : i64, head_dim = 64 : i64, scale = 0.125 : f32, mask = #heddle<mask causal>}
+      : (memref<?x1024xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, index, index, index, index, memref<?x1024xf32>) -> ()
   return
 }
 

@@ -61,14 +61,14 @@ func.func @tiles(%x: memref<?x64xf32>, %q8: memref<?x2x40xi8>, %w: memref<?x640x
   heddle.barrier %context, %thread after <name = "f.attn_q", weight_bytes = 640, integer_macs = 4096>
   // CHECK: heddle.tile_attention %{{.*}} tokens(%{{.*}}, %{{.*}}) heads(%{{.*}}, %{{.*}}) at(%{{.*}}, %{{.*}}) pages %{{.*}}[%{{.*}}] kv %{{.*}}[%{{.*}}, %{{.*}}] -> %{{.*}} q_norm(%{{.*}})
   heddle.tile_attention %x tokens(%t, %t) heads(%t, %thread) at(%t, %t) pages %pages[%t] kv %kv[%t, %t] -> %x q_norm(%norm)
-      {head_dim = 64 : i64, rope_dims = 0 : i64, scale = 0.125 : f32, window = 0 : i64, norm_eps = 1.0e-5 : f32, vectors = 4 : i64}
+      {head_dim = 64 : i64, rope_dims = 0 : i64, scale = 0.125 : f32, window = 0 : i64, norm_eps = 1.0e-5 : f32, rows = 2 : i64, vectors = 4 : i64}
       : memref<?x64xf32>, memref<?xi32>, memref<?xi8>, memref<?x64xf32>, memref<64xf32>
   // CHECK: heddle.tile_attend_chunks %{{.*}} tokens(%{{.*}}) heads(%{{.*}}) at(%{{.*}}) pages %{{.*}}[%{{.*}}] kv %{{.*}}[%{{.*}}, %{{.*}}] chunks[%{{.*}}, %{{.*}}] -> %{{.*}}[%{{.*}}, %{{.*}}] rope(%{{.*}}[%{{.*}}])
   heddle.tile_attend_chunks %x tokens(%t) heads(%t) at(%t) pages %pages[%t] kv %kv[%t, %t] chunks[%t, %t] -> %rope[%t, %t] rope(%rope[%t])
-      {head_dim = 64 : i64, rope_dims = 64 : i64, scale = 0.125 : f32, window = 0 : i64, style = #heddle<rope_style neox>, vectors = 4 : i64}
+      {head_dim = 64 : i64, rope_dims = 64 : i64, scale = 0.125 : f32, window = 0 : i64, style = #heddle<rope_style neox>, rows = 2 : i64, vectors = 4 : i64}
       : memref<?x64xf32>, memref<?xi32>, memref<?xi8>, memref<?xf32> rope memref<?xf32>
-  // CHECK: heddle.tile_merge_chunks %{{.*}}[%{{.*}}] chunks[%{{.*}}, %{{.*}}] -> %{{.*}}[%{{.*}}, %{{.*}}] {head_dim = 64 : i64}
-  heddle.tile_merge_chunks %rope[%t] chunks[%t, %t] -> %x[%t, %t] {head_dim = 64 : i64} : memref<?xf32>, memref<?x64xf32>
+  // CHECK: heddle.tile_merge_chunks %{{.*}}[%{{.*}}, %{{.*}}] chunks[%{{.*}}, %{{.*}}] -> %{{.*}}[%{{.*}}] heads(%{{.*}}, %{{.*}}) block %{{.*}} {head_dim = 64 : i64, vectors = 2 : i64}
+  heddle.tile_merge_chunks %rope[%t, %t] chunks[%t, %t] -> %x[%t] heads(%t, %t) block %t {head_dim = 64 : i64, vectors = 2 : i64} : memref<?xf32>, memref<?x64xf32>
   return
 }
 

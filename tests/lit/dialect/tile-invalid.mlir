@@ -77,3 +77,37 @@ func.func @f(%init: vector<8xi32>, %sum: i32, %c: vector<16xi16>, %a: vector<32x
   %0 = heddle.dot %init sum %sum codes(%c) activations(%a) {code_max = 255 : i64, signed_codes} : (vector<8xi32>, i32, vector<16xi16>, vector<32xi8>) -> vector<8xi32>
   return %0 : vector<8xi32>
 }
+
+// -----
+
+func.func @f(%x: memref<?x2x40xi8>, %p: memref<?xf32>, %t: index) {
+  // expected-error@+1 {{a q8 result needs pairs of vectors, not 1}}
+  heddle.tile_merge_chunks %p[%t, %t] chunks[%t, %t] -> %x[%t] heads(%t) block %t {head_dim = 64 : i64, vectors = 1 : i64} : memref<?xf32>, memref<?x2x40xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x80xf32>, %p: memref<?xf32>, %t: index) {
+  // expected-error@+1 {{head_dim 80 must be a multiple of the features of 2 vectors}}
+  heddle.tile_merge_chunks %p[%t, %t] chunks[%t, %t] -> %x[%t] heads(%t) block %t {head_dim = 80 : i64, vectors = 2 : i64} : memref<?xf32>, memref<?x80xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x64xf32>, %p: memref<?xf32>, %t: index) {
+  // expected-error@+1 {{needs 1 to 8 heads, not 0}}
+  heddle.tile_merge_chunks %p[%t, %t] chunks[%t, %t] -> %x[%t] heads() block %t {head_dim = 64 : i64, vectors = 2 : i64} : memref<?xf32>, memref<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x64xf32>, %kv: memref<?xi8>, %pages: memref<?xi32>, %t: index) {
+  // expected-error@+1 {{rows must be positive}}
+  heddle.tile_attention %x tokens(%t) heads(%t) at(%t) pages %pages[%t] kv %kv[%t, %t] -> %x
+      {head_dim = 64 : i64, rope_dims = 0 : i64, scale = 0.125 : f32, window = 0 : i64, rows = 0 : i64, vectors = 4 : i64}
+      : memref<?x64xf32>, memref<?xi32>, memref<?xi8>, memref<?x64xf32>
+  return
+}

@@ -39,6 +39,19 @@ TEST(Functions, ExpF32Edges) {
   EXPECT_TRUE(std::isnan(math::exp(std::numeric_limits<float>::quiet_NaN())));
 }
 
+TEST(Functions, ExpNotPositiveHasTheBitsOfExp) {
+  auto same = [](float x) {
+    float got = math::expNotPositive(math::ScalarOps{}, x);
+    ASSERT_EQ(std::bit_cast<uint32_t>(got), std::bit_cast<uint32_t>(math::exp(x))) << x;
+  };
+  sweep(-0.0f, -kInfinity, 4999, same);
+  for (float x :
+       {0.0f, -87.33654f, std::nextafter(-87.33654f, -100.0f), -1e30f, std::numeric_limits<float>::lowest(), -kInfinity})
+    same(x);
+  EXPECT_EQ(std::bit_cast<uint32_t>(math::expNotPositive(math::ScalarOps{}, -kInfinity)), 0u);
+  EXPECT_TRUE(std::isnan(math::expNotPositive(math::ScalarOps{}, std::numeric_limits<float>::quiet_NaN())));
+}
+
 TEST(Functions, ExpF32IsMonotonousAcrossReductions) { // softmax orders by it
   float last = 0;
   for (int i = -80000; i <= 80000; ++i) {
