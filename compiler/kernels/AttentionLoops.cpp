@@ -28,7 +28,8 @@ AttentionLoops::Registers AttentionLoops::registersFor(int64_t queries) const {
   return fit;
 }
 
-/// Vectors of 16 features of each head that a merge holds: pairs, as results may be q8, and as many as the registers take.
+/// Vectors of 16 features of each head that a merge holds: pairs, as results may be q8, and 16 sums for 32 registers. Where
+/// registers are half as many some spill, which a merge, waiting for memory, does not show.
 int64_t AttentionLoops::mergeVectors() {
   int64_t vectors = tokenQueries_ > 4 ? 2 : 4;
   while (op_.getHeadDim() % (16 * vectors))
@@ -169,7 +170,7 @@ void AttentionLoops::overChunks(Emit e) {
   // is.
   int64_t vectors = mergeVectors(), blocks = op_.getHeadDim() / (16 * vectors);
   forItems(e, op_, e.mul(tokens, e.mul(kvHeads, e.index(blocks))), [&](Emit &e, Value item) {
-    Value block = e.mul(e.rem(item, e.index(blocks)), e.index(vectors)), pair = e.div(item, e.index(blocks));
+    Value block = e.rem(item, e.index(blocks)), pair = e.div(item, e.index(blocks));
     Value t = e.div(pair, kvHeads), kvHead = e.add(kvBegin, e.rem(pair, kvHeads));
     auto [from, to] = chunksOf(e, t);
     auto [head, end] = headsOf(e, kvHead);

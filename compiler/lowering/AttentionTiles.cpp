@@ -1,8 +1,8 @@
 //===- AttentionTiles.cpp - cache write and online-softmax attention -------------------------------------------------===//
 //
 // A tile holds some queries that read the same KV head of the same sequence: query heads of a token, or (token, head) pairs of a
-// prompt. Each key and value is widened once for all of them. A chunk of keys gives each query a state (m, l, o); long prompts
-// merge it at once (tile_attention), steps of few tokens let every thread make the states of some chunks and merge them
+// prompt. Each key and value comes from memory once for all of them. A chunk of keys gives each query a state (m, l, o); long
+// prompts merge it at once (tile_attention), steps of few tokens let every thread make the states of some chunks and merge them
 // afterwards (tile_attend_chunks, tile_merge_chunks): the same states in the same order, so the same bits.
 //
 // A page of a KV head holds 64 positions: K transposed [head_dim][64], so that lanes are keys when scores are made, then V
@@ -377,7 +377,7 @@ private:
     for (int64_t m = 0; m < queries_; ++m) {
       Value maximum = e.splat(e.loadScalar(maxima_, e.index(m))), sum = e.lanes(0);
       for (int64_t i = 0; i < vectors; ++i) {
-        Value p = heddle::math::expNotPositive(lanes, e.subf(score(m, i), maximum));
+        Value p = heddle::math::expUnsaturated(lanes, e.subf(score(m, i), maximum));
         e.store(p, weights_, {at(m, i)});
         sum = e.addf(sum, p);
       }
@@ -396,15 +396,16 @@ private:
   /// out[at[m] + j] = Σ_t p[m][t]·v[t][j], lanes are features. A key that only other queries of the tile see adds +0 times a
   /// finite value: nothing, but that a sum of −0 becomes +0, which no product can tell apart.
   void addValues(Emit &e, Value values, Value from, Value to, Value out, ArrayRef<Value> at, const Ahead &ahead) {
-    auto block = [&](Emit &e, Value feature, int64_t width) {
+    int64_t width = std::min<int64_t>(op_.getVectors(), dims_ / 16), whole = dims_ / (16 * width) * (16 * width);
+    e.forLoop(e.index(0), e.index(whole), 16 * width, [&](Emit &e, Value feature) {
       ofRows([&](int64_t first, int64_t rows) {
         valuesOf(e, first, rows, values, feature, width, from, to, out, at, first ? Ahead() : ahead);
       });
-    };
-    int64_t width = std::min<int64_t>(op_.getVectors(), dims_ / 16), whole = dims_ / (16 * width) * (16 * width);
-    e.forLoop(e.index(0), e.index(whole), 16 * width, [&](Emit &e, Value feature) { block(e, feature, width); });
-    if (whole < dims_)
-      block(e, e.index(whole), (dims_ - whole) / 16);
+    });
+    if (whole < dims_) // all of `ahead` is asked for
+      ofRows([&](int64_t first, int64_t rows) {
+        valuesOf(e, first, rows, values, e.index(whole), (dims_ - whole) / 16, from, to, out, at, Ahead());
+      });
   }
   void valuesOf(Emit &e, int64_t first, int64_t rows, Value values, Value feature, int64_t width, Value from, Value to, Value out,
                 ArrayRef<Value> at, const Ahead &ahead) {
@@ -447,17 +448,17 @@ struct Merge {
 Merge mergeStates(Emit &e, SoftmaxState running, SoftmaxState chunk) {
   EmitOps lanes{e, e.lanesType()};
   Value biggest = lanes.selectLess(running.m, chunk.m, chunk.m, running.m);
-  Value factors = heddle::math::expNotPositive(lanes, joinLow(e, e.subf(running.m, biggest), e.subf(chunk.m, biggest)));
+  Value factors = heddle::math::expUnsaturated(lanes, joinLow(e, e.subf(running.m, biggest), e.subf(chunk.m, biggest)));
   return {{biggest, e.fma(running.l, factors, e.mulf(chunk.l, upperHalf(e, factors)))}, factors};
 }
 
-/// Features of a head's result, O / L by 16 from feature 16 · `block` on, stored, requantised where that is q8.
-void finishHead(Emit &e, ArrayRef<Value> o, Value sum, Value out, Value token, Value head, int64_t dims, Value block) {
+/// Features of a head's result, O / L by 16 from the `first`-th 16 on, stored, requantised where that is q8.
+void finishHead(Emit &e, ArrayRef<Value> o, Value sum, Value out, Value token, Value head, int64_t dims, Value first) {
   sum = e.splat(sum);
   SmallVector<Value> results;
   for (Value v : o)
     results.push_back(e.divf(v, sum));
-  Value at = e.add(e.mul(head, e.index(dims / 16)), block);
+  Value at = e.add(e.mul(head, e.index(dims / 16)), first);
   if (cast<MemRefType>(out.getType()).getRank() == 3) {
     Value pair = e.div(at, e.index(2));
     for (size_t i = 0; i < results.size(); i += 2)
@@ -526,6 +527,7 @@ void heddle::emitAttendChunks(Emit &e, TileAttendChunksOp op) {
 
 void heddle::emitMergeChunks(Emit &e, TileMergeChunksOp op) {
   int64_t dims = op.getHeadDim(), queries = static_cast<int64_t>(op.getHeads().size()), width = op.getVectors();
+  Value block = e.mul(op.getBlock(), e.index(width)); // in vectors
   Value factors = e.stackBuffer(op, MemRefType::get({16}, e.b.getF32Type()));
   auto at = [&](Emit &e, Value chunk) { return e.add(op.getState(), e.mul(chunk, e.index(partialFloats(dims)))); };
   auto states = [&](Emit &e, Value chunk) {
@@ -537,7 +539,7 @@ void heddle::emitMergeChunks(Emit &e, TileMergeChunksOp op) {
     for (int64_t m = 0; m < queries; ++m)
       for (int64_t i = 0; i < width; ++i)
         o.push_back(e.load(op.getPartials(), {e.add(e.add(at(e, chunk), e.mul(op.getHeadStride(), e.index(m))),
-                                                    e.add(e.mul(op.getBlock(), e.index(16)), e.index(16 * i)))}));
+                                                    e.add(e.mul(block, e.index(16)), e.index(16 * i)))}));
     return o;
   };
   SoftmaxState start = states(e, op.getFrom());
@@ -557,5 +559,5 @@ void heddle::emitMergeChunks(Emit &e, TileMergeChunksOp op) {
       });
   for (int64_t m = 0; m < queries; ++m)
     finishHead(e, ArrayRef(end).slice(2 + m * width, width), e.extract(end[1], m), op.getOut(), op.getToken(), op.getHeads()[m],
-               dims, op.getBlock());
+               dims, block);
 }

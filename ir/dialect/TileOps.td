@@ -149,9 +149,9 @@ def Heddle_TileAttendChunksOp : Heddle_AttentionTile<"tile_attend_chunks", (ins 
 }
 
 def Heddle_TileMergeChunksOp : Heddle_Op<"tile_merge_chunks", [MemoryEffects<[MemRead, MemWrite]>]> {
-  let summary = "merges the states of chunks [from, to), in increasing order, into `vectors` · 16 features of the attention of some heads of one token";
+  let summary = "merges the states of chunks [from, to), in increasing order, into a block of features of the attention of some heads of one token";
   let description = [{
-    The heads are those of one tile_attend_chunks, whose states lie at `state` and `head_stride`. The features start at 16 · block.
+    The heads are those of one tile_attend_chunks, whose states lie at `state` and `head_stride`. Blocks are of 16 · `vectors` features.
   }];
   let arguments = (ins AnyMemRef:$partials, Index:$state, Index:$head_stride, Index:$from, Index:$to, AnyMemRef:$out, Index:$token,
                        Variadic<Index>:$heads, Index:$block, I64Attr:$head_dim, I64Attr:$vectors);

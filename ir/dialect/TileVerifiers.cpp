@@ -155,7 +155,9 @@ LogicalResult TileMergeChunksOp::verify() {
   if (dims <= 0 || dims % 16 || dims > 4096)
     return emitOpError("head_dim must be a multiple of 16 up to 4096, not ") << dims;
   int64_t width = getVectors();
-  if (width <= 0 || dims % (16 * width))
+  if (width != 1 && width != 2 && width != 4)
+    return emitOpError("vectors must be 1, 2 or 4, not ") << width;
+  if (dims % (16 * width))
     return emitOpError("head_dim ") << dims << " must be a multiple of the features of " << width << " vectors";
   if (isQ8Buffer(getOut().getType()) && width % 2)
     return emitOpError("a q8 result needs pairs of vectors, not ") << width;

@@ -33,8 +33,8 @@ struct ScalarOps {
   }
 };
 
-/// e^x for x <= 0 or NaN, with the bits of exp(x): what only larger x need is left out.
-template <class Ops> typename Ops::Value expNotPositive(const Ops &o, typename Ops::Value x) {
+/// e^x for x up to 88.37626, and for NaN, with the bits of exp(x), which saturates there; of a larger x comes any number.
+template <class Ops> typename Ops::Value expUnsaturated(const Ops &o, typename Ops::Value x) {
   using V = typename Ops::Value;
   V n = o.roundEven(o.mul(x, o.constant(1.44269504f)));
   V r = o.fma(n, o.constant(-0.693359375f), x); // ln 2 in two parts: r is exact to about 2^-40
@@ -53,7 +53,7 @@ template <class Ops> typename Ops::Value expNotPositive(const Ops &o, typename O
 /// e^x, relative error below 2e-7; +0 below -87.33 (and for -inf), saturates at e^88.37, NaN stays NaN.
 template <class Ops> typename Ops::Value exp(const Ops &o, typename Ops::Value x) {
   typename Ops::Value highest = o.constant(88.37626f);
-  return expNotPositive(o, o.selectLess(highest, x, highest, x)); // which computes any x up to here
+  return expUnsaturated(o, o.selectLess(highest, x, highest, x));
 }
 
 /// tanh x, relative error below 3e-7.

@@ -44,8 +44,8 @@ using StepFunction = void (*)(
 inline constexpr int64_t kPageTokens = 64;
 /// Steps of at most this many tokens split attention over threads by chunks of keys, not by queries.
 inline constexpr int64_t kSplitTokens = 16;
-/// f32 of `partials` for one token, head and chunk of keys: a state (docs/arithmetic.md, Attention), o[headDim], m, l, and
-/// padding to whole cache lines.
+/// f32 of `partials` for one token, head and chunk of keys: o[headDim] of a state (docs/arithmetic.md, Attention), and 16
+/// more: after the first head of a tile, m of up to 8 heads and l of as many.
 inline constexpr int64_t partialFloats(int64_t headDim) { return headDim + 16; }
 enum class KvType : uint8_t { F16, Q8 };
 /// Blocks of 32 features that share a scale in 8 bits; the last one may have 16.

@@ -1,6 +1,7 @@
 """stages_test.py - every stage of a plan can be printed, read back, gone on from, looked at by function, and compared."""
 import json
 import os
+import re
 import shutil
 import subprocess
 import unittest
@@ -68,6 +69,16 @@ class Stages(unittest.TestCase):
         plan = os.path.join(self.place, "edited.plan")
         heddle("compile", self.gguf, "--from-stage", edited, "-o", plan)
         self.assertNotEqual(evaluated_hash(plan, self.out, text=self.text), self.expected)
+
+    def test_instructions_are_the_targets(self):
+        """Attention shares floats of memory by vpbroadcastd where there are 512 bits, and has none of those registers elsewhere."""
+        def attention(target):
+            text = heddle("compile", self.gguf, "--target", target, "--emit", "asm")
+            return re.search(r"^attention:$(.*?)\.cfi_endproc", text, re.S | re.M)[1]
+        wide, narrow = attention("x86-64-v4"), attention("x86-64-v3")
+        self.assertRegex(wide, r"vpbroadcastd\t[^%\n]*\(%[^\n]*\), %zmm\d+\n[^\n]*\n\tvfmadd")
+        self.assertNotIn("%zmm", narrow)
+        self.assertIn("vfmadd", narrow)
 
     def test_broken_stages_are_refused(self):
         empty = os.path.join(self.place, "empty")

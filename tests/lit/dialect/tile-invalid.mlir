@@ -97,6 +97,14 @@ func.func @f(%x: memref<?x80xf32>, %p: memref<?xf32>, %t: index) {
 // -----
 
 func.func @f(%x: memref<?x64xf32>, %p: memref<?xf32>, %t: index) {
+  // expected-error@+1 {{vectors must be 1, 2 or 4, not 1152921504606846976}}
+  heddle.tile_merge_chunks %p[%t, %t] chunks[%t, %t] -> %x[%t] heads(%t) block %t {head_dim = 64 : i64, vectors = 1152921504606846976 : i64} : memref<?xf32>, memref<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x64xf32>, %p: memref<?xf32>, %t: index) {
   // expected-error@+1 {{needs 1 to 8 heads, not 0}}
   heddle.tile_merge_chunks %p[%t, %t] chunks[%t, %t] -> %x[%t] heads() block %t {head_dim = 64 : i64, vectors = 2 : i64} : memref<?xf32>, memref<?x64xf32>
   return

@@ -5,6 +5,7 @@
 #include "runtime/plan/StepAbi.h"
 #include "tests/support/PackedWeights.h"
 #include "tests/support/Program.h"
+#include <fstream>
 #include <functional>
 #include <numeric>
 #include <openssl/sha.h>
@@ -13,12 +14,20 @@
 
 namespace heddle::test {
 
-CompiledModel::CompiledModel(const TinyConfig &config, KvType kvType) : model_(makeTinyModel(config)), kvType_(kvType) {
+CompiledModel::CompiledModel(const TinyConfig &config, KvType kvType, float softCap)
+    : model_(makeTinyModel(config)), kvType_(kvType) {
   std::string name = (std::filesystem::temp_directory_path() / "heddle-parity-XXXXXX").string();
   if (!mkdtemp(name.data()))
     throw std::runtime_error("cannot make a temporary folder");
   folder_ = name;
   writeGguf(model_, folder_ / "tiny.gguf");
+  if (softCap == 0)
+    return;
+  std::string graph = stage("graph"), attribute = "{soft_cap = " + std::to_string(softCap) + " : f32, ";
+  for (size_t at = 0; (at = graph.find("heddle.attention", at)) != std::string::npos;)
+    graph.replace(at = graph.find('{', at), 1, attribute);
+  graph_ = folder_ / "soft-cap.mlir";
+  std::ofstream(graph_) << graph;
 }
 
 CompiledModel::~CompiledModel() {
@@ -26,17 +35,18 @@ CompiledModel::~CompiledModel() {
   std::filesystem::remove_all(folder_, ignored);
 }
 
-std::string CompiledModel::stage(const char *name) const {
+CompileOptions CompiledModel::options() const {
   CompileOptions options;
   options.model = folder_ / "tiny.gguf";
   options.kvType = kvType_;
-  return emitStage(options, name);
+  options.fromStage = graph_;
+  return options;
 }
 
+std::string CompiledModel::stage(const char *name) const { return emitStage(options(), name); }
+
 std::filesystem::path CompiledModel::plan(const std::string &target, const std::string &tiling, int64_t cacheBytes) {
-  CompileOptions options;
-  options.model = folder_ / "tiny.gguf";
-  options.kvType = kvType_;
+  CompileOptions options = this->options();
   options.output = folder_ / ("for-" + target + "-" + tiling + ".plan");
   options.target = target;
   options.tiling = tiling;

@@ -7,6 +7,10 @@
 #include <string>
 #include <vector>
 
+namespace heddle {
+struct CompileOptions;
+}
+
 namespace heddle::test {
 
 /// Logits of every position, [tokens][vocabulary].
@@ -15,7 +19,8 @@ using Logits = std::vector<float>;
 /// A tiny model as a GGUF file in a folder of its own, which goes with it.
 class CompiledModel {
 public:
-  explicit CompiledModel(const TinyConfig &config, KvType kvType = KvType::F16);
+  /// With `softCap` every attention of the model's graph gets that one.
+  explicit CompiledModel(const TinyConfig &config, KvType kvType = KvType::F16, float softCap = 0);
   ~CompiledModel();
   const TinyModel &model() const { return model_; }
   std::string stage(const char *name) const;
@@ -24,9 +29,11 @@ public:
   std::filesystem::path plan(const std::string &target, const std::string &tiling, int64_t cacheBytes = 0);
 
 private:
+  CompileOptions options() const;
+
   TinyModel model_;
   KvType kvType_;
-  std::filesystem::path folder_;
+  std::filesystem::path folder_, graph_; // graph_: the edited text of stage graph, if there is one
 };
 
 struct Schedule {

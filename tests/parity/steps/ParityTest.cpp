@@ -21,6 +21,7 @@ struct Case {
   TinyConfig config;
   double exactBound; // of |fused − exact| over the logits' standard deviation: what q8 and f16 cost this shape and format
   KvType kvType = KvType::F16;
+  float softCap = 0; // none
 };
 
 void PrintTo(const Case &test, std::ostream *out) { *out << test.name; }
@@ -66,6 +67,13 @@ std::vector<Case> cases() {
   // Attention tiles of other heights: of few tokens, the query heads of a KV head make up one.
   all.push_back({"eight_heads_of_48_8_bit_cache", config(64, 8, 1, 48, 96, Format::F32), 0.05, KvType::Q8});
   all.push_back({"seven_heads_of_112", config(64, 7, 1, 112, 96, Format::F32), 0.01});
+  // A KV head served by several tiles: two of five, three of three, or of a prime fours and single ones; of a
+  // part of the group, as a rank has it, what is left over goes by single ones too.
+  all.push_back({"ten_heads", config(64, 10, 1, 64, 96, Format::Q8_0), 0.15});
+  all.push_back({"eleven_heads_of_32", config(64, 11, 1, 32, 96, Format::F32), 0.01});
+  all.push_back({"nine_heads_8_bit_cache", config(64, 9, 1, 64, 96, Format::Q8_0), 0.15, KvType::Q8});
+  // No family here has a soft cap; the graph is given one.
+  all.push_back({"soft_cap", config(64, 4, 2, 32, 96, Format::F32), 0.01, KvType::F16, 0.5f});
   Case six{"six_heads_window", config(64, 12, 2, 32, 96, Format::Q8_0), 0.15};
   six.config.architecture = "gemma3", six.config.layers = 2, six.config.window = 40;
   all.push_back(six);
@@ -116,7 +124,7 @@ class Parity : public testing::TestWithParam<Case> {};
 
 TEST_P(Parity, CompiledStepEqualsTheInterpreter) {
   const Case &test = GetParam();
-  CompiledModel model(test.config, test.kvType);
+  CompiledModel model(test.config, test.kvType, test.softCap);
   std::vector<int32_t> ids = tokens(150, test.config.vocabulary); // three chunks of keys, the last one part full
   const Logits truth = interpret(model, "fused", ids);
   ASSERT_TRUE(std::ranges::all_of(truth, [](float x) { return std::isfinite(x); }));
@@ -137,7 +145,7 @@ TEST_P(Parity, CompiledStepEqualsTheInterpreter) {
 /// gets by itself is held against the interpreter above.
 TEST_P(Parity, ManyRequestsGetWhatTheyGetAlone) {
   const Case &test = GetParam();
-  CompiledModel model(test.config, test.kvType);
+  CompiledModel model(test.config, test.kvType, test.softCap);
   std::vector<std::vector<int32_t>> prompts;
   for (int64_t i = 0; i < kSplitTokens + 8; ++i)
     prompts.push_back(tokens(i % 5 ? 1 + i % 3 : 60 + i, test.config.vocabulary));
@@ -156,7 +164,7 @@ TEST_P(Parity, ManyRequestsGetWhatTheyGetAlone) {
 
 TEST_P(Parity, FusionStaysCloseToExactMathematics) {
   const Case &test = GetParam();
-  CompiledModel model(test.config, test.kvType);
+  CompiledModel model(test.config, test.kvType, test.softCap);
   std::vector<int32_t> ids = tokens(70, test.config.vocabulary);
   const Logits fused = interpret(model, "fused", ids);
   const std::vector<double> exact = interpretExactly(model, ids);
@@ -176,7 +184,7 @@ INSTANTIATE_TEST_SUITE_P(Tiny, Parity, testing::ValuesIn(cases()), [](const auto
 /// Tiles and instructions are chosen apart: any tiling runs on the oldest target's instructions, whatever this host has.
 TEST(Tilings, EveryTilingLowersToTheOldestTarget) {
   Case test = cases()[11];
-  CompiledModel model(test.config, test.kvType);
+  CompiledModel model(test.config, test.kvType, test.softCap);
   std::vector<int32_t> ids = tokens(100, test.config.vocabulary);
   const Logits truth = interpret(model, "fused", ids);
   for (const char *tiling : {"x86-64-v3", "x86-64-v4", "x86-64-v4+vnni"})
@@ -187,7 +195,7 @@ TEST(Tilings, EveryTilingLowersToTheOldestTarget) {
 TEST(Hash, LogitsOfATinyModelAreTheCommittedOnes) {
   Case test = cases()[11];
   ASSERT_EQ(test.name, "mixed_formats");
-  CompiledModel model(test.config, test.kvType);
+  CompiledModel model(test.config, test.kvType, test.softCap);
   Logits logits = run(model.plan("", ""), tokens(150, test.config.vocabulary), {2, 2, 64});
   EXPECT_EQ(hashOf(logits), "0cab7f78df15130c2ee37f80f61933aa39b5ec99ecde08dc72259410953da8fb");
 }

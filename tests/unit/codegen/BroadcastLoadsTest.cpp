@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 namespace {
-/// `body` after the pass, as a function of pointer %p, index %i and vectors %a, %b that returns a vector.
+/// `body` after the pass, as a function of pointer %p and vectors %a, %b that returns a vector.
 std::string after(const std::string &body) {
   llvm::LLVMContext context;
   llvm::SMDiagnostic error;

@@ -39,17 +39,28 @@ TEST(Functions, ExpF32Edges) {
   EXPECT_TRUE(std::isnan(math::exp(std::numeric_limits<float>::quiet_NaN())));
 }
 
-TEST(Functions, ExpNotPositiveHasTheBitsOfExp) {
-  auto same = [](float x) {
-    float got = math::expNotPositive(math::ScalarOps{}, x);
-    ASSERT_EQ(std::bit_cast<uint32_t>(got), std::bit_cast<uint32_t>(math::exp(x))) << x;
+/// e^x limited to [-87.33654, 88.37626] before anything else, as Cephes has it: what exp leaves out of that must not show.
+float expOfLimited(float x) {
+  math::ScalarOps o;
+  float y = std::isnan(x) ? x : std::min(std::max(x, -87.33654f), 88.37626f), n = std::nearbyint(y * 1.44269504f);
+  float r = std::fma(n, 2.12194440e-4f, std::fma(n, -0.693359375f, y)), p = 1.9875691500e-4f;
+  for (float c : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f})
+    p = std::fma(p, r, c);
+  return x < -87.33654f ? 0.0f : (std::fma(p, r * r, r) + 1.0f) * o.exp2Integral(n);
+}
+
+TEST(Functions, ExpF32HasTheBitsOfItsLimitedForm) {
+  auto same = [](float x) { ASSERT_EQ(std::bit_cast<uint32_t>(math::exp(x)), std::bit_cast<uint32_t>(expOfLimited(x))) << x; };
+  auto alike = [](float x) {
+    float got = math::expUnsaturated(math::ScalarOps{}, x);
+    ASSERT_EQ(std::bit_cast<uint32_t>(got), std::bit_cast<uint32_t>(expOfLimited(x))) << x;
   };
-  sweep(-0.0f, -kInfinity, 4999, same);
+  sweep(-0.0f, -kInfinity, 4999, same), sweep(0.0f, kInfinity, 4999, same);
+  sweep(-0.0f, -kInfinity, 4999, alike), sweep(0.0f, 88.37626f, 4999, alike);
   for (float x :
-       {0.0f, -87.33654f, std::nextafter(-87.33654f, -100.0f), -1e30f, std::numeric_limits<float>::lowest(), -kInfinity})
-    same(x);
-  EXPECT_EQ(std::bit_cast<uint32_t>(math::expNotPositive(math::ScalarOps{}, -kInfinity)), 0u);
-  EXPECT_TRUE(std::isnan(math::expNotPositive(math::ScalarOps{}, std::numeric_limits<float>::quiet_NaN())));
+       {-87.33654f, std::nextafter(-87.33654f, -100.0f), -1e30f, std::numeric_limits<float>::lowest(), -kInfinity, 88.37626f})
+    same(x), alike(x);
+  EXPECT_TRUE(std::isnan(math::expUnsaturated(math::ScalarOps{}, std::numeric_limits<float>::quiet_NaN())));
 }
 
 TEST(Functions, ExpF32IsMonotonousAcrossReductions) { // softmax orders by it
