@@ -14,7 +14,7 @@ namespace heddle {
 struct CompileOptions {
   std::filesystem::path model;     // a GGUF file
   std::filesystem::path output;    // the plan to write; replaced if it is one
-  std::string target;              // "x86-64-v3", "x86-64-v4", "x86-64-v4+vnni"; empty: this host's best
+  std::string target;              // one of kTargets (runtime/plan/Targets.h); empty: this host's best
   std::string tiling;              // register tiles of another target than `target`, for tests; empty: its own
   int64_t cacheBytes = 0;          // that loops are blocked for; 0: this host's
   KvType kvType = KvType::F16;     // of the KV cache; with `fromStage` the stage's own

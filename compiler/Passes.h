@@ -8,10 +8,14 @@
 namespace heddle {
 
 /// Where the code will run: the tilings and the instruction choices depend on it, the bits do not.
-enum class Target { Avx2, Avx512, Avx512Vnni };
-/// "x86-64-v3", "x86-64-v4", "x86-64-v4+vnni".
+/// Their names are kTargets (runtime/plan/Targets.h), in the same order.
+enum class Target { Avx512Vnni, Avx512, Avx2Vnni, Avx2 };
 std::optional<Target> targetByName(llvm::StringRef name);
 llvm::StringRef targetName(Target target);
+/// 32 registers of 64 bytes, not 16 of 32.
+constexpr bool hasWideRegisters(Target target) { return target == Target::Avx512Vnni || target == Target::Avx512; }
+/// Sums of four products of bytes in one instruction.
+constexpr bool hasVnni(Target target) { return target == Target::Avx512Vnni || target == Target::Avx2Vnni; }
 /// What loops and register tiles are made for.
 struct LoopShape {
   Target registers = Target::Avx2;

@@ -17,6 +17,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
+#include "runtime/plan/Targets.h"
 
 using namespace mlir;
 using namespace heddle;
@@ -89,15 +90,13 @@ std::optional<Stage> heddle::stageByName(StringRef name) {
 }
 
 std::optional<Target> heddle::targetByName(StringRef name) {
-  for (Target target : {Target::Avx2, Target::Avx512, Target::Avx512Vnni})
-    if (name == targetName(target))
-      return target;
+  for (auto [i, known] : llvm::enumerate(kTargets))
+    if (name == known)
+      return static_cast<Target>(i);
   return std::nullopt;
 }
 
-StringRef heddle::targetName(Target target) {
-  return target == Target::Avx2 ? "x86-64-v3" : target == Target::Avx512 ? "x86-64-v4" : "x86-64-v4+vnni";
-}
+StringRef heddle::targetName(Target target) { return kTargets[static_cast<size_t>(target)]; }
 
 void heddle::insertPassDialects(DialectRegistry &registry) {
   registry.insert<ir::HeddleDialect, func::FuncDialect, arith::ArithDialect, math::MathDialect, memref::MemRefDialect,

@@ -34,9 +34,17 @@ struct TargetOptions {
   const char *cpu, *features, *vectorWidth;
 };
 TargetOptions optionsOf(Target target) {
-  if (target == Target::Avx2)
+  switch (target) {
+  case Target::Avx512Vnni:
+    return {"x86-64-v4", "+avx512vnni", "512"};
+  case Target::Avx512:
+    return {"x86-64-v4", "", "512"};
+  case Target::Avx2Vnni:
+    return {"x86-64-v3", "+avxvnni", "256"};
+  case Target::Avx2:
     return {"x86-64-v3", "", "256"};
-  return {"x86-64-v4", target == Target::Avx512Vnni ? "+avx512vnni" : "", "512"};
+  }
+  llvm_unreachable("not a target");
 }
 
 std::unique_ptr<llvm::TargetMachine> makeMachine(Target target) {
@@ -91,7 +99,7 @@ ObjectCode::ObjectCode(mlir::ModuleOp module, Target target) : target_(target), 
   passes.registerLoopAnalyses(loops);
   passes.crossRegisterProxies(loops, functions, graphs, modules);
   llvm::ModulePassManager pipeline = passes.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2);
-  if (target != Target::Avx2)
+  if (hasWideRegisters(target))
     pipeline.addPass(llvm::createModuleToFunctionPassAdaptor(BroadcastLoads()));
   pipeline.run(*module_, modules);
 }
@@ -174,21 +182,4 @@ void ObjectCode::writeSharedObject(const std::filesystem::path &file) const {
   if (llvm::sys::ExecuteAndWait(linker, arguments, std::nullopt, {}, 60, 0, &error))
     throw CompileError(output + ": linking failed" + (error.empty() ? "" : ": " + error) +
                        ": free space on the disk and compile again");
-}
-
-std::vector<Target> heddle::hostTargetsOfCompiler() {
-  llvm::StringMap<bool> has = llvm::sys::getHostCPUFeatures();
-  auto all = [&](std::initializer_list<const char *> names) {
-    return llvm::all_of(names, [&](const char *name) { return has.lookup(name); });
-  };
-  std::vector<Target> targets;
-  if (!all({"avx2", "fma", "f16c", "bmi2"}))
-    return targets;
-  if (all({"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"})) {
-    if (all({"avx512vnni"}))
-      targets.push_back(Target::Avx512Vnni);
-    targets.push_back(Target::Avx512);
-  }
-  targets.push_back(Target::Avx2);
-  return targets;
 }

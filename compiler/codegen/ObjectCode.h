@@ -29,7 +29,4 @@ private:
   std::unique_ptr<llvm::Module> module_;
 };
 
-/// What this machine can run, best first; empty when it is older than x86-64-v3.
-std::vector<Target> hostTargetsOfCompiler();
-
 } // namespace heddle

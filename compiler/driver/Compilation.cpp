@@ -5,6 +5,7 @@
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "runtime/plan/HostCache.h"
+#include "runtime/plan/Targets.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <fstream>
 #include <sstream>
@@ -14,14 +15,14 @@ using namespace heddle;
 
 static Target chooseTarget(const std::string &name) {
   if (name.empty()) {
-    std::vector<Target> host = hostTargetsOfCompiler();
+    std::vector<std::string> host = hostTargets();
     if (host.empty())
       throw CompileError("this CPU is older than x86-64-v3 (AVX2, FMA): name another with --target");
-    return host.front();
+    return *targetByName(host.front());
   }
   if (auto known = targetByName(name))
     return *known;
-  throw CompileError("unknown target '" + name + "': choose x86-64-v3, x86-64-v4 or x86-64-v4+vnni");
+  throw CompileError("unknown target '" + name + "': choose " + targetChoices());
 }
 
 static std::string oneLine(std::string text) {

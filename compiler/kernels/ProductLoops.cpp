@@ -27,6 +27,7 @@
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/kernels/ProductLoops.h"
 #include "compiler/kernels/Items.h"
+#include "compiler/kernels/formats/Formats.h"
 
 using namespace mlir;
 using namespace heddle;
@@ -46,7 +47,7 @@ constexpr int64_t kPanelFrom = 4;
 constexpr int64_t kPanelGroups = 16, kPanelTokens = 16;
 
 ProductLoops::ProductLoops(LinearOp op, const LoopShape &shape)
-    : op_(op), wide_(shape.registers != Target::Avx2), gated_(op.getGate().has_value()),
+    : op_(op), wide_(hasWideRegisters(shape.registers)), vnni_(hasVnni(shape.registers)), gated_(op.getGate().has_value()),
       requantised_(cast<MemRefType>(op.getOuts()[0].getType()).getRank() == 3), unitGroups_(requantised_ ? 2 : 1),
       cacheBytes_(shape.cacheBytes) {}
 
@@ -188,9 +189,10 @@ void ProductLoops::panels(Emit &e, size_t out, const Units &units) {
       Value height = e.minimum(e.index(kPanelTokens), e.sub(tokens, token));
       for (auto [i, buffer] : llvm::enumerate(sums)) {
         size_t weight = i ? 1 : out;
+        auto format = cast<StringAttr>((*op_.getFormats())[weight]);
+        bool pairs = formatKernel(format).signedCodes && !vnni_;
         e.b.create<TileProductPanelOp>(e.loc, op_.getInput(), token, height, op_.getWeights()[weight], first,
-                                       e.mul(count, e.index(unitGroups_)), buffer, cast<StringAttr>((*op_.getFormats())[weight]),
-                                       columnsOf(weight), /*lanes=*/8);
+                                       e.mul(count, e.index(unitGroups_)), buffer, format, columnsOf(weight), /*lanes=*/8, pairs);
       }
       e.forLoop(e.index(0), height, 1, [&](Emit &e, Value m) { // a token's rows side by side, as its results lie
         e.forLoop(e.index(0), count, 1, [&](Emit &e, Value n) {

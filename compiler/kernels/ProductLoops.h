@@ -31,7 +31,7 @@ private:
   void finish(Emit &e, size_t out, Value unit, Value token, mlir::ValueRange values);
 
   ir::LinearOp op_;
-  bool wide_; // 32 registers of 16 f32, not 16 of 8
+  bool wide_, vnni_; // hasWideRegisters, hasVnni
   bool gated_, requantised_;
   int64_t unitGroups_; // row groups of an output unit: 1, or 2 where 32 features are requantised together
   int64_t cacheBytes_;

@@ -19,6 +19,7 @@
 #include "compiler/kernels/ProductLoops.h"
 #include "compiler/planning/Environment.h"
 #include "runtime/plan/StepAbi.h"
+#include "runtime/plan/Targets.h"
 
 using namespace mlir;
 using namespace heddle;
@@ -39,8 +40,7 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
     target = other.target.getValue();
     cacheBytes = other.cacheBytes.getValue();
   }
-  Option<std::string> target{*this, "target", llvm::cl::desc("x86-64-v3, x86-64-v4 or x86-64-v4+vnni"),
-                             llvm::cl::init("x86-64-v3")};
+  Option<std::string> target{*this, "target", llvm::cl::desc("the CPU: " + targetChoices()), llvm::cl::init("x86-64-v3")};
   Option<int64_t> cacheBytes{*this, "cache-bytes", llvm::cl::desc("a core's own cache (L2)"),
                              llvm::cl::init(LoopShape().cacheBytes)};
 
@@ -51,7 +51,7 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
       return signalPassFailure();
     }
     if (!known) {
-      getOperation().emitError("unknown target '") << target.getValue() << "' (x86-64-v3, x86-64-v4, x86-64-v4+vnni)";
+      getOperation().emitError("unknown target '") << target.getValue() << "': choose " << targetChoices();
       return signalPassFailure();
     }
     shape_ = {*known, cacheBytes};
@@ -221,7 +221,7 @@ LogicalResult TileKernels::attention(AttentionOp op, Emit e) {
   auto [ropeOffset, ropeDims] = ropeTable(e, op, op.getRope());
   if (failed(checkHead(op, op.getHeadDim(), ropeDims, op.getStyle())))
     return failure();
-  AttentionLoops loops(op, state, ropeOffset, ropeDims, shape_.registers != Target::Avx2);
+  AttentionLoops loops(op, state, ropeOffset, ropeDims, hasWideRegisters(shape_.registers));
   Value few = e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::ule, e.dim(op.getQuery()), e.index(kSplitTokens));
   auto branch = e.b.create<scf::IfOp>(e.loc, few, /*withElseRegion=*/true);
   OpBuilder byChunks = branch.getThenBodyBuilder(), byQueries = branch.getElseBodyBuilder();

@@ -2,8 +2,8 @@
 //
 //   %i = heddle.dot %init sum %s codes(%c0, …) activations(%a0, …) {code_max = 15}
 // →
-//   x86-64-v4+vnni   vpdpbusd a quad: u8·i8 summed by fours into i32
-//   x86-64-v4, v3    vpmaddubsw a quad, quads summed in i16 as long as code_max allows, then vpmaddwd widens
+//   v4+vnni, v3+vnni vpdpbusd a quad: u8·i8 summed by fours into i32
+//   v4, v3           vpmaddubsw a quad, quads summed in i16 as long as code_max allows, then vpmaddwd widens
 //   plain            the same sums spelt out in arith, for hosts and tools without these instructions
 //
 // All are exact in integers, so the target never shows in a result. Signed codes (Q8_0) take VNNI's unsigned operand by adding
@@ -13,6 +13,7 @@
 #include "compiler/Passes.h"
 #include "compiler/kernels/Emit.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "runtime/plan/Targets.h"
 
 using namespace mlir;
 using namespace heddle;
@@ -43,31 +44,32 @@ Value byteSplat(Emit &e, int64_t byte, int64_t n) {
   return e.splat(e.b.create<arith::ConstantOp>(e.loc, e.b.getI8IntegerAttr(byte)), n);
 }
 
-Value vnni(Emit &e, DotOp op) {
-  int64_t count = lanesOf(op);
-  Type lanes = op.getInit().getType();
-  StringRef name = count == 16 ? "llvm.x86.avx512.vpdpbusd.512" : "llvm.x86.avx512.vpdpbusd.256";
-  Value acc = op.getInit();
-  if (inPairs(op)) {
-    name = count == 16 ? "llvm.x86.avx512.vpdpwssd.512" : "llvm.x86.avx512.vpdpwssd.256";
-    for (auto [code, activation] : llvm::zip(op.getCodes(), op.getActivations())) {
-      auto words = [&](Value v) { return e.b.create<vector::BitCastOp>(e.loc, lanes, v); };
-      acc = intrinsic(e, name, lanes, {acc, words(code), words(activation)});
-    }
-    return acc;
-  }
-  if (op.getSignedCodes())
-    acc = addi(e, acc, e.splat(e.b.create<arith::MulIOp>(e.loc, op.getSum(), e.i32(-128)), count));
-  Value top = byteSplat(e, -128, 4 * count);
-  for (auto [code, activation] : llvm::zip(op.getCodes(), op.getActivations())) {
-    Value unsignedCode = op.getSignedCodes() ? e.b.create<arith::XOrIOp>(e.loc, code, top).getResult() : code;
+/// `widest` is the width of a register, here and below: 32 bytes for AVX2, 64 for AVX-512.
+Value vnni(Emit &e, DotOp op, int64_t widest) {
+  int64_t all = lanesOf(op), count = std::min(all, widest / 4), each = inPairs(op) ? 2 : 4;
+  Type lanes = e.vectorType(count, e.b.getI32Type());
+  // LLVM's name for the instruction of AVX-VNNI too.
+  std::string name = std::string("llvm.x86.avx512.") + (inPairs(op) ? "vpdpwssd" : "vpdpbusd") + (count == 16 ? ".512" : ".256");
+  bool biased = op.getSignedCodes() && !inPairs(op);
+  Value start = op.getInit(), top = byteSplat(e, -128, 4 * count);
+  if (biased)
+    start = addi(e, start, e.splat(e.b.create<arith::MulIOp>(e.loc, op.getSum(), e.i32(-128)), all));
+  SmallVector<Value> parts;
+  for (int64_t from = 0; from < all; from += count) {
+    auto part = [&](Value v, int64_t elements) { return count == all ? v : slice(e, v, elements * from, elements * count); };
     auto words = [&](Value v) { return e.b.create<vector::BitCastOp>(e.loc, lanes, v); };
-    acc = intrinsic(e, name, lanes, {acc, words(unsignedCode), words(activation)});
+    Value acc = part(start, 1);
+    for (auto [codes, activations] : llvm::zip(op.getCodes(), op.getActivations())) {
+      Value code = part(codes, each);
+      if (biased)
+        code = e.b.create<arith::XOrIOp>(e.loc, code, top);
+      acc = intrinsic(e, name, lanes, {acc, words(code), words(part(activations, each))});
+    }
+    parts.push_back(acc);
   }
-  return acc;
+  return parts.size() == 1 ? parts[0] : concat(e, parts[0], parts[1]);
 }
 
-/// `widest` is the width of a register: 32 bytes for AVX2, 64 for AVX-512.
 Value multiplyAdd(Emit &e, DotOp op, int64_t widest) {
   int64_t all = 4 * lanesOf(op), bytes = std::min(all, widest), element = inPairs(op) ? 2 : 1;
   Type i8 = e.vectorType(bytes, e.b.getI8Type()), i16 = e.vectorType(bytes / 2, e.b.getI16Type()),
@@ -142,13 +144,12 @@ struct LowerDot : heddle::ModulePass<LowerDot> {
   LowerDot() = default;
   explicit LowerDot(Target target) { this->target = targetName(target).str(); }
   LowerDot(const LowerDot &other) : ModulePass(other) { target = other.target.getValue(); }
-  Option<std::string> target{*this, "target", llvm::cl::desc("x86-64-v3, x86-64-v4, x86-64-v4+vnni or plain"),
-                             llvm::cl::init("plain")};
+  Option<std::string> target{*this, "target", llvm::cl::desc("the CPU: plain, " + targetChoices()), llvm::cl::init("plain")};
 
   void runOnOperation() override {
     std::optional<Target> known = targetByName(target);
     if (!known && target != "plain") {
-      getOperation().emitError("unknown target '") << target.getValue() << "' (x86-64-v3, x86-64-v4, x86-64-v4+vnni, plain)";
+      getOperation().emitError("unknown target '") << target.getValue() << "': choose plain, " << targetChoices();
       return signalPassFailure();
     }
     SmallVector<DotOp> ops;
@@ -156,9 +157,8 @@ struct LowerDot : heddle::ModulePass<LowerDot> {
     for (DotOp op : ops) {
       OpBuilder builder(op);
       Emit e{builder, op.getLoc()};
-      Value result = !known                         ? plain(e, op)
-                     : *known == Target::Avx512Vnni ? vnni(e, op)
-                                                    : multiplyAdd(e, op, *known == Target::Avx512 ? 64 : 32);
+      int64_t widest = known && hasWideRegisters(*known) ? 64 : 32;
+      Value result = !known ? plain(e, op) : hasVnni(*known) ? vnni(e, op, widest) : multiplyAdd(e, op, widest);
       op.getResult().replaceAllUsesWith(result);
       op.erase();
     }

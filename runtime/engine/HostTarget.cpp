@@ -6,23 +6,6 @@
 
 namespace heddle {
 
-std::vector<std::string> hostTargets() {
-  __builtin_cpu_init(); // its answers include what the operating system saves (XGETBV)
-  bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-            __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("f16c") && __builtin_cpu_supports("lzcnt") &&
-            __builtin_cpu_supports("movbe");
-  bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  std::vector<std::string> targets;
-  if (v4 && __builtin_cpu_supports("avx512vnni"))
-    targets.push_back("x86-64-v4+vnni");
-  if (v4)
-    targets.push_back("x86-64-v4");
-  if (v3)
-    targets.push_back("x86-64-v3");
-  return targets;
-}
-
 static std::string join(std::span<const std::string> names) {
   std::string text;
   for (const std::string &name : names)

@@ -7,10 +7,6 @@
 
 namespace heddle {
 
-/// The targets that this CPU and its operating system can run, best first: `x86-64-v4+vnni`, `x86-64-v4`, `x86-64-v3`. Empty on
-/// an older CPU.
-std::vector<std::string> hostTargets();
-
 /// The target to load: `wanted`, or the best of `hosts` when that is empty; it must be among `available` (the plan's) and
 /// `hosts`. Throws std::runtime_error, one line that names `plan` and the command that adds the code.
 std::string chooseTarget(std::span<const std::string> available, std::span<const std::string> hosts, const std::string &wanted,

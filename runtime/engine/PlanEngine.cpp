@@ -4,6 +4,7 @@
 #include "runtime/engine/EngineImpl.h"
 #include "runtime/engine/HostTarget.h"
 #include "runtime/plan/RopeTables.h"
+#include "runtime/plan/Targets.h"
 #include "runtime/plan/WeightLoader.h"
 #include "runtime/text/Tokenizer.h"
 #include <dlfcn.h>

@@ -1,5 +1,6 @@
 //===- Doctor.cpp - heddle doctor: what this host offers, what is missing, how to fix it --------------------------------===//
 #include "runtime/plan/PlanCache.h"
+#include "runtime/plan/Targets.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/Host.h"
 #include "tools/heddle/KnownModels.h"
@@ -23,7 +24,6 @@ struct Finding {
   State state = State::Good;
   std::string fix = {}; // what to do, unless good
 };
-const char *const kTargets[] = {"x86-64-v4+vnni", "x86-64-v4", "x86-64-v3"};
 } // namespace
 
 static std::string join(const std::vector<std::string> &words) {
@@ -34,11 +34,12 @@ static std::string join(const std::vector<std::string> &words) {
 }
 
 static Finding checkTarget() {
+  const char *better = nullptr; // than the one looked at
   for (const char *target : kTargets) {
-    if (!missingForTarget(target).empty())
-      continue;
-    std::string next = target == kTargets[0] ? "" : target == kTargets[1] ? kTargets[0] : kTargets[1];
-    return {"target", target + (next.empty() ? "" : " (for " + next + " it lacks " + join(missingForTarget(next)) + ")")};
+    if (missingForTarget(target).empty())
+      return {"target",
+              target + (better ? std::string(" (for ") + better + " it lacks " + join(missingForTarget(better)) + ")" : "")};
+    better = target;
   }
   return {"target", "none: lacks " + join(missingForTarget("x86-64-v3")), State::Missing, "use a CPU with AVX2 and FMA"};
 }

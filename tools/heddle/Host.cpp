@@ -53,30 +53,6 @@ std::string cpuModel() {
   return "unknown";
 }
 
-std::vector<std::string> missingForTarget(const std::string &target) {
-  std::vector<std::string> missing;
-  auto need = [&](const char *name, bool present) {
-    if (!present)
-      missing.push_back(name);
-  };
-  __builtin_cpu_init();
-  need("avx2", __builtin_cpu_supports("avx2"));
-  need("fma", __builtin_cpu_supports("fma"));
-  need("f16c", __builtin_cpu_supports("f16c"));
-  need("bmi2", __builtin_cpu_supports("bmi2"));
-  if (target == "x86-64-v3")
-    return missing;
-  need("avx512f", __builtin_cpu_supports("avx512f"));
-  need("avx512bw", __builtin_cpu_supports("avx512bw"));
-  need("avx512cd", __builtin_cpu_supports("avx512cd"));
-  need("avx512dq", __builtin_cpu_supports("avx512dq"));
-  need("avx512vl", __builtin_cpu_supports("avx512vl"));
-  if (target == "x86-64-v4")
-    return missing;
-  need("avx512vnni", __builtin_cpu_supports("avx512vnni"));
-  return missing;
-}
-
 std::string transparentHugePages() {
   std::ifstream file("/sys/kernel/mm/transparent_hugepage/enabled");
   for (std::string word; file >> word;)

@@ -14,9 +14,8 @@ struct Memory {
 };
 Memory hostMemory();
 
-std::string cpuModel();                                               // "AMD EPYC", "unknown" where /proc does not say
-std::vector<std::string> missingForTarget(const std::string &target); // CPU features that a target needs and this CPU lacks
-std::string transparentHugePages();                                   // "always", "madvise", "never" or ""
+std::string cpuModel();             // "AMD EPYC", "unknown" where /proc does not say
+std::string transparentHugePages(); // "always", "madvise", "never" or ""
 
 /// Bytes a second that `threads` threads read together from memory, best of a few passes over a buffer larger than the caches.
 double readBandwidth(int64_t threads);

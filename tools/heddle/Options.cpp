@@ -1,5 +1,6 @@
 //===- Options.cpp - options that several commands share ---------------------------------------------------------------===//
 #include "tools/heddle/Options.h"
+#include "runtime/plan/Targets.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/Host.h"
 #include <CLI/CLI.hpp>
@@ -82,8 +83,8 @@ void addModelOption(CLI::App &command, std::string &model) {
 }
 
 void addTargetOption(CLI::App &command, std::string &target) {
-  command.add_option("--target", target, "x86-64-v3, x86-64-v4 or x86-64-v4+vnni (default: the best for this host)")
-      ->check(oneOf({"x86-64-v3", "x86-64-v4", "x86-64-v4+vnni"}))
+  command.add_option("--target", target, targetChoices() + " (default: the best for this host)")
+      ->check(oneOf({kTargets.begin(), kTargets.end()}))
       ->type_name("CPU");
 }
 

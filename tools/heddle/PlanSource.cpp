@@ -1,8 +1,8 @@
 //===- PlanSource.cpp - plans out of the cache, compiled when they are missing ---------------------------------------------===//
 #include "tools/heddle/PlanSource.h"
-#include "runtime/engine/HostTarget.h"
 #include "runtime/plan/HostCache.h"
 #include "runtime/plan/PlanCache.h"
+#include "runtime/plan/Targets.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/Paths.h"
 #include "tools/heddle/Progress.h"

@@ -12,8 +12,8 @@
 //   kernel_bench [--benchmark_filter=product/q4_0] [other options of Google Benchmark]
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/engine/Engine.h"
-#include "runtime/engine/HostTarget.h"
 #include "runtime/engine/StepProfile.h"
+#include "runtime/plan/Targets.h"
 #include "tests/parity/steps/Compiled.h"
 #include "tools/heddle/HostPeaks.h"
 #include <algorithm>

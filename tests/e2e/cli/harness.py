@@ -21,7 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BIN = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else ""
 HEDDLE = os.path.join(BIN, "heddle")
 TEXT = os.path.join(HERE, "text.txt")
-TARGETS = {"x86-64-v3": [], "x86-64-v4": ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"],
+TARGETS = {"x86-64-v3": [], "x86-64-v3+vnni": ["avx_vnni"],
+           "x86-64-v4": ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"],
            "x86-64-v4+vnni": ["avx512f", "avx512_vnni"]}
 
 

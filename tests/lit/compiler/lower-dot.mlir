@@ -1,10 +1,16 @@
 // RUN: heddle-opt %s -heddle-lower-dot=target=x86-64-v4+vnni | FileCheck %s --check-prefix=VNNI
+// RUN: heddle-opt %s -heddle-lower-dot=target=x86-64-v3+vnni | FileCheck %s --check-prefix=VNNI256
 // RUN: heddle-opt %s -heddle-lower-dot=target=x86-64-v4 | FileCheck %s --check-prefix=AVX512
 // RUN: heddle-opt %s -heddle-lower-dot=target=x86-64-v3 | FileCheck %s --check-prefix=AVX2
 // RUN: heddle-opt %s -heddle-lower-dot=target=plain | FileCheck %s --check-prefix=PLAIN
 
 // VNNI-LABEL: func.func @nibbles
 // VNNI-COUNT-2: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"
+// 16 lanes are two registers of AVX-VNNI.
+// VNNI256-LABEL: func.func @nibbles
+// VNNI256-COUNT-4: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.256"
+//   VNNI256-NOT: llvm.call_intrinsic
+//       VNNI256: vector.shuffle {{.*}} : vector<8xi32>, vector<8xi32>
 // AVX512-LABEL: func.func @nibbles
 // AVX512-COUNT-2: "llvm.x86.avx512.pmaddubs.w.512"
 // 4-bit codes leave room in i16 for both quads: one widening for the two.
@@ -27,6 +33,9 @@ func.func @nibbles(%init: vector<16xi32>, %sum: i32, %c: vector<64xi8>, %a: vect
 //       VNNI: arith.muli %{{.*}}, %{{.*}} : i32
 //       VNNI: arith.xori
 //       VNNI: vpdpbusd
+// VNNI256-LABEL: func.func @bytes
+//       VNNI256: arith.xori
+//       VNNI256: vpdpbusd.256
 // AVX512-LABEL: func.func @bytes
 // PLAIN-LABEL: func.func @bytes
 // AVX2-LABEL: func.func @bytes
@@ -40,6 +49,8 @@ func.func @bytes(%init: vector<16xi32>, %sum: i32, %c: vector<64xi8>, %a: vector
 // Signed codes in pairs: a multiplication each, which widens by itself.
 // VNNI-LABEL: func.func @pairs
 // VNNI-COUNT-2: "llvm.x86.avx512.vpdpwssd.512"
+// VNNI256-LABEL: func.func @pairs
+// VNNI256-COUNT-4: "llvm.x86.avx512.vpdpwssd.256"
 // AVX512-LABEL: func.func @pairs
 // AVX512-COUNT-2: "llvm.x86.avx512.pmaddw.d.512"
 //   AVX512-NOT: pmaddw.d

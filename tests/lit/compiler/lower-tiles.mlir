@@ -41,7 +41,7 @@ func.func @panel(%x: memref<?x2x40xi8>, %w: memref<?x576xi8>, %sums: memref<16x1
   return
 }
 
-// Signed bytes go by in pairs, half a block at a time: the sums of the first half wait in memory.
+// In pairs, signed bytes go by half a block at a time: the sums of the first half wait in memory.
 // CHECK-LABEL: func.func @panel_of_bytes
 //       CHECK: %[[HALF:.*]] = memref.alloca() {alignment = 64 : i64} : memref<16x8xi32>
 // CHECK-COUNT-8: arith.shrsi {{.*}} : vector<16xi16>
@@ -51,6 +51,16 @@ func.func @panel(%x: memref<?x2x40xi8>, %w: memref<?x576xi8>, %sums: memref<16x1
 //       CHECK: heddle.dot %[[START]]
 //       CHECK: math.fma
 func.func @panel_of_bytes(%x: memref<?x2x40xi8>, %w: memref<?x1088xi8>, %sums: memref<16x16x16xf32>, %t: index, %n: index) {
+  heddle.tile_product_panel "q8_0" %x[%t for %n], %w[%t for %n] columns 64 -> %sums {pairs} : memref<?x2x40xi8>, memref<?x1088xi8>, memref<16x16x16xf32>
+  return
+}
+
+// Without, as quads, a whole block at a time.
+// CHECK-LABEL: func.func @panel_of_quads
+//   CHECK-NOT: arith.shrsi {{.*}} : vector<16xi16>
+//       CHECK: heddle.dot {{.*}} vector<32xi8>
+//       CHECK: math.fma
+func.func @panel_of_quads(%x: memref<?x2x40xi8>, %w: memref<?x1088xi8>, %sums: memref<16x16x16xf32>, %t: index, %n: index) {
   heddle.tile_product_panel "q8_0" %x[%t for %n], %w[%t for %n] columns 64 -> %sums : memref<?x2x40xi8>, memref<?x1088xi8>, memref<16x16x16xf32>
   return
 }

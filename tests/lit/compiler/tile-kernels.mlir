@@ -1,4 +1,5 @@
-// RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-outline-kernels -heddle-tile-kernels="target=x86-64-v3 cache-bytes=20480" | FileCheck %s --check-prefixes=CHECK,AVX2
+// RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-outline-kernels -heddle-tile-kernels="target=x86-64-v3 cache-bytes=20480" | FileCheck %s --check-prefixes=CHECK,AVX2,MADDUBS
+// RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-outline-kernels -heddle-tile-kernels="target=x86-64-v3+vnni cache-bytes=20480" | FileCheck %s --check-prefixes=CHECK,AVX2,VNNI256
 // RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-outline-kernels -heddle-tile-kernels="target=x86-64-v4 cache-bytes=20480" | FileCheck %s --check-prefixes=CHECK,AVX512
 
 // Blocks of row groups (2,048 bytes each, so five in half of this small cache, fewer for few tokens) outside, token tiles of falling height inside, then
@@ -48,6 +49,17 @@ func.func @product(%w: memref<4x2048xi8> {heddle.name = "w"}, %r: memref<?x64xf3
 func.func @quantised(%x: memref<?x2x40xi8> {heddle.name = "x"}, %g: memref<8x640xi8> {heddle.name = "g"}, %u: memref<8x640xi8> {heddle.name = "u"}, %h: memref<?x4x40xi8> {heddle.name = "h"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   heddle.linear %x weights(%g, %u) gate silu shares(%b, %e, %b, %e) outs(%h) {formats = ["q4_1", "q4_1"], rows = array<i64: 128, 128>, unit_rows = array<i64: 32, 32>}
       : (memref<?x2x40xi8>, memref<8x640xi8>, memref<8x640xi8>, index, index, index, index, memref<?x4x40xi8>) -> ()
+  return
+}
+
+// Signed codes go through a panel in pairs of 16 bits, unless the target sums four products of bytes at once.
+// CHECK-LABEL: func.func private @linear_q8_0_64x64
+//     MADDUBS: heddle.tile_product_panel "q8_0" {{.*}} {pairs} :
+//     VNNI256: heddle.tile_product_panel "q8_0"
+// VNNI256-NOT: {pairs}
+func.func @signed(%w: memref<4x1088xi8> {heddle.name = "w"}, %x: memref<?x2x40xi8> {heddle.name = "x"}, %y: memref<?x64xf32> {heddle.name = "y"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+  heddle.linear %x weights(%w) shares(%b, %e) outs(%y) {formats = ["q8_0"], rows = array<i64: 64>, unit_rows = array<i64: 16>}
+      : (memref<?x2x40xi8>, memref<4x1088xi8>, index, index, memref<?x64xf32>) -> ()
   return
 }
 

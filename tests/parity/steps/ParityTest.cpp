@@ -4,7 +4,7 @@
 // compiled code in all three tilings, on any ranks, threads and chunks, must give the same bits. Tilings whose instructions this
 // host lacks are lowered to the oldest target's, so that every machine runs all three.
 //===---------------------------------------------------------------------------------------------------------------===//
-#include "runtime/engine/HostTarget.h"
+#include "runtime/plan/Targets.h"
 #include "tests/parity/steps/Compiled.h"
 #include <algorithm>
 #include <cmath>
@@ -132,7 +132,7 @@ TEST_P(Parity, CompiledStepEqualsTheInterpreter) {
     EXPECT_TRUE(sameBits(interpret(model, "sharded", ids, ranks), truth)) << "stage sharded, ranks " << ranks;
 
   std::vector<std::string> host = hostTargets();
-  for (const char *tiling : {"x86-64-v3", "x86-64-v4", "x86-64-v4+vnni"}) {
+  for (const char *tiling : kTargets) {
     bool native = std::ranges::find(host, tiling) != host.end();
     std::filesystem::path plan = model.plan(native ? tiling : "x86-64-v3", tiling, kSmallCache);
     for (Schedule s : {Schedule{1, 1, 512}, {1, 2, 1}, {1, 3, 7}, {2, 1, 64}, {3, 2, 512}, {5, 1, 31}, {11, 1, 512}})
@@ -187,7 +187,7 @@ TEST(Tilings, EveryTilingLowersToTheOldestTarget) {
   CompiledModel model(test.config, test.kvType, test.softCap);
   std::vector<int32_t> ids = tokens(100, test.config.vocabulary);
   const Logits truth = interpret(model, "fused", ids);
-  for (const char *tiling : {"x86-64-v3", "x86-64-v4", "x86-64-v4+vnni"})
+  for (const char *tiling : kTargets)
     EXPECT_TRUE(sameBits(run(model.plan("x86-64-v3", tiling), ids, {2, 1, 64}), truth)) << tiling;
 }
 

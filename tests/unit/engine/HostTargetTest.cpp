@@ -9,13 +9,6 @@ namespace {
 
 const std::vector<std::string> kVnni = {"x86-64-v4+vnni", "x86-64-v4", "x86-64-v3"}, kAvx2 = {"x86-64-v3"};
 
-TEST(HostTarget, ThisHostRunsTheOldestAndKeepsTheOrder) {
-  std::vector<std::string> targets = hostTargets();
-  ASSERT_FALSE(targets.empty()) << "the tests are built for x86-64-v3";
-  EXPECT_EQ(targets.back(), "x86-64-v3");
-  EXPECT_TRUE(std::equal(targets.begin(), targets.end(), kVnni.end() - static_cast<int64_t>(targets.size())));
-}
-
 TEST(HostTarget, TheBestThatThePlanHasIsChosen) {
   std::vector<std::string> two = {"x86-64-v3", "x86-64-v4"};
   EXPECT_EQ(chooseTarget(two, kVnni, "", "p"), "x86-64-v4");

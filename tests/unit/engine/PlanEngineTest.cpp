@@ -1,7 +1,7 @@
 // The engine over a plan on disk: weights, code and geometry come from there.
 #include "runtime/engine/PlanEngine.h"
-#include "runtime/engine/HostTarget.h"
 #include "runtime/plan/PlanWriter.h"
+#include "runtime/plan/Targets.h"
 #include "tests/unit/engine/EngineHarness.h"
 #include <fstream>
 #include <gtest/gtest.h>
