@@ -83,6 +83,15 @@ __attribute__((target("avx512f,avx512vnni"))) void intVnni() {
       asm volatile("" : "+v"(a));
     }
 }
+__attribute__((target("avxvnni"))) void intVnni256() {
+  __m256i acc[kAccumulators] = {}, x = _mm256_set1_epi8(1), y = x;
+  opaque(x), opaque(y);
+  for (int64_t turn = 0; turn < kTurns; ++turn)
+    for (auto &a : acc) {
+      a = _mm256_dpbusd_avx_epi32(a, x, y);
+      opaque(a);
+    }
+}
 
 /// Seconds of `body`, entered by all threads at once.
 double secondsOf(int64_t threads, const std::function<void(int64_t)> &body) {
@@ -118,15 +127,17 @@ double ReadBandwidth::once() {
 HostPeaks measureHostPeaks(int64_t threads) {
   bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
   bool vnni = wide && __builtin_cpu_supports("avx512vnni");
+  bool narrowVnni = __builtin_cpu_supports("avxvnni");
   ReadBandwidth reading(threads);
   auto rate = [&](double operations, void (*loop)()) { // of a turn of the loop
     double turns = static_cast<double>(kTurns) * static_cast<double>(threads);
     return turns * operations / medianOfRounds([&] { return secondsOf(threads, [&](int64_t) { loop(); }); });
   };
   return {medianOfRounds([&] { return reading.once(); }),
-          rate(wide ? kInt512 : kInt256, vnni   ? intVnni
-                                         : wide ? int512
-                                                : int256),
+          rate(wide ? kInt512 : kInt256, vnni         ? intVnni
+                                         : wide       ? int512
+                                         : narrowVnni ? intVnni256
+                                                      : int256),
           rate(wide ? kFloat512 : kFloat256, wide ? float512 : float256)};
 }
 
