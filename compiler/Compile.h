@@ -17,6 +17,7 @@ struct CompileOptions {
   std::string target;              // one of kTargets (runtime/plan/Targets.h); empty: this host's best
   std::string tiling;              // register tiles of another target than `target`, for tests; empty: its own
   int64_t cacheBytes = 0;          // that loops are blocked for; 0: this host's
+  int64_t prefetchBytes = -1;      // that products of few tokens ask for weights ahead, 0: not at all; -1: as suits this host
   KvType kvType = KvType::F16;     // of the KV cache; with `fromStage` the stage's own
   std::filesystem::path fromStage; // go on from this text of a stage; empty: from the model's graph
   std::string key;                 // the cache key, kept in the manifest

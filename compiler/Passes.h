@@ -19,7 +19,8 @@ constexpr bool hasVnni(Target target) { return target == Target::Avx512Vnni || t
 /// What loops and register tiles are made for.
 struct LoopShape {
   Target registers = Target::Avx2;
-  int64_t cacheBytes = kUsualCacheBytes; // L2 that a thread has for itself
+  int64_t cacheBytes = kUsualCacheBytes;       // L2 that a thread has for itself
+  int64_t prefetchBytes = kUsualPrefetchBytes; // how far ahead products of few tokens ask for weights; 0: not at all
 };
 
 // graph → fused: one file each in fusion/

@@ -34,7 +34,8 @@ static std::string oneLine(std::string text) {
 Compilation::Compilation(std::string name, const CompileOptions &options)
     : name_(std::move(name)), target_(chooseTarget(options.target)),
       shape_{options.tiling.empty() ? target_ : chooseTarget(options.tiling),
-             options.cacheBytes ? options.cacheBytes : hostCacheBytes()},
+             options.cacheBytes ? options.cacheBytes : hostCacheBytes(),
+             options.prefetchBytes >= 0 ? options.prefetchBytes : hostPrefetchBytes()},
       context_(MLIRContext::Threading::DISABLED) {
   DialectRegistry registry;
   registerAllStages(registry);

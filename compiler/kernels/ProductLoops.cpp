@@ -49,7 +49,7 @@ constexpr int64_t kPanelGroups = 16, kPanelTokens = 16;
 ProductLoops::ProductLoops(LinearOp op, const LoopShape &shape)
     : op_(op), wide_(hasWideRegisters(shape.registers)), vnni_(hasVnni(shape.registers)), gated_(op.getGate().has_value()),
       requantised_(cast<MemRefType>(op.getOuts()[0].getType()).getRank() == 3), unitGroups_(requantised_ ? 2 : 1),
-      cacheBytes_(shape.cacheBytes) {}
+      cacheBytes_(shape.cacheBytes), prefetchBytes_(shape.prefetchBytes) {}
 
 const FormatTraits &ProductLoops::formatOf(size_t weight) {
   StringRef name = cast<StringAttr>((*op_.getFormats())[weight]).getValue();
@@ -220,7 +220,9 @@ SmallVector<Value> ProductLoops::product(Emit &e, size_t weight, Value group, in
   const FormatTraits &format = formatOf(weight);
   Value buffer = op_.getWeights()[weight];
   int64_t lanes = wide_ || !format.quantized ? 16 : 8;
-  auto tile = e.b.create<TileProductOp>(e.loc, SmallVector<Type>(groups * height, e.lanesType()), op_.getInput(), token, buffer,
-                                        group, cast<StringAttr>((*op_.getFormats())[weight]), columnsOf(weight), lanes, groups);
+  int64_t ahead = format.quantized && height < kTallTile ? prefetchBytes_ : 0;
+  auto tile =
+      e.b.create<TileProductOp>(e.loc, SmallVector<Type>(groups * height, e.lanesType()), op_.getInput(), token, buffer, group,
+                                cast<StringAttr>((*op_.getFormats())[weight]), columnsOf(weight), lanes, groups, ahead);
   return SmallVector<Value>(tile.getAccumulators());
 }

@@ -5,6 +5,9 @@
 
 namespace heddle {
 
+/// Tokens from which a tile takes more time to multiply than to read.
+constexpr int64_t kTallTile = 4;
+
 /// The loops of one `heddle.linear` on buffers: x [tokens, columns] times packed weights [row groups, bytes], into [tokens, rows]
 /// of f32 or q8 blocks. The op has been checked (TileKernels); nothing here fails. Emits IR, owns none; the op must outlive it.
 class ProductLoops {
@@ -34,7 +37,7 @@ private:
   bool wide_, vnni_; // hasWideRegisters, hasVnni
   bool gated_, requantised_;
   int64_t unitGroups_; // row groups of an output unit: 1, or 2 where 32 features are requantised together
-  int64_t cacheBytes_;
+  int64_t cacheBytes_, prefetchBytes_;
 };
 
 } // namespace heddle

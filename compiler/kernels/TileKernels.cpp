@@ -35,14 +35,18 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
   explicit TileKernels(LoopShape shape) {
     target = targetName(shape.registers).str();
     cacheBytes = shape.cacheBytes;
+    prefetchBytes = shape.prefetchBytes;
   }
   TileKernels(const TileKernels &other) : ModulePass(other) {
     target = other.target.getValue();
     cacheBytes = other.cacheBytes.getValue();
+    prefetchBytes = other.prefetchBytes.getValue();
   }
   Option<std::string> target{*this, "target", llvm::cl::desc("the CPU: " + targetChoices()), llvm::cl::init("x86-64-v3")};
   Option<int64_t> cacheBytes{*this, "cache-bytes", llvm::cl::desc("a core's own cache (L2)"),
                              llvm::cl::init(LoopShape().cacheBytes)};
+  Option<int64_t> prefetchBytes{*this, "prefetch-bytes", llvm::cl::desc("how far ahead products of few tokens ask for weights"),
+                                llvm::cl::init(LoopShape().prefetchBytes)};
 
   void runOnOperation() override {
     std::optional<Target> known = targetByName(target);
@@ -50,11 +54,15 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
       getOperation().emitError("cache-bytes must be positive, not ") << cacheBytes.getValue();
       return signalPassFailure();
     }
+    if (prefetchBytes < 0) {
+      getOperation().emitError("prefetch-bytes must not be negative, as ") << prefetchBytes.getValue() << " is";
+      return signalPassFailure();
+    }
     if (!known) {
       getOperation().emitError("unknown target '") << target.getValue() << "': choose " << targetChoices();
       return signalPassFailure();
     }
-    shape_ = {*known, cacheBytes};
+    shape_ = {*known, cacheBytes, prefetchBytes};
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
       if (isKernel(op) || isa<ShareOp, AllGatherOp>(op))

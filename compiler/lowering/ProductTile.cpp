@@ -4,19 +4,13 @@
 // splits. Weights are unpacked once per tile and used for all its tokens. Where registers are few (lanes 8) that happens for the
 // lower 8 rows of a block, then for the upper 8: with all 16 at once the 8 quads alone would take every register of AVX2.
 //===---------------------------------------------------------------------------------------------------------------===//
+#include "compiler/kernels/ProductLoops.h"
 #include "compiler/lowering/QuantizedBlock.h"
 #include "compiler/lowering/Tiles.h"
 
 using namespace mlir;
 using namespace heddle;
 using namespace heddle::ir;
-
-/// How far ahead the AVX2 tiles that wait for memory ask for weights. CPUs without AVX-512 read too little ahead by themselves:
-/// in a probe of this layout on Zen 3 a core took 20 to 22 GB/s with it and 18 without. AVX-512 tiles do without: on Zen 4 it
-/// made decoding slower, as it does AVX2 tiles there, which nobody runs but to compare (docs/performance.md).
-constexpr int64_t kPrefetchBytes = 1024;
-/// Tokens from which a tile takes more time to multiply than to read.
-constexpr size_t kTallTile = 4;
 
 /// The accumulators of rows [first, first + rows) of a row group for all tokens: those of the first lanes for each token, then of
 /// the next lanes.
@@ -29,12 +23,12 @@ static SmallVector<Value> overColumns(Emit &e, TileProductOp op, const FormatTra
     SmallVector<Value> next;
     int64_t bytes = traits.packedBytes / subBlocks;
     Value here = e.add(block, e.mul(sub, e.index(bytes)));
-    if (lanes < kGroupRows && rows == kGroupRows)
+    if (int64_t ahead = op.getAhead())
       for (int64_t line = 0; line < bytes; line += 64)
-        e.prefetch(op.getWeights(), {group, e.add(here, e.index(kPrefetchBytes + line))});
+        e.prefetch(op.getWeights(), {group, e.add(here, e.index(ahead + line))});
     // Tall tiles multiply for longer than memory takes for their weights: they ask for the next row group's meanwhile, each half
     // of the rows for every other line.
-    if (tokens.size() >= kTallTile)
+    if (static_cast<int64_t>(tokens.size()) >= kTallTile)
       for (int64_t turns = kGroupRows / rows, line = 64 * (first / rows); line < bytes; line += 64 * turns)
         e.prefetch(op.getWeights(), {e.add(group, e.index(1)), e.add(here, e.index(line))});
     for (int64_t row = first; row < first + rows; row += lanes) {
@@ -61,7 +55,7 @@ static SmallVector<Value> quantizedProduct(Emit &e, TileProductOp op, const Form
   int64_t lanes = op.getLanes();
   // A tall tile goes through K once for each half of the rows, as the activations of both would not fit the registers. A low one
   // waits for memory, and goes through it once.
-  int64_t rows = tokens.size() < kTallTile ? kGroupRows : lanes;
+  int64_t rows = static_cast<int64_t>(tokens.size()) < kTallTile ? kGroupRows : lanes;
   SmallVector<Value> sums;
   for (int64_t first = 0; first < kGroupRows; first += rows)
     sums.append(overColumns(e, op, traits, group, tokens, first, rows));

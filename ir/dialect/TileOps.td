@@ -24,9 +24,11 @@ def Heddle_TileProductOp : Heddle_Op<"tile_product", [MemoryEffects<[MemRead]>]>
     The accumulators stand by row group, then by token.
     `row_groups`: how many row groups go through K together, from `group` on.
     `lanes`: how many of the 16 rows a register holds, 16 or 8. With 8 the weights of each half of the rows are unpacked by themselves.
+    `ahead`: how many bytes ahead of its reads a quantised tile asks for weights, past the end of its row group too; 0: it does not.
   }];
   let arguments = (ins AnyMemRef:$input, Index:$token, AnyMemRef:$weights, Index:$group, StrAttr:$format, I64Attr:$columns,
-                       DefaultValuedAttr<I64Attr, "16">:$lanes, DefaultValuedAttr<I64Attr, "1">:$row_groups);
+                       DefaultValuedAttr<I64Attr, "16">:$lanes, DefaultValuedAttr<I64Attr, "1">:$row_groups,
+                       DefaultValuedAttr<I64Attr, "0">:$ahead);
   let results = (outs Variadic<Heddle_Lanes>:$accumulators);
   let assemblyFormat = [{
     $format $input `[` $token `]` `,` $weights `[` $group `]` `columns` $columns attr-dict `:` type($input) `,` type($weights) `->` type($accumulators)

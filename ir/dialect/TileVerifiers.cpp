@@ -61,6 +61,8 @@ template <class Op> static LogicalResult verifyProduct(Op op) {
 LogicalResult TileProductOp::verify() {
   if (failed(verifyProduct(*this)))
     return failure();
+  if (signedOf(getAhead()) < 0 || signedOf(getAhead()) > (1 << 20))
+    return emitOpError("ahead must be 0 to 1 MiB, not ") << signedOf(getAhead());
   if (!getNumResults())
     return emitOpError("needs a token");
   if (int64_t groups = getRowGroups(); groups < 1 || getNumResults() % groups)

@@ -37,8 +37,9 @@ CompileOptions compileOptions(const ResolvedModel &model, const std::string &tar
                   " is missing: build it (cmake --build --preset release) or give a compiled plan");
   key.build = cache.contentHash(compiler);
   key.target = options.target;
-  options.cacheBytes = hostCacheBytes(); // hosts that share a cache folder may differ in it
-  key.options = "cache-bytes " + std::to_string(options.cacheBytes);
+  options.cacheBytes = hostCacheBytes(); // hosts that share a cache folder may differ in these
+  options.prefetchBytes = hostPrefetchBytes();
+  key.options = "cache-bytes " + std::to_string(options.cacheBytes) + ", prefetch-bytes " + std::to_string(options.prefetchBytes);
   if (!fromStage.empty())
     key.options += ", from-stage " + cache.contentHash(fromStage);
   else if (options.kvType != KvType::F16)

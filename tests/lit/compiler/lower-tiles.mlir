@@ -16,6 +16,19 @@ func.func @product(%x: memref<?x2x40xi8>, %w: memref<?x768xi8>, %t: index) -> ve
   return %acc#0 : vector<16xf32>
 }
 
+// Weights are asked for ahead where the tile says so, a cache line at a time.
+// CHECK-LABEL: func.func @ahead
+//       CHECK: arith.constant 8192 : index
+//       CHECK: memref.prefetch
+//       CHECK: arith.constant 8256 : index
+// CHECK-COUNT-4: memref.prefetch
+//   CHECK-NOT: memref.prefetch
+//       CHECK: return
+func.func @ahead(%x: memref<?x2x40xi8>, %w: memref<?x576xi8>, %t: index) -> vector<16xf32> {
+  %acc = heddle.tile_product "q4_0" %x[%t], %w[%t] columns 64 {ahead = 8192 : i64} : memref<?x2x40xi8>, memref<?x576xi8> -> vector<16xf32>
+  return %acc : vector<16xf32>
+}
+
 // A panel: for each block of 32 K the tokens' activations are splat into memory; the weights of 8 rows at a time are unpacked once, for a loop
 // over the tokens, whose accumulators stand in memory.
 // CHECK-LABEL: func.func @panel

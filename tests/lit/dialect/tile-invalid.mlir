@@ -32,6 +32,14 @@ func.func @f(%x: memref<?x2x40xi8>, %w: memref<?x640xi8>, %t: index) {
 
 // -----
 
+func.func @f(%x: memref<?x2x40xi8>, %w: memref<?x640xi8>, %t: index) {
+  // expected-error@+1 {{ahead must be 0 to 1 MiB, not -64}}
+  %a = heddle.tile_product "q4_1" %x[%t], %w[%t] columns 64 {ahead = -64 : i64} : memref<?x2x40xi8>, memref<?x640xi8> -> vector<16xf32>
+  return
+}
+
+// -----
+
 func.func @f(%ids: memref<?xi32>, %w: memref<?xi8>, %x: memref<?x64xf32>, %t: index) {
   // expected-error@+1 {{a packed weight must be a buffer [groups × bytes] of i8, not 'memref<?xi8>'}}
   heddle.tile_embed "q4_1" %ids, %w -> %x[%t] : memref<?xi32>, memref<?xi8>, memref<?x64xf32>, index
