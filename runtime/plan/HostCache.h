@@ -11,7 +11,7 @@ constexpr int64_t kUsualCacheBytes = 512 << 10;
 int64_t hostCacheBytes();
 
 /// How far ahead products of few tokens ask for weights, where nobody knows better: a core that reads 40 GB/s from memory 100 ns
-/// away has 4 KiB under way. On Zen 5, 8 KiB gave 1.2 to 1.5 times the speed of no software prefetch (docs/performance.md).
+/// away has 4 KiB under way. On Zen 5, 8 KiB gave 1.1 to 1.9 times the speed of none (docs/performance.md).
 constexpr int64_t kUsualPrefetchBytes = 8192;
 
 /// The same for this machine; 0: it reads ahead better by itself. A plan's key names it too.
