@@ -96,6 +96,8 @@ std::optional<Target> heddle::targetByName(StringRef name) {
   return std::nullopt;
 }
 
+static_assert(kTargets.size() == static_cast<size_t>(Target::Avx2) + 1 &&
+              std::string_view("x86-64-v3+vnni") == kTargets[static_cast<size_t>(Target::Avx2Vnni)]);
 StringRef heddle::targetName(Target target) { return kTargets[static_cast<size_t>(target)]; }
 
 void heddle::insertPassDialects(DialectRegistry &registry) {

@@ -54,8 +54,8 @@ struct TileKernels : heddle::ModulePass<TileKernels> {
       getOperation().emitError("cache-bytes must be positive, not ") << cacheBytes.getValue();
       return signalPassFailure();
     }
-    if (prefetchBytes < 0) {
-      getOperation().emitError("prefetch-bytes must not be negative, as ") << prefetchBytes.getValue() << " is";
+    if (prefetchBytes < 0 || prefetchBytes > kMostAheadBytes) {
+      getOperation().emitError("prefetch-bytes must be in 0 to ") << kMostAheadBytes << ", not " << prefetchBytes.getValue();
       return signalPassFailure();
     }
     if (!known) {

@@ -38,7 +38,7 @@ void heddle::emitProductPanel(Emit &e, TileProductPanelOp op) {
   auto overGroups = [&](Emit &e, llvm::function_ref<void(Emit &, Value)> body) { e.forLoop(zero, op.getGroups(), 1, body); };
 
   // [tokens × vectors], each vector a register wide: ActivationBlock::vectors.
-  bool pairs = op.getPairs() && format.signedCodes;
+  bool pairs = op.getPairs() && format.signedCodes; // of other formats there are quads only
   int64_t operands = pairs ? 16 : 8, vectors = operands + 1 + (format.codeOffset ? format.scales : 0) + (format.minima ? 1 : 0);
   int64_t mostTokens = cast<MemRefType>(sums.getType()).getDimSize(1);
   Value splats = e.stackBuffer(op, MemRefType::get({mostTokens, vectors * width}, e.b.getI8Type()));

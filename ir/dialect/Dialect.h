@@ -33,6 +33,8 @@ template <class Op> struct InModule : mlir::OpTrait::TraitBase<Op, InModule> {
 #include "ir/dialect/Attributes.h.inc"
 
 namespace heddle::ir {
+/// The largest `ahead` of a tile_product, for edited stages: far more than is under way from memory.
+constexpr int64_t kMostAheadBytes = 1 << 20;
 /// vector<16xf32>: one lane per output row.
 bool isLanes(mlir::Type type);
 /// The name of a weight's format, from its element type: "f32", "f16", "bf16" or a quantised one.

@@ -41,9 +41,9 @@ def Heddle_TileProductPanelOp : Heddle_Op<"tile_product_panel", [MemoryEffects<[
   let description = [{
     sums: memref<row groups × tokens × 16 × f32>, at least as many of both as `groups` and `tokens` say; those are written.
     Quantised formats only. Weights are unpacked once for all tokens and activations splat once for all rows, which pays where registers
-    are few. `lanes`: how many of the 16 rows a register holds, 16 or 8. `pairs`: signed codes and their activations are widened to
-    pairs of 16 bits before they meet, for targets that do not sum products of signed bytes in 32 bits; unsigned codes always go by as
-    quads of bytes.
+    are few. `lanes`: how many of the 16 rows a register holds, 16 or 8. `pairs`: signed codes, and the activations
+    that meet them, are widened to pairs of 16 bits, for targets that do not sum four products of bytes at once; unsigned codes always go by
+    as quads of bytes.
   }];
   let arguments = (ins AnyMemRef:$input, Index:$token, Index:$tokens, AnyMemRef:$weights, Index:$group, Index:$groups, AnyMemRef:$sums,
                        StrAttr:$format, I64Attr:$columns, DefaultValuedAttr<I64Attr, "8">:$lanes, UnitAttr:$pairs);

@@ -61,8 +61,8 @@ template <class Op> static LogicalResult verifyProduct(Op op) {
 LogicalResult TileProductOp::verify() {
   if (failed(verifyProduct(*this)))
     return failure();
-  if (signedOf(getAhead()) < 0 || signedOf(getAhead()) > (1 << 20))
-    return emitOpError("ahead must be 0 to 1 MiB, not ") << signedOf(getAhead());
+  if (signedOf(getAhead()) < 0 || signedOf(getAhead()) > kMostAheadBytes)
+    return emitOpError("ahead must be in 0 to ") << kMostAheadBytes << ", not " << signedOf(getAhead());
   if (!getNumResults())
     return emitOpError("needs a token");
   if (int64_t groups = getRowGroups(); groups < 1 || getNumResults() % groups)
@@ -180,5 +180,9 @@ LogicalResult DotOp::verify() {
     return emitOpError("needs quads of ") << 4 * lanes << " bytes, or pairs of as many, for " << lanes << " lanes";
   if (pairs && !getSignedCodes())
     return emitOpError("takes pairs of signed codes only");
-  return getCodeMax() > 0 && getCodeMax() < 256 ? success() : emitOpError("code_max must be in 1 to 255, not ") << getCodeMax();
+  // Two products of an unsigned code and an activation of up to 127 fit 16 bits, where some targets add them.
+  int64_t most = getSignedCodes() ? 255 : 129;
+  return signedOf(getCodeMax()) > 0 && signedOf(getCodeMax()) <= most
+             ? success()
+             : emitOpError("code_max must be in 1 to ") << most << ", not " << signedOf(getCodeMax());
 }

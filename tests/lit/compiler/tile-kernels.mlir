@@ -1,6 +1,7 @@
 // RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-outline-kernels -heddle-tile-kernels="target=x86-64-v3 cache-bytes=20480" | FileCheck %s --check-prefixes=CHECK,AVX2,MADDUBS
 // RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-outline-kernels -heddle-tile-kernels="target=x86-64-v3+vnni cache-bytes=20480" | FileCheck %s --check-prefixes=CHECK,AVX2,VNNI256
 // RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-outline-kernels -heddle-tile-kernels="target=x86-64-v4 cache-bytes=20480" | FileCheck %s --check-prefixes=CHECK,AVX512
+// RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-outline-kernels -heddle-tile-kernels="target=x86-64-v4 cache-bytes=20480 prefetch-bytes=0" | FileCheck %s --check-prefixes=NEAR
 
 // Blocks of row groups (2,048 bytes each, so five in half of this small cache, fewer for few tokens) outside, token tiles of falling height inside, then
 // the residual. Barriers stand between calls. A tile of one token takes four row groups of floats together, and one by one what is left.
@@ -52,8 +53,17 @@ func.func @quantised(%x: memref<?x2x40xi8> {heddle.name = "x"}, %g: memref<8x640
   return
 }
 
-// Signed codes go through a panel in pairs of 16 bits, unless the target sums four products of bytes at once.
+// Signed codes may go through a panel in pairs of 16 bits, unless the target sums four products of bytes at once. Tiles of few tokens ask
+// for weights ahead.
 // CHECK-LABEL: func.func private @linear_q8_0_64x64
+//      AVX512: heddle.tile_product "q8_0" {{.*}} columns 64 : {{.*}} -> vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>{{$}}
+//      AVX512: heddle.tile_product "q8_0" {{.*}} columns 64 : {{.*}} -> vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>{{$}}
+//      AVX512: heddle.tile_product "q8_0" {{.*}} {ahead = 8192 : i64} : {{.*}} -> vector<16xf32>, vector<16xf32>{{$}}
+//      AVX512: heddle.tile_product "q8_0" {{.*}} {ahead = 8192 : i64} : {{.*}} -> vector<16xf32>{{$}}
+//        NEAR: heddle.tile_product "q8_0"
+//    NEAR-NOT: ahead =
+//        AVX2: heddle.tile_product "q8_0" {{.*}} {ahead = 8192 : i64, lanes = 8 : i64} : {{.*}} -> vector<16xf32>, vector<16xf32>{{$}}
+//        AVX2: heddle.tile_product "q8_0" {{.*}} {ahead = 8192 : i64, lanes = 8 : i64} : {{.*}} -> vector<16xf32>{{$}}
 //     MADDUBS: heddle.tile_product_panel "q8_0" {{.*}} {pairs} :
 //     VNNI256: heddle.tile_product_panel "q8_0"
 // VNNI256-NOT: {pairs}

@@ -33,7 +33,7 @@ func.func @f(%x: memref<?x2x40xi8>, %w: memref<?x640xi8>, %t: index) {
 // -----
 
 func.func @f(%x: memref<?x2x40xi8>, %w: memref<?x640xi8>, %t: index) {
-  // expected-error@+1 {{ahead must be 0 to 1 MiB, not -64}}
+  // expected-error@+1 {{ahead must be in 0 to 1048576, not -64}}
   %a = heddle.tile_product "q4_1" %x[%t], %w[%t] columns 64 {ahead = -64 : i64} : memref<?x2x40xi8>, memref<?x640xi8> -> vector<16xf32>
   return
 }
@@ -49,8 +49,16 @@ func.func @f(%ids: memref<?xi32>, %w: memref<?xi8>, %x: memref<?x64xf32>, %t: in
 // -----
 
 func.func @f(%init: vector<16xi32>, %sum: i32, %c: vector<64xi8>) {
-  // expected-error@+1 {{code_max must be in 1 to 255, not 0}}
+  // expected-error@+1 {{code_max must be in 1 to 129, not 0}}
   %r = heddle.dot %init sum %sum codes(%c) activations(%c) {code_max = 0 : i64} : (vector<16xi32>, i32, vector<64xi8>, vector<64xi8>) -> vector<16xi32>
+  return
+}
+
+// -----
+
+func.func @f(%init: vector<16xi32>, %sum: i32, %c: vector<64xi8>) {
+  // expected-error@+1 {{code_max must be in 1 to 129, not 130}}
+  %r = heddle.dot %init sum %sum codes(%c) activations(%c) {code_max = 130 : i64} : (vector<16xi32>, i32, vector<64xi8>, vector<64xi8>) -> vector<16xi32>
   return
 }
 

@@ -7,12 +7,15 @@ using namespace heddle;
 
 namespace {
 
-const std::vector<std::string> kVnni = {"x86-64-v4+vnni", "x86-64-v4", "x86-64-v3"}, kAvx2 = {"x86-64-v3"};
+const std::vector<std::string> kVnni = {"x86-64-v4+vnni", "x86-64-v4", "x86-64-v3"}, kAvxVnni = {"x86-64-v3+vnni", "x86-64-v3"},
+                               kAvx2 = {"x86-64-v3"};
 
 TEST(HostTarget, TheBestThatThePlanHasIsChosen) {
   std::vector<std::string> two = {"x86-64-v3", "x86-64-v4"};
   EXPECT_EQ(chooseTarget(two, kVnni, "", "p"), "x86-64-v4");
   EXPECT_EQ(chooseTarget(two, kAvx2, "", "p"), "x86-64-v3");
+  EXPECT_EQ(chooseTarget(two, kAvxVnni, "", "p"), "x86-64-v3");
+  EXPECT_EQ(chooseTarget(kAvxVnni, kAvxVnni, "", "p"), "x86-64-v3+vnni");
   EXPECT_EQ(chooseTarget(two, kVnni, "x86-64-v3", "p"), "x86-64-v3");
 }
 
