@@ -1,5 +1,6 @@
 //===- GenerateCall.cpp --------------------------------------------------------------------------------------------===//
 #include "services/grpc/GenerateCall.h"
+#include "services/frontend/TokenText.h"
 #include "services/grpc/Wire.h"
 #include <heddle/internal/engine_link.pb.h>
 
@@ -21,18 +22,26 @@ v1::StopReason toProto(StopReason reason) {
   }
 }
 
-v1::GenerateResponse toProto(const Event &event, bool withLogprobs) {
+/// Sets id, text and, where the text cannot say them, bytes of a Token or an Alternative.
+template <typename Message> void setToken(Message &to, const Tokenizer &tokenizer, int32_t id) {
+  TokenText text = tokenText(tokenizer, id);
+  to.set_id(id);
+  to.set_text(std::move(text.text));
+  to.set_bytes(std::move(text.bytes));
+}
+
+v1::GenerateResponse toProto(const Event &event, const Tokenizer &tokenizer, bool withLogprobs) {
   v1::GenerateResponse out;
   out.set_text(event.text);
   for (const TokenResult &token : event.tokens) {
     v1::Token &to = *out.add_tokens();
-    to.set_id(token.token);
+    setToken(to, tokenizer, token.token);
     if (!withLogprobs)
       continue;
     to.set_logprob(token.logprob);
     for (const Alternative &best : token.best) {
       v1::Alternative &alternative = *to.add_alternatives();
-      alternative.set_id(best.token);
+      setToken(alternative, tokenizer, best.token);
       alternative.set_logprob(best.logprob);
     }
   }
@@ -63,8 +72,8 @@ grpc::Status queueFull(const std::string &message) {
 } // namespace
 
 GenerateCall *GenerateCall::start(grpc::CallbackServerContext &context, const grpc::ByteBuffer &request,
-                                  const Admission &admission, Dispatcher &dispatcher) {
-  std::shared_ptr<GenerateCall> call(new GenerateCall(context, dispatcher));
+                                  const ServedModel &model, const Admission &admission, Dispatcher &dispatcher) {
+  std::shared_ptr<GenerateCall> call(new GenerateCall(context, model, dispatcher));
   call->self_ = call;
   call->run(request, admission);
   return call.get(); // gRPC calls OnDone only after it has this
@@ -94,6 +103,7 @@ void GenerateCall::run(const grpc::ByteBuffer &bytes, const Admission &admission
 }
 
 void GenerateCall::onEvent(const Event &event) {
+  grpc::ByteBuffer message = serialize(toProto(event, *tokenizer_, withLogprobs_));
   std::lock_guard lock(mutex_);
   if (status_)
     return;
@@ -101,7 +111,7 @@ void GenerateCall::onEvent(const Event &event) {
     return endLocked({grpc::StatusCode::INTERNAL, event.error});
   if (event.stop == StopReason::Cancelled)
     return endLocked({grpc::StatusCode::CANCELLED, "the request was cancelled"});
-  outgoing_.push_back(serialize(toProto(event, withLogprobs_)));
+  outgoing_.push_back(std::move(message));
   if (outgoing_.size() == 1)
     StartWrite(&outgoing_.front());
   if (event.stop != StopReason::None)

@@ -12,11 +12,12 @@ namespace heddle {
 /// guards all of its state. When the client leaves or its deadline passes, the request is cancelled in the engine.
 class GenerateCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public RequestSink {
 public:
-  static GenerateCall *start(grpc::CallbackServerContext &context, const grpc::ByteBuffer &request, const Admission &admission,
-                             Dispatcher &dispatcher);
+  static GenerateCall *start(grpc::CallbackServerContext &context, const grpc::ByteBuffer &request, const ServedModel &model,
+                             const Admission &admission, Dispatcher &dispatcher);
 
 private:
-  GenerateCall(grpc::CallbackServerContext &context, Dispatcher &dispatcher) : context_(context), dispatcher_(dispatcher) {}
+  GenerateCall(grpc::CallbackServerContext &context, const ServedModel &model, Dispatcher &dispatcher)
+      : context_(context), tokenizer_(model.tokenizer()), dispatcher_(dispatcher) {}
   void run(const grpc::ByteBuffer &request, const Admission &admission);
 
   void onEvent(const Event &event) override;
@@ -30,6 +31,7 @@ private:
   void endLocked(const grpc::Status &status); // once; finishes when the queue has been written
 
   grpc::CallbackServerContext &context_;
+  const std::shared_ptr<const Tokenizer> tokenizer_;
   Dispatcher &dispatcher_;
   std::shared_ptr<GenerateCall> self_;
   std::mutex mutex_;

@@ -1,5 +1,6 @@
 //===- InferenceService.cpp - the unary calls; Generate's stream is in GenerateCall.cpp -----------------------------===//
 #include "services/grpc/InferenceService.h"
+#include "services/frontend/TokenText.h"
 #include "services/grpc/GenerateCall.h"
 #include "services/grpc/Wire.h"
 #include <grpcpp/grpcpp.h>
@@ -28,7 +29,7 @@ grpc::ServerUnaryReactor *finished(grpc::CallbackServerContext *context, const g
 
 grpc::ServerWriteReactor<grpc::ByteBuffer> *InferenceService::Generate(grpc::CallbackServerContext *context,
                                                                        const grpc::ByteBuffer *request) {
-  return GenerateCall::start(*context, *request, admission_, dispatcher_);
+  return GenerateCall::start(*context, *request, model_, admission_, dispatcher_);
 }
 
 grpc::ServerUnaryReactor *InferenceService::Tokenize(grpc::CallbackServerContext *context, const grpc::ByteBuffer *request,
@@ -51,7 +52,7 @@ grpc::Status InferenceService::tokenize(const grpc::ByteBuffer &request, grpc::B
   v1::TokenizeResponse out;
   for (int32_t id : std::get<std::vector<int32_t>>(tokens)) {
     out.add_ids(id);
-    out.add_pieces(model_.tokenizer()->decode({&id, 1}, /*skipSpecial=*/false));
+    out.add_pieces(tokenText(*model_.tokenizer(), id).text);
   }
   response = serialize(out);
   return grpc::Status::OK;
