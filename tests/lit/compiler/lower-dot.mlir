@@ -36,8 +36,20 @@ func.func @nibbles(%init: vector<16xi32>, %sum: i32, %c: vector<64xi8>, %a: vect
 // VNNI256-LABEL: func.func @bytes
 //       VNNI256: arith.xori
 //       VNNI256: vpdpbusd.256
+// Without it one factor takes the other's sign, so that the code is unsigned: AVX-512 has no instruction for that.
 // AVX512-LABEL: func.func @bytes
+//       AVX512: arith.cmpi slt, %arg2
+//   AVX512-DAG: arith.subi {{.*}}, %arg3
+//   AVX512-DAG: arith.subi {{.*}}, %arg2
+//       AVX512: "llvm.x86.avx512.pmaddubs.w.512"
+//       AVX512: "llvm.x86.avx512.pmaddw.d.512"
+//   AVX512-NOT: vpdpbusd
 // PLAIN-LABEL: func.func @bytes
+// PLAIN-COUNT-2: arith.extsi {{.*}} : vector<64xi8> to vector<64xi32>
+//       PLAIN: arith.muli {{.*}} : vector<64xi32>
+// PLAIN-COUNT-4: vector.shuffle
+//   PLAIN-NOT: llvm.call_intrinsic
+//       PLAIN: return
 // AVX2-LABEL: func.func @bytes
 //       AVX2: "llvm.x86.avx2.psign.b"
 func.func @bytes(%init: vector<16xi32>, %sum: i32, %c: vector<64xi8>, %a: vector<64xi8>) -> vector<16xi32> {
