@@ -13,7 +13,10 @@ struct Architecture {
 void buildLlama(GraphBuilder &graph);  // Llama 2/3, SmolLM2, Mistral
 void buildGemma3(GraphBuilder &graph); // Gemma 3, text
 
-/// The graph (stage 0) of `model`. Throws CompileError, naming the architecture when it is unknown.
+/// The family of `model`. Throws CompileError, naming the architecture when it is unknown.
+const Architecture &architectureOf(const ModelSource &model);
+
+/// The graph (stage 0) of `model`. Throws CompileError.
 mlir::OwningOpRef<mlir::ModuleOp> buildGraph(mlir::MLIRContext *context, const ModelSource &model);
 
 } // namespace heddle

@@ -4,47 +4,46 @@
 // GGUF stores the rows of q and k so that rotated pairs are neighbours (style interleaved).
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/architectures/Architectures.h"
-#include <cmath>
+#include "compiler/architectures/Decoder.h"
 
 using namespace heddle;
 using namespace heddle::ir;
 
 void heddle::buildLlama(GraphBuilder &g) {
   const ModelSource &m = g.model();
-  const int64_t layers = m.requiredInteger("block_count", 1, 1024);
-  const int64_t width = m.requiredInteger("embedding_length", 16, 1 << 20);
-  const int64_t heads = m.requiredInteger("attention.head_count", 1, 4096);
-  const int64_t kvHeads = m.integer("attention.head_count_kv") ? m.requiredInteger("attention.head_count_kv", 1, heads) : heads;
-  const int64_t headDim = m.integer("attention.key_length") ? m.requiredInteger("attention.key_length", 16, 4096) : width / heads;
-  const int64_t rotated = m.integer("rope.dimension_count") ? m.requiredInteger("rope.dimension_count", 2, headDim) : headDim;
-  const float eps = static_cast<float>(m.number("attention.layer_norm_rms_epsilon").value_or(1e-5));
-  const int64_t window = m.integer("attention.sliding_window").value_or(0);
-  std::vector<double> factors; // Llama 3's frequency scaling arrives as one factor per pair
-  if (m.tensor("rope_freqs.weight"))
-    for (float factor : m.vectorValues("rope_freqs.weight"))
-      factors.push_back(factor);
+  const Decoder d = readDecoder(m);
+  const Rotation rotation = readRotation(m, d, {"rope.freq_base"}, 10000.0, /*scaled=*/true);
+  const int64_t window = m.integerWithin("attention.sliding_window", 0, 1 << 30).value_or(0);
+  const auto embeddingScale = static_cast<float>(m.numberWithin("embedding_scale", 1e-6, 1e6).value_or(1));
 
-  g.declareRope("rope", m.number("rope.freq_base").value_or(10000.0), rotated, m.number("rope.scaling.factor").value_or(1.0),
-                factors);
-  g.declareState("kv", layers, heads, kvHeads, headDim);
+  g.declareRope("rope", rotation.base, d.rotated, rotation.linearScale, rotation.factors);
+  g.declareState("kv", d.layers, d.heads, d.kvHeads, d.headDim);
   g.beginStep();
-  auto table = g.weight("token_embd.weight");
-  auto x = g.embed(table);
-  for (int64_t layer = 0; layer < layers; ++layer)
+  auto table = g.weight("token_embd.weight", d.embeddings());
+  auto x = g.embed(table, embeddingScale);
+  for (int64_t layer = 0; layer < d.layers; ++layer)
     x = g.block("decoder_block", layer, x,
-                {"attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down"},
+                {{"attn_norm", d.features()},
+                 {"attn_q", d.queries()},
+                 {"attn_k", d.keys()},
+                 {"attn_v", d.keys()},
+                 {"attn_output", d.attended()},
+                 {"ffn_norm", d.features()},
+                 {"ffn_gate", d.up()},
+                 {"ffn_up", d.up()},
+                 {"ffn_down", d.down()}},
                 [&](mlir::Value x, const GraphBuilder::Weights &w) {
-                  auto h = g.rmsNorm(x, w("attn_norm"), eps);
-                  auto q = g.rope(g.linear(h, w("attn_q")), "rope", heads, RopeStyle::Interleaved);
-                  auto k = g.rope(g.linear(h, w("attn_k")), "rope", kvHeads, RopeStyle::Interleaved);
+                  auto h = g.rmsNorm(x, w("attn_norm"), d.eps);
+                  auto q = g.rope(g.linear(h, w("attn_q")), "rope", d.heads, RopeStyle::Interleaved);
+                  auto k = g.rope(g.linear(h, w("attn_k")), "rope", d.kvHeads, RopeStyle::Interleaved);
                   auto v = g.linear(h, w("attn_v"));
-                  float scale = 1.0f / std::sqrt(static_cast<float>(headDim));
-                  auto a = g.attention(q, k, v, {"kv", heads, kvHeads, headDim, scale, window});
+                  auto a = g.attention(q, k, v, {"kv", d.heads, d.kvHeads, d.headDim, d.scale, window, d.softCap});
                   x = g.add(x, g.linear(a, w("attn_output")));
-                  h = g.rmsNorm(x, w("ffn_norm"), eps);
+                  h = g.rmsNorm(x, w("ffn_norm"), d.eps);
                   auto gate = g.activate(g.linear(h, w("ffn_gate")), Activation::Silu);
                   return g.add(x, g.linear(g.mul(gate, g.linear(h, w("ffn_up"))), w("ffn_down")));
                 });
-  x = g.rmsNorm(g.wantedRows(x), g.weight("output_norm.weight"), eps);
-  g.endStep(g.linear(x, m.tensor("output.weight") ? g.weight("output.weight") : table)); // tied embeddings have no output.weight
+  x = g.rmsNorm(g.wantedRows(x), g.weight("output_norm.weight", d.features()), d.eps);
+  // Tied embeddings have no output.weight.
+  g.endStep(g.linear(x, m.tensor("output.weight") ? g.weight("output.weight", d.embeddings()) : table));
 }

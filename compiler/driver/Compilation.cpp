@@ -1,6 +1,7 @@
 //===- Compilation.cpp - one model on its way through the stages -----------------------------------------------------===//
 #include "compiler/driver/Compilation.h"
 #include "compiler/architectures/Architectures.h"
+#include "compiler/driver/FileRules.h"
 #include "compiler/planning/Environment.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
@@ -58,7 +59,10 @@ void Compilation::verifyModule() {
 }
 
 void Compilation::begin(const GgufModel &model, KvType kvType) {
+  architectureOf(model);
+  refuseUnsupported(model.file(), model.architecture());
   module_ = buildGraph(&context_, model);
+  refuseUnread(model.file(), model.architecture());
   for (auto state : module_->getOps<ir::PagedStateOp>())
     state.setType(kvType == KvType::Q8 ? ir::CacheType::Q8 : ir::CacheType::F16);
   verifyModule();

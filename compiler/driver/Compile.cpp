@@ -2,6 +2,7 @@
 #include "compiler/Compile.h"
 #include "compiler/driver/AddTarget.h"
 #include "compiler/driver/Compilation.h"
+#include "compiler/driver/FileRules.h"
 #include "compiler/driver/PackWeights.h"
 #include <chrono>
 #include <thread>
@@ -82,6 +83,7 @@ CompileReport heddle::compileModel(const CompileOptions &options) {
   phases.begin("vocabulary", 0.6);
   writer.addFile("tokenizer.json", model.tokenizerJson(manifest));
   writer.addFile("chat_template.jinja", model.chatTemplate());
+  refuseUnreadTokenizer(model.file(), model.architecture());
   for (auto &[name, text] : texts)
     writer.addFile(name, text);
 

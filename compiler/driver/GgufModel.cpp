@@ -2,7 +2,8 @@
 #include "compiler/driver/GgufModel.h"
 #include "compiler/importers/tokenizer/GgufTokenizer.h"
 #include <algorithm>
-#include <cmath>
+#include <cstring>
+#include <functional>
 
 using namespace heddle;
 
@@ -10,47 +11,55 @@ GgufModel::GgufModel(const std::filesystem::path &path)
     : file_(GgufFile::open(path)), architecture_(file_.string("general.architecture")),
       vocabulary_(static_cast<int64_t>(file_.strings("tokenizer.ggml.tokens").size())) {}
 
-std::optional<int64_t> GgufModel::integer(std::string_view key) const { return file_.findInteger(prefixed(key)); }
+bool GgufModel::isList(const std::string &key) const {
+  const GgufValue *value = file_.findValue(key);
+  return value && value->type == GgufType::Array;
+}
 
-std::optional<double> GgufModel::number(std::string_view key) const {
-  if (key == "rope.scaling.factor") { // only linear scaling is a factor on every position; Llama 3's comes as rope_freqs.weight
-    auto type = file_.findString(prefixed("rope.scaling.type"));
-    if (type && *type != "linear") {
-      if (*type == "none" || file_.findTensor("rope_freqs.weight"))
-        return std::nullopt;
-      throw CompileError(name() + ": RoPE scaling '" + std::string(*type) +
-                         "' is not supported (linear, or factors in rope_freqs.weight)");
-    }
-  }
-  return file_.findNumber(prefixed(key));
+std::optional<int64_t> GgufModel::integer(std::string_view key) const {
+  if (!isList(prefixed(key)))
+    return file_.findInteger(prefixed(key));
+  std::vector<int64_t> values = file_.integers(prefixed(key)); // of each layer
+  if (values.empty())
+    refuse(key, "is an empty list: convert the model again");
+  if (std::ranges::adjacent_find(values, std::not_equal_to<>()) != values.end())
+    refuse(key, "differs from layer to layer, which is not supported: use a model whose layers are alike");
+  return values.front();
+}
+
+std::optional<double> GgufModel::number(std::string_view key) const { return file_.findNumber(prefixed(key)); }
+
+std::optional<std::string> GgufModel::text(std::string_view key) const {
+  auto found = file_.findString(prefixed(key));
+  return found ? std::optional<std::string>(*found) : std::nullopt;
+}
+
+std::optional<std::vector<bool>> GgufModel::flags(std::string_view key) const {
+  const std::string name = prefixed(key);
+  if (!isList(name))
+    return std::nullopt;
+  if (file_.findValue(name)->element == GgufType::Bool)
+    return file_.booleans(name);
+  std::vector<bool> flags;
+  for (int64_t value : file_.integers(name))
+    flags.push_back(value != 0);
+  return flags;
 }
 
 std::optional<TensorInfo> GgufModel::tensor(std::string_view tensorName) const {
   const GgufTensor *tensor = file_.findTensor(tensorName);
   if (!tensor)
     return std::nullopt;
-  bool vector = tensor->dims.size() == 1;
-  if (tensor->dims.size() > 2)
-    throw CompileError(name() + ": tensor " + std::string(tensorName) + " has " + std::to_string(tensor->dims.size()) +
-                       " dimensions; a weight has one or two");
-  if (tensor->rows() > INT32_MAX || tensor->columns() > INT32_MAX)
-    throw CompileError(name() + ": tensor " + std::string(tensorName) + " is too large: at most 2^31-1 rows and columns");
-  if (tensorName == "token_embd.weight" && tensor->rows() != vocabulary_)
-    throw CompileError(name() + ": token_embd.weight has " + std::to_string(tensor->rows()) + " rows for " +
-                       std::to_string(vocabulary_) + " tokens: the file is inconsistent, convert it again");
-  return TensorInfo{tensor->format, vector ? 1 : tensor->rows(), tensor->columns(), vector};
+  return TensorInfo{tensor->format, {tensor->dims.rbegin(), tensor->dims.rend()}};
 }
 
 std::vector<float> GgufModel::vectorValues(std::string_view tensorName) const {
   const GgufTensor &tensor = file_.tensor(tensorName);
-  std::vector<double> values(tensor.columns());
-  if (tensor.rows() != 1)
-    throw CompileError(name() + ": tensor " + std::string(tensorName) + " must be a vector");
-  dequantizeRow(tensor.format, tensor.data.data(), tensor.columns(), values.data());
-  for (double value : values)
-    if (!(value > 0) || !std::isfinite(value))
-      throw CompileError(name() + ": tensor " + std::string(tensorName) + " holds a factor that is not positive");
-  return std::vector<float>(values.begin(), values.end());
+  if (tensor.format != Format::F32)
+    throw CompileError(name() + ": tensor " + std::string(tensorName) + " must be F32: convert the model again");
+  std::vector<float> values(tensor.data.size() / sizeof(float));
+  std::memcpy(values.data(), tensor.data.data(), tensor.data.size());
+  return values;
 }
 
 std::string GgufModel::tokenizerJson(Manifest &manifest) const {

@@ -13,6 +13,8 @@ public:
   std::string architecture() const override { return architecture_; }
   std::optional<int64_t> integer(std::string_view key) const override;
   std::optional<double> number(std::string_view key) const override;
+  std::optional<std::string> text(std::string_view key) const override;
+  std::optional<std::vector<bool>> flags(std::string_view key) const override;
   std::optional<TensorInfo> tensor(std::string_view name) const override;
   std::vector<float> vectorValues(std::string_view tensor) const override;
   int64_t vocabularySize() const override { return vocabulary_; }
@@ -24,6 +26,7 @@ public:
   std::string chatTemplate() const;
 
 private:
+  bool isList(const std::string &key) const;
   std::string prefixed(std::string_view key) const { return architecture_ + "." + std::string(key); }
   GgufFile file_;
   std::string architecture_;

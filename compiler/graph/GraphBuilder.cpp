@@ -28,17 +28,30 @@ RankedTensorType GraphBuilder::rowsType(int64_t features) {
   return RankedTensorType::get({ShapedType::kDynamic, features}, builder_.getF32Type());
 }
 
-Type GraphBuilder::weightType(StringRef name) {
+static std::string shown(const std::vector<int64_t> &dims) {
+  std::string text;
+  for (int64_t dim : dims)
+    text += (text.empty() ? "" : " × ") + std::to_string(dim);
+  return text;
+}
+
+/// Writers leave dimensions of 1 out or not: [1, n] is [n].
+static ArrayRef<int64_t> withoutOnes(ArrayRef<int64_t> dims) {
+  return dims.drop_while([&](const int64_t &dim) { return dim == 1 && &dim != &dims.back(); });
+}
+
+Type GraphBuilder::weightType(StringRef name, const Shape &shape) {
   auto info = model_.tensor(std::string_view(name.data(), name.size()));
   if (!info)
     throw CompileError(model_.name() + ": tensor " + name.str() +
                        " is missing: the file is incomplete, convert or download it again");
-  if (info->vector && info->format != Format::F32)
+  if (withoutOnes(info->shape) != withoutOnes(shape.dims))
+    throw CompileError(model_.name() + ": tensor " + name.str() + " is " + shown(info->shape) + " where the metadata needs " +
+                       shown(shape.dims) + " (" + shape.meaning + "): the file is inconsistent, convert it again");
+  if (shape.dims.size() == 1 && info->format != Format::F32)
     throw CompileError(model_.name() + ": tensor " + name.str() + " is a vector of type " +
                        StringRef(traits(info->format).name).upper() + "; vectors must be F32: convert the model again");
-  Type element = elementType(builder_.getContext(), info->format);
-  return info->vector ? RankedTensorType::get({info->columns}, element)
-                      : RankedTensorType::get({info->rows, info->columns}, element);
+  return RankedTensorType::get(shape.dims, elementType(builder_.getContext(), info->format));
 }
 
 void GraphBuilder::declareRope(StringRef name, double base, int64_t dims, double linearScale, ArrayRef<double> factors) {
@@ -74,8 +87,8 @@ void GraphBuilder::endStep(Value logits) {
   builder_.create<func::ReturnOp>(loc_, logits);
 }
 
-Value GraphBuilder::weight(StringRef tensor) {
-  Type type = weightType(tensor);
+Value GraphBuilder::weight(StringRef tensor, const Shape &shape) {
+  Type type = weightType(tensor, shape);
   if (!module_->lookupSymbol(tensor)) {
     OpBuilder::InsertionGuard guard(builder_);
     builder_.setInsertionPoint(*module_->getOps<func::FuncOp>().begin()); // declarations stand before the functions
@@ -93,24 +106,13 @@ Value GraphBuilder::embed(Value table, float scale) {
 }
 
 Value GraphBuilder::linear(Value x, Value weight) {
-  auto type = cast<RankedTensorType>(weight.getType());
-  int64_t features = cast<RankedTensorType>(x.getType()).getDimSize(1);
-  if (type.getRank() != 2 || type.getDimSize(1) != features)
-    throw CompileError(model_.name() + ": a weight has " + std::to_string(type.getShape().back()) +
-                       " columns where its input has " + std::to_string(features) +
-                       " features: the file's shapes contradict its metadata");
-  auto op =
-      builder_.create<LinearOp>(loc_, TypeRange{rowsType(type.getDimSize(0))}, x, ValueRange{weight}, Value(), ValueRange{},
-                                ValueRange{}, ActivationAttr(), ArrayAttr(), DenseI64ArrayAttr(), DenseI64ArrayAttr(), false);
+  int64_t rows = cast<RankedTensorType>(weight.getType()).getDimSize(0);
+  auto op = builder_.create<LinearOp>(loc_, TypeRange{rowsType(rows)}, x, ValueRange{weight}, Value(), ValueRange{}, ValueRange{},
+                                      ActivationAttr(), ArrayAttr(), DenseI64ArrayAttr(), DenseI64ArrayAttr(), false);
   return op.getResult(0);
 }
 
 Value GraphBuilder::rmsNorm(Value x, Value weight, float eps, int64_t groups) {
-  int64_t features = cast<RankedTensorType>(x.getType()).getDimSize(1),
-          size = cast<RankedTensorType>(weight.getType()).getDimSize(0);
-  if (size * groups != features)
-    throw CompileError(model_.name() + ": a norm of " + std::to_string(size) + " elements stands where " +
-                       std::to_string(features / groups) + " are needed: the file's shapes contradict its metadata");
   return builder_
       .create<RmsNormOp>(loc_, x.getType(), x, weight, Value(), Value(), builder_.getF32FloatAttr(eps),
                          builder_.getI64IntegerAttr(groups))
@@ -121,17 +123,8 @@ Value GraphBuilder::rope(Value x, StringRef table, int64_t heads, RopeStyle styl
   return builder_.create<RopeOp>(loc_, x.getType(), x, positions_, table, heads, style);
 }
 
-Value GraphBuilder::add(Value a, Value b) {
-  if (a.getType() != b.getType())
-    throw CompileError(model_.name() +
-                       ": a block's output is not as wide as its input: the file's shapes contradict its metadata");
-  return builder_.create<AddOp>(loc_, a, b);
-}
-Value GraphBuilder::mul(Value a, Value b) {
-  if (a.getType() != b.getType())
-    throw CompileError(model_.name() + ": gate and up differ in rows: the file's shapes contradict its metadata");
-  return builder_.create<MulOp>(loc_, a, b);
-}
+Value GraphBuilder::add(Value a, Value b) { return builder_.create<AddOp>(loc_, a, b); }
+Value GraphBuilder::mul(Value a, Value b) { return builder_.create<MulOp>(loc_, a, b); }
 Value GraphBuilder::activate(Value x, Activation function) { return builder_.create<ActivateOp>(loc_, x.getType(), x, function); }
 
 Value GraphBuilder::wantedRows(Value x) {
@@ -139,10 +132,6 @@ Value GraphBuilder::wantedRows(Value x) {
 }
 
 Value GraphBuilder::attention(Value q, Value k, Value v, const Attention &how) {
-  auto features = [](Value value) { return cast<RankedTensorType>(value.getType()).getDimSize(1); };
-  if (features(q) != how.heads * how.headDim || features(k) != how.kvHeads * how.headDim || features(v) != features(k))
-    throw CompileError(model_.name() +
-                       ": query, key or value rows differ from heads × head size: the file's shapes contradict its metadata");
   MLIRContext *context = builder_.getContext();
   auto op = builder_.create<AttentionOp>(
       loc_, TypeRange{rowsType(how.heads * how.headDim)}, q, k, v, positions_, sequences_, pageTable_, layer_, Value(), Value(),
@@ -154,14 +143,14 @@ Value GraphBuilder::attention(Value q, Value k, Value v, const Attention &how) {
   return op.getResult(0);
 }
 
-Value GraphBuilder::block(StringRef kind, int64_t layer, Value x, ArrayRef<const char *> roles,
+Value GraphBuilder::block(StringRef kind, int64_t layer, Value x, ArrayRef<Role> roles,
                           const std::function<Value(Value, const Weights &)> &body) {
   SmallVector<Value> weights;
   SmallVector<Type> types{x.getType(),          positions_.getType(), sequences_.getType(),
                           pageTable_.getType(), pageWidth_.getType(), builder_.getIndexType()};
   std::string key = kind.str();
-  for (const char *role : roles) {
-    weights.push_back(weight("blk." + std::to_string(layer) + "." + role + ".weight"));
+  for (const Role &role : roles) {
+    weights.push_back(weight("blk." + std::to_string(layer) + "." + role.name + ".weight", role.shape));
     types.push_back(weights.back().getType());
     llvm::raw_string_ostream(key) << ' ' << types.back();
   }
@@ -175,18 +164,19 @@ Value GraphBuilder::block(StringRef kind, int64_t layer, Value x, ArrayRef<const
     function = builder_.create<func::FuncOp>(loc_, name, builder_.getFunctionType(types, x.getType()));
     function.setPrivate();
     SmallVector<const char *> names{"x", "positions", "sequences", "page_table", "page_width", "layer"};
-    names.append(roles.begin(), roles.end());
+    for (const Role &role : roles)
+      names.push_back(role.name);
     nameArguments(function, names);
     mlir::Block *entry = function.addEntryBlock();
     builder_.setInsertionPointToEnd(entry);
     auto outer = std::tuple(positions_, sequences_, pageTable_, pageWidth_, layer_);
     positions_ = entry->getArgument(1), sequences_ = entry->getArgument(2), pageTable_ = entry->getArgument(3);
     pageWidth_ = entry->getArgument(4), layer_ = entry->getArgument(5);
-    auto byRole = [&](StringRef role) -> Value {
-      for (auto [i, name] : llvm::enumerate(roles))
-        if (role == name)
+    auto byRole = [&](StringRef name) -> Value {
+      for (auto [i, role] : llvm::enumerate(roles))
+        if (name == role.name)
           return entry->getArgument(6 + i);
-      llvm::report_fatal_error("block uses a weight that it does not list: " + role);
+      llvm::report_fatal_error("block uses a weight that it does not list: " + name);
     };
     Value result = body(entry->getArgument(0), byRole);
     builder_.create<func::ReturnOp>(loc_, result);

@@ -11,9 +11,20 @@
 
 namespace heddle {
 
+/// The shape that a weight must have, [rows, columns] or [elements], and what its dimensions are, for people.
+struct Shape {
+  std::vector<int64_t> dims;
+  const char *meaning;
+};
+
 class GraphBuilder {
 public:
   using Value = mlir::Value;
+  /// A weight of a block: its tensor is blk.<layer>.<role>.weight.
+  struct Role {
+    const char *name;
+    Shape shape;
+  };
   /// The weights of the block being built, by role: weight("attn_q") is the block's argument of that name.
   using Weights = std::function<Value(llvm::StringRef role)>;
 
@@ -28,7 +39,8 @@ public:
   void endStep(Value logits);
 
   // ---- equations ----
-  Value weight(llvm::StringRef tensor);      // a weight of the file, in `step`
+  /// A weight of the file, in `step`. Throws CompileError where it is missing or of another shape.
+  Value weight(llvm::StringRef tensor, const Shape &shape);
   Value embed(Value table, float scale = 1); // [T × width]
   Value linear(Value x, Value weight);       // x · Wᵀ
   Value rmsNorm(Value x, Value weight, float eps, int64_t groups = 1);
@@ -46,16 +58,16 @@ public:
   };
   Value attention(Value q, Value k, Value v, const Attention &how);
 
-  /// x after block number `layer` of kind `kind`, whose weights are `blk.<layer>.<role>.weight`. `body` is run once per distinct
-  /// kind and formats of its weights: equal blocks share one function.
-  Value block(llvm::StringRef kind, int64_t layer, Value x, llvm::ArrayRef<const char *> roles,
+  /// x after block number `layer` of kind `kind`. `body` is run once per distinct kind and formats of its weights: equal blocks
+  /// share one function.
+  Value block(llvm::StringRef kind, int64_t layer, Value x, llvm::ArrayRef<Role> roles,
               const std::function<Value(Value x, const Weights &weights)> &body);
 
   mlir::OwningOpRef<mlir::ModuleOp> take() { return std::move(module_); }
   const ModelSource &model() const { return model_; }
 
 private:
-  mlir::Type weightType(llvm::StringRef tensor);
+  mlir::Type weightType(llvm::StringRef tensor, const Shape &shape);
   mlir::RankedTensorType rowsType(int64_t features);
 
   const ModelSource &model_;

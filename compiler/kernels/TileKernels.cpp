@@ -191,10 +191,8 @@ static LogicalResult checkHead(Operation *op, int64_t headDim, int64_t ropeDims,
     return op->emitOpError("cannot be lowered yet for a head size of ") << headDim << ": it must be a multiple of 16";
   if (!style)
     return success();
-  int64_t unit = *style == RopeStyle::Neox ? 32 : 16;
-  if (ropeDims % unit)
-    return op->emitOpError("cannot be lowered yet for ")
-           << ropeDims << " rotated dimensions in this RoPE style: a multiple of " << unit;
+  if (ropeDims % 16)
+    return op->emitOpError("cannot be lowered yet for ") << ropeDims << " rotated dimensions: a multiple of 16";
   return success();
 }
 

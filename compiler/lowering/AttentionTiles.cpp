@@ -17,6 +17,29 @@ using namespace mlir;
 using namespace heddle;
 using namespace heddle::ir;
 
+/// Element p turns with p + dims/2, and a half is no whole number of vectors: the vector in the middle holds eights of both.
+static void rotateOddHalves(Emit &e, SmallVector<Value> &v, llvm::function_ref<Value(int64_t)> row, int64_t dims,
+                            ArrayRef<int64_t> even, ArrayRef<int64_t> odd) {
+  const int64_t half = dims / 16; // in eights
+  const SmallVector<Value> old(v);
+  for (int64_t i = 0; i < dims / 16; ++i) {
+    const bool low = 2 * i < half, high = 2 * i + 1 < half; // whether the vector's eights are of the first half
+    auto partner = [&](int64_t eight) { return eight < half ? eight + half : eight - half; };
+    const int64_t p = partner(2 * i), q = partner(2 * i + 1);
+    SmallVector<int64_t> halves, mix;
+    for (int64_t j = 0; j < 8; ++j)
+      halves.push_back(p % 2 * 8 + j), mix.push_back(j);
+    for (int64_t j = 0; j < 8; ++j)
+      halves.push_back(16 + q % 2 * 8 + j), mix.push_back(16 + 8 + j);
+    Value other = e.shuffle(old[p / 2], old[q / 2], halves);
+    Value lowAngles = row(8 * (low ? 2 * i : p)), highAngles = row(8 * (high ? 2 * i + 1 : q));
+    Value cosines = e.shuffle(lowAngles, highAngles, even), sines = e.shuffle(lowAngles, highAngles, odd);
+    auto first = [&] { return e.fma(old[i], cosines, e.negf(e.mulf(other, sines))); };
+    auto second = [&] { return e.fma(other, sines, e.mulf(old[i], cosines)); };
+    v[i] = low && high ? first() : !low && !high ? second() : e.shuffle(first(), second(), mix);
+  }
+}
+
 /// Rotates pairs; see docs/arithmetic.md. The table row is [pair][cos, sin], `at` its first element.
 static void rotate(Emit &e, SmallVector<Value> &v, Value table, Value at, int64_t dims, RopeStyle style) {
   auto row = [&](int64_t pair) { return e.load(table, {e.add(at, e.index(2 * pair))}); }; // 8 pairs
@@ -34,10 +57,12 @@ static void rotate(Emit &e, SmallVector<Value> &v, Value table, Value at, int64_
     }
     return;
   }
-  int64_t half = dims / 32;
   SmallVector<int64_t> even, odd;
   for (int64_t j = 0; j < 16; ++j)
     even.push_back(2 * j), odd.push_back(2 * j + 1);
+  if (dims % 32)
+    return rotateOddHalves(e, v, row, dims, even, odd);
+  int64_t half = dims / 32;
   for (int64_t i = 0; i < half; ++i) {
     Value low = row(16 * i), high = row(16 * i + 8);
     Value cosines = e.shuffle(low, high, even), sines = e.shuffle(low, high, odd);

@@ -30,7 +30,7 @@ template <class Op> static LogicalResult verifyHead(Op op, Value norm) {
     return success();
   if (!op.getStyle() || !op.getRopeOffset())
     return op.emitOpError("rope needs its offset and its style");
-  if (rotated <= 0 || rotated > dims || rotated % (*op.getStyle() == RopeStyle::Neox ? 32 : 16))
+  if (rotated <= 0 || rotated > dims || rotated % 16)
     return op.emitOpError("cannot rotate ") << rotated << " of " << dims << " dimensions in this style";
   return success();
 }

@@ -77,9 +77,17 @@ public:
   std::optional<double> findNumber(std::string_view key) const;
   std::optional<bool> findBoolean(std::string_view key) const;
 
+  /// For people: a number, a quoted text, or what an array holds.
+  std::string shownValue(std::string_view key) const;
+
   const std::vector<GgufTensor> &tensors() const { return tensors_; } // in the file's order
   const GgufTensor *findTensor(std::string_view name) const;
   const GgufTensor &tensor(std::string_view name) const; // throws, naming it
+
+  /// What the file says and nobody asked for: keys whose value no getter gave out, tensors that were not looked up by name. In
+  /// the file's order.
+  std::vector<std::string_view> unreadKeys() const;
+  std::vector<std::string_view> unreadTensors() const;
 
 private:
   friend class GgufParser;
@@ -95,6 +103,7 @@ private:
   std::vector<GgufValue> values_;                // of keys_[i]
   std::vector<uint32_t> keyOrder_, tensorOrder_; // indices sorted by name
   std::vector<GgufTensor> tensors_;
+  mutable std::vector<char> keyRead_, tensorRead_; // 1 once asked for; written by any thread (std::atomic_ref)
 };
 
 /// Text of a file made fit for a one-line message: quoted, control and broken characters escaped, cut at 64.

@@ -1,6 +1,8 @@
 //===- GgufMetadata.cpp - typed reading of checked metadata ------------------------------------------------------------===//
 #include "compiler/importers/gguf/GgufParser.h"
 #include <algorithm>
+#include <atomic>
+#include <cstdio>
 #include <cstring>
 
 namespace heddle {
@@ -80,9 +82,13 @@ const GgufValue *GgufFile::findValue(std::string_view key) const {
   return found != keyOrder_.end() && keys_[*found] == key ? &values_[*found] : nullptr;
 }
 
+static void markRead(char &flag) { std::atomic_ref<char>(flag).store(1, std::memory_order_relaxed); }
+
 const GgufValue &GgufFile::value(std::string_view key, std::string_view expected) const {
-  if (const GgufValue *found = findValue(key))
+  if (const GgufValue *found = findValue(key)) {
+    markRead(keyRead_[static_cast<size_t>(found - values_.data())]);
     return *found;
+  }
   throw GgufError(name_ + ": metadata key '" + std::string(key) + "' (" + std::string(expected) +
                   ") is missing: convert the model again");
 }
@@ -192,7 +198,47 @@ std::optional<bool> GgufFile::findBoolean(std::string_view key) const {
 const GgufTensor *GgufFile::findTensor(std::string_view name) const {
   auto less = [&](uint32_t i, std::string_view wanted) { return tensors_[i].name < wanted; };
   auto found = std::lower_bound(tensorOrder_.begin(), tensorOrder_.end(), name, less);
-  return found != tensorOrder_.end() && tensors_[*found].name == name ? &tensors_[*found] : nullptr;
+  if (found == tensorOrder_.end() || tensors_[*found].name != name)
+    return nullptr;
+  markRead(tensorRead_[*found]);
+  return &tensors_[*found];
+}
+
+std::vector<std::string_view> GgufFile::unreadKeys() const {
+  std::vector<std::string_view> names;
+  for (size_t i = 0; i < keys_.size(); ++i)
+    if (!keyRead_[i])
+      names.push_back(keys_[i]);
+  return names;
+}
+
+std::vector<std::string_view> GgufFile::unreadTensors() const {
+  std::vector<std::string_view> names;
+  for (size_t i = 0; i < tensors_.size(); ++i)
+    if (!tensorRead_[i])
+      names.push_back(tensors_[i].name);
+  return names;
+}
+
+std::string GgufFile::shownValue(std::string_view key) const {
+  const GgufValue *v = findValue(key);
+  if (!v)
+    return "missing";
+  if (v->type == GgufType::Array)
+    return "an array of " + std::to_string(v->count) + " " + std::string(ggufTypeName(v->element));
+  if (v->type == GgufType::String) {
+    const std::byte *p = v->bytes.data();
+    return quotedForError(nextString(p));
+  }
+  if (v->type == GgufType::Bool)
+    return v->bytes[0] != std::byte{0} ? "true" : "false";
+  if (v->type == GgufType::U64)
+    return std::to_string(load<uint64_t>(v->bytes.data()));
+  if (isInteger(v->type))
+    return std::to_string(*integerAt(*v, 0));
+  char text[32];
+  std::snprintf(text, sizeof text, "%.7g", *numberAt(*v, 0));
+  return text;
 }
 
 const GgufTensor &GgufFile::tensor(std::string_view name) const {

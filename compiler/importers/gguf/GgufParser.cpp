@@ -131,6 +131,7 @@ void GgufParser::readMetadata() {
   file_.keyOrder_ = orderByName(
       file_.keys_.size(), [&](uint32_t i) { return file_.keys_[i]; },
       [&](std::string_view key) { fail("metadata key " + quotedForError(key) + " appears twice: the file is damaged"); });
+  file_.keyRead_.resize(file_.keys_.size());
   if (auto alignment = file_.findInteger("general.alignment")) {
     if (*alignment <= 0 || !std::has_single_bit(static_cast<uint64_t>(*alignment)) ||
         *alignment > static_cast<int64_t>(kLargestAlignment))
@@ -182,6 +183,7 @@ void GgufParser::readTensorInfos() {
   file_.tensorOrder_ = orderByName(
       file_.tensors_.size(), [&](uint32_t i) { return file_.tensors_[i].name; },
       [&](std::string_view name) { fail("tensor " + quotedForError(name) + " appears twice: the file is damaged"); });
+  file_.tensorRead_.resize(file_.tensors_.size());
 }
 
 /// Reads one entry. `data` gets its size only (a null pointer): the data's begin is not known yet.

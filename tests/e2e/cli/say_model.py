@@ -8,7 +8,8 @@ import itertools
 import struct
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6  # tokenizer.ggml.token_type
-_U32, _I32, _F32, _BOOL, _STR, _ARRAY, _U64 = 4, 5, 6, 7, 8, 9, 10       # value types of the GGUF specification
+SPACES = ("general.", "tokenizer.", "split.", "adapter.", "quantize.", "training.", "clip.", "vendor.")  # not an architecture's
+_U32, _I32, _F32, _BOOL, _STR, _ARRAY, _U64, _I64, _F64 = range(4, 13)   # value types of the GGUF specification
 
 
 def u32(value):
@@ -17,6 +18,18 @@ def u32(value):
 
 def f32(value):
     return _F32, struct.pack("<f", value)
+
+
+def u64(value):
+    return _U64, struct.pack("<Q", value)
+
+
+def i64(value):
+    return _I64, struct.pack("<q", value)
+
+
+def f64(value):
+    return _F64, struct.pack("<d", value)
 
 
 def boolean(value):
@@ -79,8 +92,8 @@ def write(path, *, say=(66,), architecture="llama", layers=1, width=64, heads=4,
 
     tokens    {id: (text, type)}, in place of those of the vocabulary; typed=False leaves tokenizer.ggml.token_type out
     pieces    a SentencePiece vocabulary instead of a byte-level one
-    keys      {key: u32(…)}, added or replaced; a key without a dot before it belongs to the architecture: "attention.scale"
-              becomes "llama.attention.scale" unless it begins with general. or tokenizer.; `without` names keys to leave out
+    keys      {key: u32(…)}, added or replaced; a key belongs to the architecture, "attention.scale" becomes
+              "llama.attention.scale", unless it begins with one of SPACES; `without` names keys to leave out
     head_rows rows of output.weight, where they are not the tokens'; raised {(row, column): value} changes it; tied leaves it out
     tensors   {name: (shape, {index: value})}: further F32 tensors, zero but there; shape as in "rows, columns"
     dropped   tensors whose name holds one of these texts are left out
@@ -114,9 +127,10 @@ def write(path, *, say=(66,), architecture="llama", layers=1, width=64, heads=4,
     if template is not None:
         metadata["tokenizer.chat_template"] = text(template)
     metadata |= keys or {}
-    full = {key if key.startswith(("general.", "tokenizer.", architecture + ".")) else f"{architecture}.{key}": value
-            for key, value in metadata.items()}
-    left_out = {key if key.startswith(("general.", "tokenizer.")) else f"{architecture}.{key}" for key in without}
+    def whole(key):
+        return key if key.startswith((*SPACES, architecture + ".")) else f"{architecture}.{key}"
+    full = {whole(key): value for key, value in metadata.items()}
+    left_out = {whole(key) for key in without}
     entries = {key: value for key, value in full.items() if key not in left_out}
 
     # Column 0 of the embedding says "not in the list", column n "the n-th of the list"; a head row answers with 10 there.

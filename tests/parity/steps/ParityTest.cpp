@@ -64,6 +64,10 @@ std::vector<Case> cases() {
   gemma.config.layers = 7; // the sixth layer sees everything
   gemma.config.window = 40;
   all.push_back(gemma);
+  gemma.name = "gemma3_heads_of_80"; // halves of 40: no whole vectors
+  gemma.config.headDim = 80, gemma.config.layers = 1;
+  all.push_back(gemma);
+  all.push_back({"feed_forward_of_41", config(64, 4, 2, 16, 41, Format::F32), 0.01});
   // Attention tiles of other heights: of few tokens, the query heads of a KV head make up one.
   all.push_back({"eight_heads_of_48_8_bit_cache", config(64, 8, 1, 48, 96, Format::F32), 0.05, KvType::Q8});
   all.push_back({"seven_heads_of_112", config(64, 7, 1, 112, 96, Format::F32), 0.01});
@@ -72,11 +76,12 @@ std::vector<Case> cases() {
   all.push_back({"ten_heads", config(64, 10, 1, 64, 96, Format::Q8_0), 0.15});
   all.push_back({"eleven_heads_of_32", config(64, 11, 1, 32, 96, Format::F32), 0.01});
   all.push_back({"nine_heads_8_bit_cache", config(64, 9, 1, 64, 96, Format::Q8_0), 0.15, KvType::Q8});
-  // No family here has a soft cap; the graph is given one.
+  // The files that these tests write say nothing of a soft cap; the graph is given one.
   all.push_back({"soft_cap", config(64, 4, 2, 32, 96, Format::F32), 0.01, KvType::F16, 0.5f});
   Case six{"six_heads_window", config(64, 12, 2, 32, 96, Format::Q8_0), 0.15};
   six.config.architecture = "gemma3", six.config.layers = 2, six.config.window = 40;
   all.push_back(six);
+  gemma.config.headDim = 32, gemma.config.layers = 7;
   gemma.name = "gemma3_8_bit_cache", gemma.kvType = KvType::Q8;
   all.push_back(gemma);
   Case cache{"f32_8_bit_cache", config(160, 6, 2, 80, 96, Format::F32), 0.05, KvType::Q8};

@@ -68,6 +68,34 @@ TEST_P(Gguf, Tensors) {
   EXPECT_EQ(file.findTensor("absent"), nullptr);
 }
 
+TEST_P(Gguf, KnowsWhatNobodyAskedFor) {
+  using Names = std::vector<std::string_view>;
+  auto unread = [&](std::string_view key) {
+    Names all = file.unreadKeys();
+    return std::find(all.begin(), all.end(), key) != all.end();
+  };
+  EXPECT_EQ(file.unreadKeys().size() + 1, file.keys().size()); // the parser itself needs general.alignment
+  EXPECT_TRUE(file.has("words"));
+  EXPECT_TRUE(unread("words")); // whether it is there is not what it says
+  file.strings("words");
+  EXPECT_FALSE(unread("words"));
+  file.findNumber("f32");
+  EXPECT_FALSE(unread("f32"));
+  EXPECT_EQ(file.unreadTensors(), (Names{"norm", "weight", "cube"}));
+  file.findTensor("absent");
+  file.tensor("weight");
+  EXPECT_EQ(file.unreadTensors(), (Names{"norm", "cube"}));
+}
+
+TEST_P(Gguf, ShowsValuesToPeople) {
+  EXPECT_EQ(file.shownValue("i32"), "-2000000000");
+  EXPECT_EQ(file.shownValue("f32"), "0.1");
+  EXPECT_EQ(file.shownValue("yes"), "true");
+  EXPECT_EQ(file.shownValue("general.architecture"), "'llama'");
+  EXPECT_EQ(file.shownValue("words"), "an array of 3 string");
+  EXPECT_EQ(file.shownValue("absent"), "missing");
+}
+
 INSTANTIATE_TEST_SUITE_P(Version, Gguf, testing::Values(2u, 3u));
 
 TEST(GgufErrors, GettersNameKeyAndType) {

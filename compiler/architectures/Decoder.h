@@ -1,0 +1,45 @@
+//===- Decoder.h - what the metadata of decoders has in common --------------------------------------------------------===//
+//
+// Read and checked in one place, before anything is built: that numbers agree with each other and that the kernels can take
+// them. What a file says wrong is refused here, in its own words.
+//===---------------------------------------------------------------------------------------------------------------===//
+#pragma once
+#include "compiler/graph/GraphBuilder.h"
+
+namespace heddle {
+
+/// Sizes and constants of a decoder, and the shapes of its weights that follow from them.
+struct Decoder {
+  int64_t layers, width, heads, kvHeads, headDim, rotated, feedForward, vocabulary;
+  float eps, scale; // of norms; of q·k before the softmax
+  float softCap;    // of scores; 0: none
+
+  Shape embeddings() const { return {{vocabulary, width}, "tokens × embedding_length"}; }
+  Shape features() const { return {{width}, "embedding_length"}; }
+  Shape headFeatures() const { return {{headDim}, "attention.key_length"}; }
+  Shape queries() const { return {{heads * headDim, width}, "heads · head size × embedding_length"}; }
+  Shape keys() const { return {{kvHeads * headDim, width}, "KV heads · head size × embedding_length"}; }
+  Shape attended() const { return {{width, heads * headDim}, "embedding_length × heads · head size"}; }
+  Shape up() const { return {{feedForward, width}, "feed_forward_length × embedding_length"}; }
+  Shape down() const { return {{width, feedForward}, "embedding_length × feed_forward_length"}; }
+};
+
+/// Throws CompileError, naming the key.
+Decoder readDecoder(const ModelSource &model);
+
+/// How positions turn.
+struct Rotation {
+  double base, linearScale = 1;
+  std::vector<double> factors; // empty, or one for each pair
+};
+
+/// `keys` name the base, newest spelling first; `otherwise` where none is there. Without `scaled`, positions are taken as they
+/// are. Throws CompileError for scaling of a kind that is not supported, by its name.
+Rotation readRotation(const ModelSource &model, const Decoder &decoder, llvm::ArrayRef<const char *> keys, double otherwise,
+                      bool scaled);
+
+/// For each layer whether it sees only the last `window` positions: from attention.sliding_window_pattern, which is a period
+/// (its last layer sees everything) or a list of one flag per layer, else every `period`-th layer sees everything.
+std::vector<bool> readWindowLayers(const ModelSource &model, int64_t layers, int64_t period);
+
+} // namespace heddle
