@@ -32,6 +32,7 @@ struct Request {
   uint64_t id;
   std::vector<int32_t> prompt;
   SamplingParams sampling;
+  bool reuse = true; // false: computes all of the prompt, and leaves no pages for later requests (benchmarks)
 };
 
 enum class StopReason : uint8_t { None, MaxTokens, EndOfText, StopString, ContextFull, Cancelled, Error };
@@ -51,6 +52,7 @@ struct Event { // what one step gave one request
   StopReason stop = StopReason::None; // != None: the last event of the request
   std::string stopString, error;
   int64_t promptTokens = 0, outputTokens = 0;
+  int64_t cachedTokens = 0; // of the prompt, whose keys and values an earlier request had left
   uint64_t seed = 0;
 };
 
@@ -70,7 +72,7 @@ using TextDecoderFactory = std::function<std::unique_ptr<TextDecoder>()>;
 
 /// What is going on, for metrics. Rank 0.
 struct EngineStats {
-  int64_t requests, computedTokens, steps, preemptions, pages, freePages;
+  int64_t requests, computedTokens, steps, preemptions, pages, freePages; // free: also pages kept for later requests
 };
 
 /// One rank of an engine. Rank 0 takes requests and gives events; the other ranks call `follow()`, which returns when rank 0's

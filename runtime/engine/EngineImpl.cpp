@@ -53,7 +53,7 @@ void Engine::Impl::submit(Request request) {
       request.sampling.seed ? *request.sampling.seed : (uint64_t{std::random_device{}()} << 32 | std::random_device{}());
   OutputText text(text_ ? text_() : nullptr, request.sampling.stop);
   std::vector<int32_t> known = request.prompt;
-  running_.push_back({std::move(request), nextSequence_++, seed, std::move(known), 0, std::move(text), false});
+  running_.push_back({std::move(request), nextSequence_++, seed, std::move(known), 0, -1, std::move(text), false});
 }
 
 void Engine::Impl::cancel(uint64_t id) {
@@ -78,15 +78,68 @@ std::vector<Event> Engine::Impl::step() {
   return std::exchange(events_, {});
 }
 
+/// Requests that hold nothing take over the pages of the longest beginning that earlier ones left, but never the last token:
+/// somebody must compute its logits. Gives those that did, in increasing order.
+std::vector<int64_t> Engine::Impl::shareBeginnings() {
+  std::vector<int64_t> sharing;
+  for (size_t i = 0; i < running_.size(); ++i) {
+    Running &r = running_[i];
+    if (!r.request.reuse || !cache_.pages(r.sequence).empty())
+      continue;
+    r.computed = cache_.share(r.sequence, std::span(r.known).first(r.known.size() - 1));
+    if (r.computed > 0)
+      sharing.push_back(static_cast<int64_t>(i));
+  }
+  return sharing;
+}
+
+Schedule Engine::Impl::decide() {
+  const std::vector<int64_t> sharing = shareBeginnings();
+  auto decided = [&](bool waiting) {
+    std::vector<RequestState> states;
+    for (const Running &r : running_) {
+      int64_t copied = cache_.pagesNeeded(r.sequence, r.computed, r.computed + 1) > 0 && r.computed % kPageTokens != 0;
+      int64_t pages = static_cast<int64_t>(cache_.pages(r.sequence).size()) - copied;
+      int64_t shared = std::max<int64_t>(0, pages - cache_.ownPages(r.sequence));
+      states.push_back({static_cast<int64_t>(r.known.size()), r.computed, pages, shared, false});
+    }
+    for (int64_t index : sharing)
+      states[index].waiting = waiting;
+    return schedule(states, cache_.freePages(), {settings_.tokenBudget, kPageTokens});
+  };
+  auto works = [](const Schedule &schedule, int64_t index) {
+    return std::any_of(schedule.work.begin(), schedule.work.end(), [&](auto &work) { return work.request == index; });
+  };
+  Schedule result = decided(true);
+  bool stuck = result.work.empty(); // what waiting requests hold may be just what the first of them lacks
+  for (int64_t index : sharing)
+    if (stuck || !works(result, index)) {
+      cache_.release(running_[index].sequence);
+      running_[index].computed = 0;
+      std::erase(result.preempted, index); // it had not started
+    }
+  if (stuck && !sharing.empty())
+    result = decided(false);
+  for (const ScheduledTokens &work : result.work)
+    if (Running &r = running_[work.request]; r.cached < 0)
+      r.cached = r.computed;
+  return result;
+}
+
+/// What has given no finite logits yet may hold values that are not finite, which would reach others through the page that both
+/// fill differently.
+void Engine::Impl::leave(const Running &r, bool failed) {
+  if (r.request.reuse && !failed && r.known.size() > r.request.prompt.size())
+    cache_.retire(r.sequence, std::span(r.known).first(r.computed));
+  else
+    cache_.release(r.sequence);
+}
+
 /// Preempts, reserves pages and writes the step down.
 Schedule Engine::Impl::plan(StepPlan &step) {
-  std::vector<RequestState> states;
-  for (const Running &r : running_)
-    states.push_back({static_cast<int64_t>(r.known.size()), r.computed, static_cast<int64_t>(cache_.pages(r.sequence).size())});
-  Schedule decided = schedule(states, cache_.freePages(), {settings_.tokenBudget, kPageTokens});
-
+  Schedule decided = decide();
   for (int64_t index : decided.preempted) {
-    cache_.release(running_[index].sequence);
+    leave(running_[index], /*failed=*/false);
     running_[index].computed = 0;
   }
   preemptions_ += static_cast<int64_t>(decided.preempted.size());
@@ -200,6 +253,7 @@ void Engine::Impl::extend(Running &r, Sampler::Result &&sampled) {
     event.promptTokens = static_cast<int64_t>(r.request.prompt.size());
     event.outputTokens = static_cast<int64_t>(r.known.size()) - event.promptTokens;
     event.seed = r.seed;
+    event.cachedTokens = std::max<int64_t>(r.cached, 0);
   }
   events_.push_back(std::move(event));
 }
@@ -226,7 +280,8 @@ void Engine::Impl::finish(Running &r, Event &event) {
   event.promptTokens = static_cast<int64_t>(r.request.prompt.size());
   event.outputTokens = static_cast<int64_t>(r.known.size()) - event.promptTokens;
   event.seed = r.seed;
-  cache_.release(r.sequence);
+  event.cachedTokens = std::max<int64_t>(r.cached, 0);
+  leave(r, event.stop == StopReason::Error);
   r.finished = true;
 }
 

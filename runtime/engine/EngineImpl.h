@@ -41,11 +41,15 @@ private:
     uint64_t seed;
     std::vector<int32_t> known; // prompt and output
     int64_t computed = 0;       // of them, with keys and values in the cache
+    int64_t cached = -1;        // of the prompt, taken over from earlier requests at the start; -1: it has not started
     OutputText text;
     bool finished = false; // its last event is made
   };
 
   Schedule plan(StepPlan &step); // decides, and moves pages accordingly
+  Schedule decide();
+  std::vector<int64_t> shareBeginnings();
+  void leave(const Running &running, bool failed); // its pages, to later requests
   void addSequence(StepPlan &step, KvCache::Sequence sequence, std::span<const int32_t> tokens, int64_t begin, bool allRows);
   void setPageTable(StepPlan &step, std::span<const KvCache::Sequence> sequences) const;
   const float *execute(StepPlan &step);

@@ -20,7 +20,8 @@ public:
     for (int64_t r = 0; r < count && budget_ > 0; ++r) {
       if (nearlyDone(r))
         continue;
-      if (preempted_[r] || (requests_[r].pages == 0 && pagesFor(requests_[r].known) > obtainable(r)))
+      bool starts = requests_[r].pages == 0 || requests_[r].waiting;
+      if (preempted_[r] || (starts && pagesFor(requests_[r].known) - requests_[r].pages > obtainable(r)))
         break; // rule 3
       give(r);
     }
@@ -31,14 +32,19 @@ public:
   }
 
 private:
-  bool nearlyDone(int64_t r) const { return requests_[r].computed > 0 && requests_[r].known - requests_[r].computed == 1; }
+  bool nearlyDone(int64_t r) const {
+    const RequestState &request = requests_[r];
+    return request.computed > 0 && request.known - request.computed == 1 && !request.waiting;
+  }
   int64_t pagesFor(int64_t tokens) const { return (tokens + limits_.pageTokens - 1) / limits_.pageTokens; }
+
+  static int64_t givesBack(const RequestState &request) { return request.pages - request.shared; }
 
   /// Pages that request r could have, were all younger ones preempted.
   int64_t obtainable(int64_t r) const {
     int64_t pages = free_;
     for (size_t younger = r + 1; younger < requests_.size(); ++younger)
-      pages += requests_[younger].pages;
+      pages += givesBack(requests_[younger]);
     return pages;
   }
 
@@ -64,10 +70,10 @@ private:
     for (int64_t victim = static_cast<int64_t>(requests_.size()) - 1; victim > r; --victim) {
       if (requests_[victim].pages == 0)
         continue;
-      free_ += requests_[victim].pages;
+      free_ += givesBack(requests_[victim]);
       budget_ += tokens_[victim]; // what this step had promised it
       tokens_[victim] = 0;
-      requests_[victim].pages = requests_[victim].computed = 0;
+      requests_[victim].pages = requests_[victim].computed = requests_[victim].shared = 0;
       preempted_[victim] = true; // starts again in a later step
       result_.preempted.push_back(victim);
       return true;

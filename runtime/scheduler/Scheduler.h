@@ -12,9 +12,11 @@
 namespace heddle {
 
 struct RequestState {
-  int64_t known;    // tokens that are known; more than `computed`
-  int64_t computed; // tokens whose keys and values are in its pages
-  int64_t pages;    // pages that it holds, at least enough for `computed`
+  int64_t known;        // tokens that are known; more than `computed`
+  int64_t computed;     // tokens whose keys and values are in its pages
+  int64_t pages;        // pages that it holds and may write, at least enough for `computed` but for one that it must copy first
+  int64_t shared = 0;   // of these, pages that others hold too: they do not come free when it gives them back
+  bool waiting = false; // it has not started; what it holds was left by others with the same beginning
 };
 
 struct SchedulerLimits {
@@ -35,14 +37,12 @@ struct Schedule {
 /// Decides a step for `requests`, which stand in order of arrival.
 ///
 /// 1. Who needs one token to catch up goes first, in order of arrival; then the others, in order of arrival, each with as many
-/// tokens as
-///    the budget leaves.
+///    tokens as the budget leaves.
 /// 2. Pages come from the `freePages`. When they run out, the youngest request that is younger than the one in need gives its
-/// pages
-///    back and starts again later; with none younger, the one in need takes fewer tokens or waits. So the oldest always moves on,
-///    provided that the whole cache can hold it.
-/// 3. A request that holds no pages starts only when it can have pages for all its known tokens at once, and no younger one
-///    overtakes it: a preempted request does not grab back what it just gave.
+///    pages back and starts again later; with none younger, the one in need takes fewer tokens or waits. So the oldest always
+///    moves on, provided that the whole cache can hold it and that no request is waiting with pages of others.
+/// 3. A request that holds no pages or is waiting starts only when it can have pages for all its known tokens at once, and no
+///    younger one overtakes it: a preempted request does not grab back what it just gave.
 ///
 /// The result depends on the arguments alone.
 Schedule schedule(std::span<const RequestState> requests, int64_t freePages, const SchedulerLimits &limits);

@@ -51,6 +51,7 @@ v1::GenerateResponse toProto(const Event &event, const Tokenizer &tokenizer, boo
     finish.set_stop_string(event.stopString);
     finish.mutable_usage()->set_prompt_tokens(event.promptTokens);
     finish.mutable_usage()->set_output_tokens(event.outputTokens);
+    finish.mutable_usage()->set_cached_tokens(event.cachedTokens);
     finish.set_seed(event.seed);
   }
   return out;
@@ -71,8 +72,8 @@ grpc::Status queueFull(const std::string &message) {
 
 } // namespace
 
-GenerateCall *GenerateCall::start(grpc::CallbackServerContext &context, const grpc::ByteBuffer &request,
-                                  const ServedModel &model, const Admission &admission, Dispatcher &dispatcher) {
+GenerateCall *GenerateCall::start(grpc::CallbackServerContext &context, const grpc::ByteBuffer &request, const ServedModel &model,
+                                  const Admission &admission, Dispatcher &dispatcher) {
   std::shared_ptr<GenerateCall> call(new GenerateCall(context, model, dispatcher));
   call->self_ = call;
   call->run(request, admission);

@@ -58,6 +58,7 @@ internal::Event toProto(const Event &event) {
   out.set_prompt_tokens(event.promptTokens);
   out.set_output_tokens(event.outputTokens);
   out.set_seed(event.seed);
+  out.set_cached_tokens(event.cachedTokens);
   return out;
 }
 
@@ -82,6 +83,7 @@ Event fromProto(const internal::Event &event) {
   out.promptTokens = event.prompt_tokens();
   out.outputTokens = event.output_tokens();
   out.seed = event.seed();
+  out.cachedTokens = event.cached_tokens();
   return out;
 }
 

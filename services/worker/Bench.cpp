@@ -64,6 +64,7 @@ private:
     request.sampling.maxTokens = maxTokens;
     request.sampling.ignoreEnd = true;
     request.sampling.seed = 0;
+    request.reuse = false;
     engine_.submit(std::move(request));
   }
 

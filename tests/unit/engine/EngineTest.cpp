@@ -102,6 +102,121 @@ TEST(Engine, RequestsThatArriveWhileOthersRunGiveTheSame) {
   });
 }
 
+/// Turns of several conversations that share their beginnings: each turn's prompt is the one before, its answer and something
+/// new.
+class Conversations : public testing::TestWithParam<Setting> {};
+
+TEST_P(Conversations, GiveTheSameBitsWhenBeginningsAreTakenOver) {
+  auto [ranks, threads, budget, pages] = GetParam();
+  StepModel model = fakeModel();
+  EngineOptions options{.threads = threads, .context = pages ? 320 : 1024, .tokenBudget = budget};
+  options.kvBytes = static_cast<uint64_t>(pages * model.kv.kvHeads * headPageBytes(model.kv.headDim, model.kv.type));
+  std::vector<int32_t> system = promptOf(70, 1);
+  int64_t cached = 0;
+  withEngine(model, options, ranks, nullptr, [&](Engine &engine) {
+    std::vector<std::vector<int32_t>> conversations(4, system);
+    uint64_t id = 0;
+    for (int turn = 0; turn < 4; ++turn) {
+      std::vector<Request> requests;
+      for (size_t c = 0; c < conversations.size(); ++c) {
+        std::vector<int32_t> said = promptOf(5 + 7 * static_cast<int64_t>(c), 10 * static_cast<uint64_t>(turn) + c % 3);
+        conversations[c].insert(conversations[c].end(), said.begin(), said.end());
+        Request request{++id, conversations[c], {}};
+        request.sampling.maxTokens = 9;
+        request.sampling.logprobs = 3;
+        request.sampling.ignoreEnd = true;
+        request.sampling.temperature = c % 2 ? 0.9 : 0;
+        request.sampling.seed = c;
+        requests.push_back(request);
+      }
+      auto outcomes = runAll(engine, requests);
+      for (size_t c = 0; c < conversations.size(); ++c) {
+        Request fresh = requests[c];
+        fresh.reuse = false;
+        withEngine(model, {}, 1, nullptr, [&](Engine &plain) {
+          expectSame(outcomes.at(fresh.id), runAll(plain, {fresh}).at(fresh.id), "turn " + std::to_string(turn));
+        });
+        cached += outcomes.at(fresh.id).last.cachedTokens;
+        EXPECT_LT(outcomes.at(fresh.id).last.cachedTokens, static_cast<int64_t>(fresh.prompt.size()));
+        std::vector<int32_t> answer = idsOf(outcomes.at(fresh.id));
+        conversations[c].insert(conversations[c].end(), answer.begin(), answer.end());
+      }
+    }
+    EXPECT_EQ(engine.stats().freePages, engine.stats().pages);
+  });
+  EXPECT_GT(cached, 0);
+}
+INSTANTIATE_TEST_SUITE_P(Settings, Conversations,
+                         testing::Values(Setting{1, 1, 512, 0}, Setting{2, 2, 33, 0}, Setting{3, 1, 512, 0},
+                                         Setting{1, 1, 512, 5}, Setting{2, 1, 24, 6}));
+
+TEST(Engine, ASecondTurnComputesOnlyWhatIsNew) {
+  withEngine(fakeModel(), {}, 1, nullptr, [&](Engine &engine) {
+    Request first{1, promptOf(200, 3), {}};
+    first.sampling.maxTokens = 30;
+    first.sampling.ignoreEnd = true;
+    Outcome answer = runAll(engine, {first}).at(1);
+    EXPECT_EQ(answer.last.cachedTokens, 0);
+    EXPECT_EQ(engine.stats().computedTokens, 200 + 29) << "nobody needs what comes after the last token";
+    Request second = first;
+    second.id = 2;
+    for (int32_t id : idsOf(answer))
+      second.prompt.push_back(id);
+    second.prompt.push_back(17);
+    second.prompt.push_back(18);
+    second.sampling.maxTokens = 1;
+    EXPECT_EQ(runAll(engine, {second}).at(2).last.cachedTokens, 229);
+    EXPECT_EQ(engine.stats().computedTokens, 229 + 3) << "the answer's last token, 17 and 18";
+    second.id = 3;
+    EXPECT_EQ(runAll(engine, {second}).at(3).last.cachedTokens, 231) << "the last token of a prompt is always computed";
+    second.id = 4;
+    second.reuse = false;
+    EXPECT_EQ(runAll(engine, {second}).at(4).last.cachedTokens, 0);
+  });
+}
+
+/// The fake model's values hold no NaN themselves, so this is about the rule: a failed request leaves nothing behind.
+TEST(Engine, AFailedRequestLeavesNothing) {
+  withEngine(fakeModel({.nonFiniteAfter = 5}), {}, 1, nullptr, [&](Engine &engine) {
+    Request request{1, promptOf(100, 3), {}};
+    request.prompt.back() = 5;
+    EXPECT_EQ(runAll(engine, {request}).at(1).last.stop, StopReason::Error);
+    request.id = 2;
+    request.prompt.back() = 6;
+    request.sampling.maxTokens = 1;
+    EXPECT_EQ(runAll(engine, {request}).at(2).last.cachedTokens, 0);
+  });
+}
+
+/// Waiting requests hold what they will take over; together that must not be what the first of them lacks.
+TEST(Engine, RequestsThatNeedTheWholeCacheAllGetThere) {
+  StepModel model = fakeModel();
+  EngineOptions options{.context = 256};
+  options.kvBytes = static_cast<uint64_t>(4 * model.kv.kvHeads * headPageBytes(model.kv.headDim, model.kv.type));
+  withEngine(model, options, 1, nullptr, [&](Engine &engine) {
+    std::map<uint64_t, Outcome> outcomes;
+    for (int round = 0; round < 3; ++round) {
+      std::vector<Request> requests;
+      for (uint64_t i = 0; i < 4; ++i) {
+        std::vector<int32_t> prompt = promptOf(30 + 20 * static_cast<int64_t>(i), i % 2);
+        std::vector<int32_t> rest = promptOf(245 - static_cast<int64_t>(prompt.size()), i + 10 * static_cast<uint64_t>(round));
+        prompt.insert(prompt.end(), rest.begin(), rest.end());
+        Request request{static_cast<uint64_t>(round) * 10 + i, prompt, {}};
+        request.sampling.maxTokens = 5;
+        request.sampling.ignoreEnd = true;
+        requests.push_back(request);
+      }
+      for (const Request &request : requests)
+        engine.submit(request);
+      int steps = 0;
+      for (; !engine.idle() && steps < 1000; ++steps)
+        collect(engine.step(), outcomes);
+      ASSERT_LT(steps, 1000) << "the requests block one another";
+    }
+    EXPECT_EQ(outcomes.size(), 12u);
+  });
+}
+
 TEST(Engine, EvaluateGivesTheSameBitsInAnyChunksAndOnAnyRanks) {
   std::vector<int32_t> tokens = promptOf(333, 9);
   std::vector<std::vector<float>> want;

@@ -5,13 +5,16 @@
 namespace heddle::test {
 namespace {
 
-constexpr int64_t kHeadDim = 4; // K of a page: 512 bytes, one 64-bit hash per position; V: 512 bytes, its complement
+constexpr int64_t kHeadDim = 4; // K of a page: 512 bytes, one 64-bit hash per position; V: 512 bytes, valueOf() it
 
 uint64_t mix(uint64_t x) {
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
   x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
   return x ^ (x >> 31);
 }
+
+/// What stands beside a key: of another position, it is wrong.
+uint64_t valueOf(uint64_t key, int64_t position) { return ~key ^ mix(static_cast<uint64_t>(position) + 1); }
 
 template <class T> T *at(StepBuffer *buffer) { return static_cast<T *>(buffer->data); }
 
@@ -33,7 +36,7 @@ void step(StepBuffer *ids, StepBuffer *positions, StepBuffer *sequences, StepBuf
       int64_t position = at<int32_t>(positions)[t];
       uint64_t hash = mix(mix(at<int32_t>(ids)[t] + 1) + position * 977 + h);
       page(t, position, h)[position % kPageTokens] = hash;
-      page(t, position, h)[kPageTokens + position % kPageTokens] = ~hash;
+      page(t, position, h)[kPageTokens + position % kPageTokens] = valueOf(hash, position);
     }
   heddle_barrier(context, thread, 0);
 
@@ -45,12 +48,16 @@ void step(StepBuffer *ids, StepBuffer *positions, StepBuffer *sequences, StepBuf
       for (int64_t p = 0; p <= query; ++p) {
         const uint64_t *keys = page(t, p, h / group);
         uint64_t key = keys[p % kPageTokens], value = keys[kPageTokens + p % kPageTokens];
-        history = mix(history * 31 + key + (key == ~value ? 0 : 12345));
+        history = mix(history * 31 + key + (value == valueOf(key, p) ? 0 : 12345));
       }
       bool last = t + 1 == tokens || at<int32_t>(sequences)[t + 1] != at<int32_t>(sequences)[t];
-      if (last) // nothing is written after it: a page that was zeroed when handed out holds nothing there
-        for (int64_t p = query % kPageTokens + 1; p < kPageTokens; ++p)
-          history += (page(t, query, h / group)[p] | page(t, query, h / group)[kPageTokens + p]) != 0;
+      if (last) // nothing is written after it: there are zeros, or what a sequence that shared the page has for the same
+                // positions
+        for (int64_t p = query + 1; p % kPageTokens != 0; ++p) {
+          uint64_t key = page(t, query, h / group)[p % kPageTokens];
+          uint64_t value = page(t, query, h / group)[kPageTokens + p % kPageTokens];
+          history += (key | value) != 0 && value != valueOf(key, p);
+        }
       found[t * model.heads + h] = history;
     }
   if (ranks > 1)

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <gtest/gtest.h>
 #include <map>
+#include <numeric>
 #include <random>
 #include <set>
 
@@ -110,6 +111,139 @@ TEST(KvCache, RandomUseNeverMixesSequences) {
     for (auto &[s, expected] : model)
       cache.release(s);
     ASSERT_EQ(cache.freePages(), kPages);
+  }
+}
+
+std::vector<int32_t> counting(int32_t first, int64_t count) {
+  std::vector<int32_t> tokens(static_cast<size_t>(count));
+  std::iota(tokens.begin(), tokens.end(), first);
+  return tokens;
+}
+
+TEST(KvCache, WhatASequenceLeavesIsSharedUpToTheFirstOtherToken) {
+  KvCache cache(8);
+  PageWork work;
+  std::vector<int32_t> text = counting(0, 150);
+  ASSERT_TRUE(cache.reserve(1, 0, 150, work)); // pages 0, 1, 2
+  cache.retire(1, text);
+  EXPECT_EQ(cache.freePages(), 8) << "its room is free for whoever needs it";
+  EXPECT_TRUE(cache.pages(1).empty());
+
+  std::vector<int32_t> other(text.begin(), text.begin() + 140);
+  other.push_back(-1);
+  EXPECT_EQ(cache.share(2, other), 140);
+  EXPECT_EQ(pagesOf(cache, 2), std::vector<int32_t>({0, 1, 2}));
+  EXPECT_EQ(cache.freePages(), 5);
+  EXPECT_EQ(cache.ownPages(2), 3) << "nobody else holds them";
+  EXPECT_EQ(cache.pagesNeeded(2, 140, 141), 1) << "page 2 stays as it was left";
+  work = {};
+  ASSERT_TRUE(cache.reserve(2, 140, 141, work));
+  EXPECT_EQ(work.copies, (std::vector<std::pair<int32_t, int32_t>>{{2, 3}}));
+  EXPECT_EQ(cache.share(3, counting(1, 10)), 0) << "the same tokens elsewhere in a text are another text";
+  EXPECT_EQ(cache.share(3, text), 150);
+  EXPECT_EQ(cache.ownPages(2), 1) << "pages 0 and 1 are held by 3 too";
+  EXPECT_THROW(cache.share(3, text), std::logic_error);
+  cache.release(3);
+  cache.release(2);
+  EXPECT_EQ(cache.freePages(), 8);
+}
+
+TEST(KvCache, TheRoomOfWhatWasUsedLongestAgoIsTakenFirst) {
+  KvCache cache(4);
+  PageWork work;
+  for (KvCache::Sequence s : {1, 2}) {
+    ASSERT_TRUE(cache.reserve(s, 0, 128, work));
+    cache.retire(s, counting(static_cast<int32_t>(s) * 1000, 128));
+  }
+  EXPECT_EQ(cache.share(3, counting(1000, 128)), 128);
+  cache.release(3); // 1 was used last
+  ASSERT_TRUE(cache.reserve(4, 0, 65, work));
+  EXPECT_EQ(cache.share(5, counting(2000, 128)), 0);
+  EXPECT_EQ(cache.share(6, counting(1000, 128)), 128);
+  PageWork none;
+  EXPECT_FALSE(cache.reserve(7, 0, 1, none)) << "what somebody holds is not taken";
+}
+
+TEST(KvCache, AFullerPageTakesThePlaceOfItsBeginning) {
+  KvCache cache(8);
+  PageWork work;
+  for (int64_t tokens : {10, 20, 30, 64, 70}) {
+    KvCache::Sequence s = static_cast<KvCache::Sequence>(tokens);
+    int64_t held = cache.share(s, counting(0, tokens));
+    EXPECT_EQ(held, tokens == 10 ? 0 : tokens == 20 ? 10 : tokens == 30 ? 20 : tokens == 64 ? 30 : 64);
+    ASSERT_TRUE(cache.reserve(s, held, tokens, work));
+    cache.retire(s, counting(0, tokens));
+    EXPECT_EQ(cache.freePages(), 8);
+  }
+  EXPECT_EQ(cache.share(1, counting(0, 100)), 70);
+  EXPECT_EQ(cache.pages(1).size(), 2u);
+}
+
+/// Sequences of few different tokens that leave their pages, share what others left, fork and go: each reads what it wrote itself
+/// or what another wrote for the same beginning.
+TEST(KvCache, RandomSharingGivesWhatTheTokensSay) {
+  constexpr int64_t kPages = 12;
+  for (uint32_t seed = 0; seed < 100; ++seed) {
+    std::mt19937 random(seed);
+    KvCache cache(kPages);
+    std::vector<std::vector<uint64_t>> memory(kPages, std::vector<uint64_t>(kPageTokens));
+    auto value = [](std::span<const int32_t> tokens) { // of the last of them, from all of them
+      uint64_t hash = 1;
+      for (int32_t token : tokens)
+        hash = (hash + static_cast<uint64_t>(token)) * 0x9e3779b97f4a7c15;
+      return hash;
+    };
+    std::map<KvCache::Sequence, std::vector<int32_t>> running;
+    KvCache::Sequence next = 0;
+    int64_t shared = 0;
+    for (int op = 0; op < 200; ++op) {
+      uint32_t what = random() % 8;
+      if (running.empty() || what == 0) {
+        std::vector<int32_t> wanted(1 + random() % 200);
+        for (size_t i = 0; i < wanted.size(); ++i)
+          wanted[i] = static_cast<int32_t>(i % 50 == 49 ? random() % 2 : i);
+        int64_t got = cache.share(next, wanted);
+        shared += got;
+        wanted.resize(static_cast<size_t>(got));
+        running[next++] = wanted;
+      }
+      auto chosen = std::next(running.begin(), random() % running.size());
+      auto &[sequence, tokens] = *chosen;
+      if (what == 1 || what == 2) {
+        what == 1 ? cache.retire(sequence, tokens) : cache.release(sequence);
+        running.erase(chosen);
+      } else if (what == 3 && !tokens.empty()) {
+        size_t count = 1 + random() % tokens.size();
+        cache.fork(sequence, next, static_cast<int64_t>(count));
+        running[next++].assign(tokens.begin(), tokens.begin() + static_cast<int64_t>(count));
+      } else {
+        int64_t begin = static_cast<int64_t>(tokens.size()), end = begin + 1 + random() % 70;
+        PageWork work;
+        int64_t needed = cache.pagesNeeded(sequence, begin, end), free = cache.freePages();
+        bool done = cache.reserve(sequence, begin, end, work);
+        ASSERT_EQ(done, needed <= free) << "seed " << seed << " op " << op;
+        if (!done)
+          continue;
+        for (auto [from, to] : work.copies)
+          memory[to] = memory[from];
+        for (int32_t page : work.fresh)
+          memory[page].assign(kPageTokens, 0);
+        for (int64_t p = begin; p < end; ++p) {
+          tokens.push_back(static_cast<int32_t>(p % 50 == 49 ? random() % 2 : p));
+          memory[cache.pages(sequence)[p / kPageTokens]][p % kPageTokens] = value(tokens);
+        }
+      }
+      for (auto &[s, all] : running)
+        for (size_t p = 0; p < all.size(); ++p)
+          ASSERT_EQ(memory[cache.pages(s)[p / kPageTokens]][p % kPageTokens], value(std::span(all).first(p + 1)))
+              << "seed " << seed << " op " << op;
+    }
+    EXPECT_GT(shared, 0) << "this test is there to share";
+    for (auto &[s, all] : running)
+      cache.release(s);
+    ASSERT_EQ(cache.freePages(), kPages);
+    PageWork work;
+    ASSERT_TRUE(cache.reserve(next, 0, kPages * kPageTokens, work)) << "all that is kept can be taken";
   }
 }
 

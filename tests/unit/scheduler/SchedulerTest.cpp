@@ -51,6 +51,21 @@ TEST(Scheduler, NothingStartsWithoutPagesForAllItKnowsAndNothingOvertakes) {
 }
 
 /// Lives the life of random workloads under the scheduler and checks what must always hold.
+TEST(Scheduler, PagesThatOthersHoldTooDoNotComeFree) {
+  std::vector<RequestState> requests = {{65, 64, 1}, {30, 29, 1, 0}, {90, 89, 2, 2}};
+  Schedule s = schedule(requests, 0, {512, 64});
+  EXPECT_EQ(s.preempted, (std::vector<int64_t>{2, 1})) << "2 gives nothing back";
+  EXPECT_EQ(workOf(s), (Work{{0, 1}}));
+}
+
+TEST(Scheduler, AWaitingRequestStartsLikeOneThatHoldsNothing) {
+  RequestState waiting{129, 128, 2, 2, true};
+  EXPECT_EQ(workOf(schedule(std::vector{waiting}, 1, {512, 64})), (Work{{0, 1}}));
+  EXPECT_TRUE(schedule(std::vector{waiting}, 0, {512, 64}).work.empty());
+  std::vector<RequestState> behind = {{400, 0, 0}, waiting};
+  EXPECT_TRUE(schedule(behind, 4, {512, 64}).work.empty()) << "one token short is no reason to overtake";
+}
+
 TEST(Scheduler, RandomWorkloadsFinishWithinTheirLimits) {
   int64_t preemptions = 0, steps = 0;
   for (uint32_t seed = 0; seed < 400; ++seed) {
