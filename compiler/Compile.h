@@ -22,6 +22,7 @@ struct CompileOptions {
   std::filesystem::path fromStage; // go on from this text of a stage; empty: from the model's graph
   std::string key;                 // the cache key, kept in the manifest
   std::function<void(std::string_view phase, double fraction)> progress; // called from the compiling thread
+  std::function<void(const std::filesystem::path &temporary)> writing;   // called once the plan's temporary folder is there
 };
 
 struct CompileReport {

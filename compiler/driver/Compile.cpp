@@ -76,6 +76,8 @@ CompileReport heddle::compileModel(const CompileOptions &options) {
   texts.emplace_back("code.s", code.assembly());
 
   PlanWriter writer(options.output);
+  if (options.writing)
+    options.writing(writer.temporaryFolder());
   std::string target = targetName(compilation.target()).str();
   std::filesystem::create_directories(writer.temporaryFolder() / "code");
   code.writeSharedObject(writer.temporaryFolder() / "code" / (target + ".so"));

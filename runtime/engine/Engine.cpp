@@ -84,6 +84,7 @@ void Engine::follow() { impl_->follow(); }
 void Engine::evaluate(const std::vector<int32_t> &tokens, int64_t chunk, const std::function<void(int64_t, const float *)> &row) {
   impl_->evaluate(tokens, chunk, row);
 }
+void Engine::leaveStepsWhile(const std::atomic<bool> &flag) { impl_->leaveStepsWhile(flag); }
 void Engine::startProfile() { impl_->startProfile(); }
 std::vector<KernelTime> Engine::endProfile() { return impl_->endProfile(); }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include "runtime/comm/Communicator.h"
 #include "runtime/plan/Plan.h"
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -101,6 +102,10 @@ public:
   /// One step; at most one event per request. The end-of-text token is among its tokens, with no text.
   std::vector<Event> step(); // schedule → broadcast → execute → sample → update
   void follow();             // ranks > 0
+  /// While `flag`, which outlives the engine, is true, a step that runs ends after the kernel of the moment and gives nothing;
+  /// the next step() does its work again. So a request can be cancelled in the middle of a long step. Has no effect in a group of
+  /// several ranks.
+  void leaveStepsWhile(const std::atomic<bool> &flag);
   /// Times every kernel of this rank's steps between the two calls (bench --profile). Rank 0.
   void startProfile();
   std::vector<KernelTime> endProfile();

@@ -74,7 +74,8 @@ std::vector<Event> Engine::Impl::step() {
   StepPlan next;
   Schedule schedule = plan(next);
   if (!next.ids.empty())
-    update(schedule, execute(next));
+    if (const float *logits = execute(next))
+      update(schedule, logits); // else nothing was computed, and the next step plans the same again
   return std::exchange(events_, {});
 }
 
@@ -313,6 +314,8 @@ void Engine::Impl::evaluate(const std::vector<int32_t> &tokens, int64_t chunk,
     addSequence(step, sequence, std::span(tokens).subspan(begin, size), begin, true);
     setPageTable(step, std::span(&sequence, 1));
     const float *logits = execute(step);
+    if (!logits)
+      throw std::runtime_error("the evaluation was interrupted");
     for (int64_t i = 0; i < size; ++i)
       row(begin + i, logits + i * model_.logitStride);
   }

@@ -32,6 +32,7 @@ public:
   EngineStats stats() const;
   void startProfile() { executor_.startProfile(); }
   std::vector<KernelTime> endProfile() { return executor_.endProfile(); }
+  void leaveStepsWhile(const std::atomic<bool> &flag) { executor_.leaveStepsWhile(flag); }
   int64_t context() const { return settings_.context; }
 
 private:

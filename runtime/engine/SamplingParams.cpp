@@ -1,15 +1,14 @@
 //===- SamplingParams.cpp - ranges of sampling parameters ------------------------------------------------------------===//
 #include "runtime/engine/Engine.h"
+#include <charconv>
 #include <cmath>
-#include <sstream>
 
 namespace heddle {
 namespace {
 
 std::string number(double value) {
-  std::ostringstream out;
-  out << value;
-  return out.str();
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, value).ptr}; // the shortest that reads back the same, in any locale
 }
 
 /// Whole characters only: an overlong form, a surrogate or a cut-off character is no UTF-8.

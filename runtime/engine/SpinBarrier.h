@@ -12,10 +12,12 @@ namespace heddle {
 class SpinBarrier {
 public:
   explicit SpinBarrier(int64_t threads) : threads_(threads) {}
+  /// How often all have passed it; the same for every thread between two of its waits.
+  uint64_t round() const { return round_.load(std::memory_order_relaxed); }
   void wait() {
     if (threads_ == 1)
       return;
-    uint64_t round = round_.load(std::memory_order_relaxed); // cannot change before this thread has arrived
+    uint64_t round = this->round(); // cannot change before this thread has arrived
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
       arrived_.store(0, std::memory_order_relaxed);
       round_.store(round + 1, std::memory_order_release);

@@ -2,6 +2,7 @@
 #include "runtime/engine/StepExecutor.h"
 #include "runtime/engine/SpinBarrier.h"
 #include <algorithm>
+#include <csetjmp>
 #include <exception>
 #include <immintrin.h>
 #include <omp.h>
@@ -10,12 +11,32 @@ namespace heddle {
 
 /// Lives as long as its executor; used by the threads of one step at a time.
 struct StepContext {
-  StepContext(int64_t threads, Communicator &group) : barrier(threads), group(group) {}
+  StepContext(int64_t threads, Communicator &group) : barrier(threads), group(group), waysOut(static_cast<size_t>(threads)) {}
   SpinBarrier barrier;
   Communicator &group;
   std::vector<int64_t> begin, end;      // of the running all-gather; thread 0 only
   std::exception_ptr error;             // of a peer; thread 0 only
   std::unique_ptr<StepProfile> profile; // while one is taken
+
+  // Leaving a step early. Compiled code has no unwind tables and holds nothing, so its frames are simply dropped.
+  static constexpr uint64_t kNever = UINT64_MAX;
+  struct alignas(128) WayOut {
+    std::jmp_buf place;
+  };
+  const std::atomic<bool> *unwanted = nullptr;
+  std::atomic<uint64_t> leaveAfter = kNever; // the round of the barrier behind which all threads leave
+  std::vector<WayOut> waysOut;               // of each thread
+
+  /// The barrier of a step. Thread 0 decides before it arrives, for this very round: a thread that is late out of the last one
+  /// must not take the decision for its own.
+  void meet(int64_t thread) {
+    uint64_t round = barrier.round();
+    if (thread == 0 && unwanted && unwanted->load(std::memory_order_relaxed))
+      leaveAfter.store(round, std::memory_order_relaxed);
+    barrier.wait();
+    if (leaveAfter.load(std::memory_order_relaxed) == round)
+      std::longjmp(waysOut[static_cast<size_t>(thread)].place, 1);
+  }
 };
 
 namespace {
@@ -30,6 +51,12 @@ public:
 private:
   unsigned before_;
 };
+
+/// Calls `step`, out of which longjmp leads back here.
+template <class Step> [[gnu::noinline]] void enter(std::jmp_buf &wayOut, const Step &step) {
+  if (setjmp(wayOut) == 0)
+    step();
+}
 
 StepBuffer ints(StepInts &values) { return {values.data(), static_cast<int64_t>(values.size())}; }
 
@@ -82,6 +109,7 @@ const float *StepExecutor::run(StepPlan &plan) {
   StepBuffer partials(grow(partials_, floats * int64_t{sizeof(float)}, "attention's partial states"), floats);
   int64_t context = reinterpret_cast<int64_t>(context_.get());
   context_->error = nullptr;
+  context_->leaveAfter = StepContext::kNever;
   if (context_->profile)
     context_->profile->begin(plan);
 
@@ -90,13 +118,23 @@ const float *StepExecutor::run(StepPlan &plan) {
     FloatEnvironment environment;
     if (context_->profile)
       context_->profile->start(omp_get_thread_num());
-    model_.step(&ids, &positions, &sequences, &pageTable, &wanted, &out, &arena, &partials, &kv, &model_.weights,
-                &model_.weightOffsets, &model_.rope, &model_.ropeOffsets, plan.pageTableWidth, group_.rank(), group_.size(),
-                omp_get_thread_num(), threads_, context);
+    int thread = omp_get_thread_num();
+    enter(context_->waysOut[static_cast<size_t>(thread)].place, [&] {
+      model_.step(&ids, &positions, &sequences, &pageTable, &wanted, &out, &arena, &partials, &kv, &model_.weights,
+                  &model_.weightOffsets, &model_.rope, &model_.ropeOffsets, plan.pageTableWidth, group_.rank(), group_.size(),
+                  thread, threads_, context);
+    });
   }
   if (context_->error)
     std::rethrow_exception(context_->error);
+  if (context_->leaveAfter != StepContext::kNever)
+    return nullptr;
   return static_cast<const float *>(out.data);
+}
+
+void StepExecutor::leaveStepsWhile(const std::atomic<bool> &flag) {
+  if (group_.size() == 1)
+    context_->unwanted = &flag;
 }
 
 void StepExecutor::startProfile() { context_->profile = std::make_unique<StepProfile>(threads_, group_.size()); }
@@ -115,9 +153,9 @@ extern "C" {
 __attribute__((visibility("default"))) void heddle_barrier(int64_t context, int64_t thread, int64_t kernel) {
   StepContext &step = *reinterpret_cast<StepContext *>(context);
   if (!step.profile)
-    return step.barrier.wait();
+    return step.meet(thread);
   auto arrived = StepProfile::Clock::now();
-  step.barrier.wait();
+  step.meet(thread);
   auto passed = StepProfile::Clock::now();
   step.profile->reached(thread, reinterpret_cast<const StepKernel *>(kernel), arrived, passed, passed);
 }

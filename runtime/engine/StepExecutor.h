@@ -5,6 +5,7 @@
 #include "runtime/engine/StepProfile.h"
 #include "runtime/kvcache/KvMemory.h"
 #include "runtime/plan/StepAbi.h"
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,9 +31,12 @@ public:
   /// Throws when `threads` threads cannot be had.
   StepExecutor(const StepModel &model, int64_t pages, int64_t threads, Communicator &group);
   ~StepExecutor();
-  /// Does the page work and the step. Logits [rows][logitStride] in the plan's order, until the next run. Throws what the
-  /// communicator threw; the executor cannot be used after that.
+  /// Does the page work and the step. Logits [rows][logitStride] in the plan's order, until the next run; null when the step was
+  /// left early. Throws what the communicator threw; the executor cannot be used after that.
   const float *run(StepPlan &plan);
+  /// While `flag`, which outlives the executor, is true, all threads leave a step at its next barrier. In a group of one only:
+  /// the other ranks would wait for this one.
+  void leaveStepsWhile(const std::atomic<bool> &flag);
   /// From now on, times every kernel of every step, until endProfile().
   void startProfile();
   std::vector<KernelTime> endProfile();

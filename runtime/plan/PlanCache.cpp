@@ -1,14 +1,14 @@
 //===- PlanCache.cpp - compiled plans, found again by content -----------------------------------------------------------===//
 #include "runtime/plan/PlanCache.h"
+#include "runtime/host/FileLock.h"
 #include "runtime/plan/ContentHash.h"
 #include "runtime/plan/Files.h"
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <fcntl.h>
 #include <optional>
-#include <sys/file.h>
 #include <sys/stat.h>
+#include <system_error>
 #include <time.h>
 #include <unistd.h>
 
@@ -124,19 +124,17 @@ std::string PlanCache::fileHash(const fs::path &file) const {
 }
 
 Plan PlanCache::obtain(const std::string &key, const std::function<void(const fs::path &)> &build,
-                       const std::function<void()> &waiting) const {
+                       const std::function<void()> &waiting, const std::function<void(const std::string &)> &note) const {
   const fs::path path = planPath(key);
   if (auto plan = openIfGood(path, key))
     return *plan;
 
-  // Lock files stay: removing one that another process is about to lock would let both through.
-  files::File lock(folder_ / "locks" / (key + ".lock"), O_RDWR | O_CREAT, "create", 0600);
-  if (::flock(lock.fd(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK && waiting)
-      waiting();
-    while (::flock(lock.fd(), LOCK_EX) != 0)
-      if (errno != EINTR)
-        files::throwSystem(lock.path(), "lock", errno);
+  const fs::path lockFile = folder_ / "locks" / (key + ".lock");
+  std::optional<FileLock> lock;
+  try {
+    lock.emplace(lockFile, FileLock::Callbacks{waiting, {}, note});
+  } catch (const std::system_error &error) {
+    files::throwSystem(lockFile, "create", error.code().value());
   }
   if (auto plan = openIfGood(path, key))
     return *plan;

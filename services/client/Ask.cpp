@@ -1,8 +1,8 @@
 //===- Ask.cpp -----------------------------------------------------------------------------------------------------===//
 #include "services/client/Ask.h"
-#include <cstdio>
 #include <grpcpp/grpcpp.h>
 #include <heddle/v1/inference.grpc.pb.h>
+#include <iostream>
 #include <nlohmann/json.hpp>
 
 namespace heddle {
@@ -92,7 +92,7 @@ void printJson(const std::string &text, const nlohmann::json &tokens, const v1::
                      {"seed", finish.seed()}};
   if (finish.reason() == v1::STOP_REASON_STOP_STRING)
     out["stop_string"] = finish.stop_string();
-  std::printf("%s\n", out.dump().c_str());
+  std::cout << out.dump() << std::endl;
 }
 
 /// A broken connection's message is a page of addresses; its cause is what helps.
@@ -119,12 +119,15 @@ int ask(const AskOptions &options) {
   std::string text;
   nlohmann::json tokens = nlohmann::json::array();
   v1::Finish finish;
+  struct Cancel { // also when standard output throws: the server need not go on for nobody
+    grpc::ClientContext &context;
+    ~Cancel() { context.TryCancel(); }
+  } cancel{context};
   while (stream->Read(&response)) {
     if (response.has_finish())
       finish = response.finish();
     if (!options.json) {
-      std::fwrite(response.text().data(), 1, response.text().size(), stdout);
-      std::fflush(stdout);
+      std::cout << response.text() << std::flush;
       text = response.text().empty() ? text : response.text(); // for the last line's end
       continue;
     }
@@ -134,15 +137,14 @@ int ask(const AskOptions &options) {
   }
   grpc::Status status = stream->Finish();
   if (!options.json && !text.empty() && text.back() != '\n')
-    std::printf("\n");
+    std::cout << std::endl;
   if (!status.ok()) {
-    std::fflush(stdout);
-    std::fprintf(stderr, "heddle: %s\n", explain(status, options.address).c_str());
+    std::cerr << "heddle: " << explain(status, options.address) << std::endl;
     return 1;
   }
   if (options.json)
     printJson(text, tokens, finish);
-  return std::fflush(stdout) == 0 ? 0 : 1;
+  return 0;
 }
 
 } // namespace heddle

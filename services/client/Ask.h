@@ -20,6 +20,7 @@ struct AskOptions {
 };
 
 /// Asks a server and streams its answer to stdout. Returns the exit status; an error is one line on stderr with its gRPC status.
+/// Throws what std::cout is set to throw (runtime/host/Output.h).
 int ask(const AskOptions &options);
 
 } // namespace heddle

@@ -1,15 +1,14 @@
 //===- GroupProcess.cpp --------------------------------------------------------------------------------------------===//
 #include "services/frontend/GroupProcess.h"
+#include "runtime/host/Spawn.h"
 #include "services/frontend/ProcFs.h"
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
-#include <spawn.h>
 #include <sys/wait.h>
+#include <system_error>
 #include <unistd.h>
-
-extern char **environ;
 
 namespace heddle {
 namespace {
@@ -30,7 +29,7 @@ std::vector<std::string> commandLine(const GroupOptions &options, uint64_t epoch
   auto add = [&](std::initializer_list<std::string> words) { line.insert(line.end(), words); };
   add({"-np", std::to_string(options.ranks), "--oversubscribe", "--bind-to", "none"});
   if (hosts)
-    add({"--hostfile", options.hostfile.string()});
+    add({"--hostfile", std::filesystem::absolute(options.hostfile).string()});
   // ob1 starts in half the time; a group on one host needs no network.
   add({"--mca", "pml", "ob1", "--mca", "btl", hosts ? "tcp,vader,self" : "vader,self"});
   add({"--mca", "btl_vader_single_copy_mechanism", "none"}); // cma needs ptrace rights that containers lack
@@ -48,46 +47,13 @@ std::vector<std::string> commandLine(const GroupOptions &options, uint64_t epoch
   return line;
 }
 
-std::vector<std::string> environment() {
-  std::vector<std::string> out;
-  for (char **entry = environ; *entry; ++entry)
-    out.emplace_back(*entry);
-  out.emplace_back("OMPI_ALLOW_RUN_AS_ROOT=1");
-  out.emplace_back("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1");
-  return out;
-}
-
-std::vector<char *> pointers(std::vector<std::string> &words) {
-  std::vector<char *> out;
-  for (std::string &word : words)
-    out.push_back(word.data());
-  out.push_back(nullptr);
-  return out;
-}
-
-/// Returns an errno. Own process group, signals as a fresh program expects them, no descriptor of ours but the output pipe.
-int spawn(std::vector<std::string> words, int output, pid_t &pid) {
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&files, output, 1);
-  posix_spawn_file_actions_adddup2(&files, output, 2);
-  posix_spawn_file_actions_addclosefrom_np(&files, 3);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  sigset_t none, ours;
-  sigemptyset(&none);
-  sigemptyset(&ours);
-  for (int signal : {SIGTERM, SIGINT, SIGPIPE, SIGHUP, SIGCHLD})
-    sigaddset(&ours, signal);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &ours);
-  std::vector<std::string> variables = environment();
-  int error = posix_spawn(&pid, words[0].c_str(), &files, &attributes, pointers(words).data(), pointers(variables).data());
-  posix_spawn_file_actions_destroy(&files);
-  posix_spawnattr_destroy(&attributes);
-  return error;
+SpawnOptions spawnOptions(int output) {
+  SpawnOptions how;
+  how.output = output;
+  how.ownGroup = true;
+  how.dropLauncher = true; // we may ourselves be a rank of something
+  how.set = {{"OMPI_ALLOW_RUN_AS_ROOT", "1"}, {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"}};
+  return how;
 }
 
 } // namespace
@@ -124,14 +90,16 @@ bool GroupProcess::running() const {
 
 void GroupProcess::live(const GroupOptions &options, uint64_t epoch, int output, std::promise<std::string> started) {
   pid_t pid = 0;
-  std::vector<std::string> words = commandLine(options, epoch, socket_);
-  int error = spawn(words, output, pid);
-  close(output); // the reader ends when the last process of the group has
-  if (error) {
-    started.set_value("cannot start " + words[0] + ": " + std::strerror(error) +
-                      "; build the target heddle-worker or name its path");
-    return;
+  std::string problem;
+  try {
+    pid = spawn(commandLine(options, epoch, socket_), spawnOptions(output));
+  } catch (const std::system_error &error) {
+    problem = "cannot start " + workerPath(options).string() + ": " + error.code().message() +
+              "; build the target heddle-worker or name its path";
   }
+  close(output); // the reader ends when the last process of the group has
+  if (pid == 0)
+    return started.set_value(problem);
   {
     std::lock_guard lock(mutex_);
     pid_ = pid;

@@ -4,6 +4,7 @@
 #include "services/link/Messages.h"
 #include <cstring>
 #include <deque>
+#include <optional>
 
 namespace heddle {
 
@@ -19,7 +20,7 @@ public:
       fail();
   }
 
-  ~Impl() override { supervisor_->stop(); }
+  ~Impl() override { supervisor_->stop(/*inOrder=*/!busy_); }
 
   int64_t context() const { return context_; }
 
@@ -42,7 +43,19 @@ public:
     return message;
   }
 
+  /// Waits a moment for a message; null when none came.
+  std::optional<internal::WorkerMessage> nextSoon() {
+    {
+      std::unique_lock lock(mutex_);
+      if (!changed_.wait_for(lock, std::chrono::milliseconds(100), [this] { return !queue_.empty() || !failure_.empty(); }))
+        return std::nullopt;
+    }
+    return next();
+  }
+
   uint64_t newId() { return ++lastId_; }
+  /// May the group be at work for a request that nobody waits for any more?
+  void setBusy(bool busy) { busy_ = busy; }
 
 private:
   [[noreturn]] void fail() const { throw GroupError(failure_); }
@@ -70,6 +83,7 @@ private:
   std::string failure_;
   std::deque<internal::WorkerMessage> queue_;
   uint64_t lastId_ = 0;
+  bool busy_ = false;
   std::unique_ptr<Supervisor> supervisor_;
 };
 
@@ -80,30 +94,44 @@ GroupSession::~GroupSession() = default;
 
 int64_t GroupSession::context() const { return impl_->context(); }
 
-void GroupSession::generate(const Request &request, const std::function<bool(const Event &)> &event) {
+void GroupSession::generate(const Request &request, const std::function<bool(const Event &)> &event,
+                            const std::function<bool()> &cancelled) {
   Request own = request;
   own.id = impl_->newId();
   internal::FrontendMessage submit;
   *submit.mutable_submit() = toProto(own);
   impl_->send(submit);
+  impl_->setBusy(true); // also when `event` throws
+  Event last;           // what a cancelled request has reached
+  last.promptTokens = static_cast<int64_t>(request.prompt.size());
+  last.seed = request.sampling.seed.value_or(0);
   for (;;) {
-    internal::WorkerMessage message = impl_->next();
-    if (message.has_rejected() && message.rejected().request() == own.id)
-      throw std::invalid_argument(message.rejected().reason());
-    for (const internal::Event &one : message.events().events()) {
+    std::optional<internal::WorkerMessage> message = impl_->nextSoon();
+    bool more = !cancelled || !cancelled();
+    if (message && message->has_rejected() && message->rejected().request() == own.id) {
+      impl_->setBusy(false);
+      throw std::invalid_argument(message->rejected().reason());
+    }
+    for (int i = 0; more && message && i < message->events().events_size(); ++i) {
+      const internal::Event &one = message->events().events(i);
       if (one.request() != own.id)
         continue; // of a request that was cancelled
       Event got = fromProto(one);
       got.request = request.id;
-      bool more = event(got);
+      more = event(got);
       if (got.stop != StopReason::None)
-        return;
-      if (more)
-        continue;
-      internal::FrontendMessage cancel;
-      cancel.mutable_cancel()->set_request(own.id);
-      return impl_->send(cancel);
+        return impl_->setBusy(false);
+      last.promptTokens = got.promptTokens, last.outputTokens = got.outputTokens, last.seed = got.seed;
     }
+    if (more)
+      continue;
+    internal::FrontendMessage cancel;
+    cancel.mutable_cancel()->set_request(own.id);
+    impl_->send(cancel);
+    last.request = request.id;
+    last.stop = StopReason::Cancelled;
+    event(last);
+    return;
   }
 }
 

@@ -9,7 +9,8 @@
 namespace heddle {
 
 /// The worker group of `heddle run`, `eval` and `bench` with more than one rank or with a hostfile: launched by the constructor,
-/// which returns when the group is ready, and gone with all its processes when the destructor returns. It is not restarted: when
+/// which returns when the group is ready, and gone with all its processes when the destructor returns, at once if
+/// the last request was cancelled or `event` threw. It is not restarted: when
 /// it dies, the call of the moment and all later ones throw GroupError. One thread uses a session; callbacks come on that thread.
 class GroupSession {
 public:
@@ -19,9 +20,11 @@ public:
 
   /// What one request may hold, prompt and output.
   int64_t context() const;
-  /// Runs one request to its end; `event` sees each event in order, returning false cancels. Throws GroupError, and
-  /// std::invalid_argument when the engine refuses the request.
-  void generate(const Request &request, const std::function<bool(const Event &)> &event);
+  /// Runs one request to its end; `event` sees each event in order. The request is cancelled when `event` returns false, or when
+  /// `cancelled`, asked a few times a second, returns true: `event` then gets a last one, Cancelled, at once, while the group
+  /// finishes its step of the moment. Throws GroupError, and std::invalid_argument when the engine refuses the request.
+  void generate(const Request &request, const std::function<bool(const Event &)> &event,
+                const std::function<bool()> &cancelled = {});
   /// Engine::evaluate over the group.
   void evaluate(const std::vector<int32_t> &tokens, int64_t chunk, const std::function<void(int64_t, const float *)> &row);
   BenchFigures bench(const BenchOptions &options);

@@ -1,9 +1,12 @@
 //===- Serve.cpp ---------------------------------------------------------------------------------------------------===//
 #include "services/frontend/Serve.h"
+#include "runtime/host/Output.h"
 #include "services/grpc/PublicServer.h"
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <iostream>
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <thread>
@@ -11,7 +14,8 @@
 namespace heddle {
 namespace {
 
-void note(const std::string &text) { std::fprintf(stderr, "heddle: %s\n", text.c_str()); }
+/// One line on stderr. Its reader may be gone: a server that nobody listens to still serves.
+void note(const std::string &text) { std::cerr << "heddle: " + oneLine(text) + "\n"; }
 
 sigset_t endSignals() {
   sigset_t set;
@@ -56,7 +60,7 @@ public:
     }
     supervisor_.stop();
     endpoint_.shutDown();
-    return failed_ ? 1 : 0;
+    return failed_ || unsaid_ ? 1 : 0;
   }
 
 private:
@@ -79,6 +83,16 @@ private:
     note(text);
   }
 
+  /// The line on stdout. Where it cannot be written there is a server all the same.
+  void announce(const std::string &line) {
+    try {
+      std::cout << oneLine(line) << std::endl;
+    } catch (const OutputError &error) {
+      note(std::string(error.what()) + "; " + line);
+      unsaid_ = error.error != EPIPE;
+    }
+  }
+
   void changed(Dispatcher::State state, const std::string &reason) {
     if (state == Dispatcher::State::Serving)
       admission_.setContext(dispatcher_.context());
@@ -88,9 +102,8 @@ private:
       if (announced_) {
         note("the worker group is back");
       } else {
-        std::printf("serving %s on %s with %lld rank%s\n", model_.manifest().name.c_str(), endpoint_.address().c_str(),
-                    static_cast<long long>(options_.group.ranks), options_.group.ranks == 1 ? "" : "s");
-        std::fflush(stdout);
+        announce("serving " + model_.manifest().name + " on " + endpoint_.address() + " with " +
+                 std::to_string(options_.group.ranks) + " rank" + (options_.group.ranks == 1 ? "" : "s"));
         noteMemory();
       }
       announced_ = true;
@@ -118,6 +131,7 @@ private:
   PublicServer endpoint_;
   pthread_t main_{};
   bool announced_ = false; // supervisor's thread
+  std::atomic<bool> unsaid_ = false;
   std::atomic<bool> failed_ = false, drained_ = false;
 };
 
@@ -132,6 +146,7 @@ int serve(const ServeOptions &options, const ServedModel &model) {
     // Before gRPC or we start a thread, which would take the signal and die of it; cleared again for the workers.
     sigset_t set = endSignals();
     pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);    // a reader of our notes that goes away is no reason to end
     prctl(PR_SET_CHILD_SUBREAPER, 1); // ranks that outlive a killed mpirun become ours to reap
     return Server(options, model).run();
   } catch (const std::exception &error) {

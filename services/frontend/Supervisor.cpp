@@ -32,10 +32,11 @@ void Supervisor::start() {
   thread_ = std::thread([this] { run(); });
 }
 
-void Supervisor::stop() {
+void Supervisor::stop(bool inOrder) {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
+    inOrder_ = inOrder;
     changed_.notify_all();
   }
   if (thread_.joinable())
@@ -125,7 +126,7 @@ std::string Supervisor::runEpoch(bool &wasReady, bool &explained) {
     }
     changed_.wait_for(lock, std::chrono::milliseconds(kHeartbeatMilliseconds));
   }
-  bool stopping = !over;
+  bool stopping = !over, inOrder = inOrder_;
   if (linkLost_ && !exited_) // mpirun is about to say which rank died
     changed_.wait_for(lock, 300ms, [this] { return exited_; });
   bool exited = exited_;
@@ -135,7 +136,7 @@ std::string Supervisor::runEpoch(bool &wasReady, bool &explained) {
     ranks.push_back(pid);
   lock.unlock();
 
-  if (stopping)
+  if (stopping && inOrder)
     endInOrder(*process);
   link_.expect(0);
   link_.drop();

@@ -32,8 +32,9 @@ public:
   ~Supervisor(); // stop()
 
   void start();
-  /// Asks the group to end, kills what does not within the limit, and returns when no process is left.
-  void stop();
+  /// Asks the group to end, kills what does not within the limit (or all at once if not `inOrder`), and returns when no process
+  /// is left.
+  void stop(bool inOrder = true);
   bool send(const internal::FrontendMessage &message) { return link_.send(message); }
   uint64_t epoch() const;
   /// Process ids of the ranks on this host, rank 0 first (tests kill them).
@@ -61,7 +62,7 @@ private:
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  bool stopping_ = false;
+  bool stopping_ = false, inOrder_ = true;
   uint64_t epoch_ = 0;
   Phase phase_ = Phase::Gone;
   bool exited_ = false, linkLost_ = false;

@@ -1,6 +1,7 @@
 //===- WorkerMain.cpp ----------------------------------------------------------------------------------------------===//
 #include "services/worker/WorkerMain.h"
 #include "runtime/comm/Host.h"
+#include "runtime/host/Inherited.h"
 #include "runtime/plan/StepAbi.h"
 #include "services/worker/Agreement.h"
 #include "services/worker/WorkerLoop.h"
@@ -98,6 +99,7 @@ private:
 } // namespace
 
 int workerMain(int argc, char **argv, const OpenWorkerModel &open) {
+  putInheritedStateRight();
   std::span<char *const> arguments(argv + 1, static_cast<size_t>(argc > 0 ? argc - 1 : 0));
   if (!arguments.empty() && std::string_view(arguments[0]) == "--guard")
     return runGuarded(arguments.subspan(1));

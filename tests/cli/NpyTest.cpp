@@ -1,9 +1,12 @@
 //===- NpyTest.cpp - matrices as .npy files, all of it or nothing -------------------------------------------------------===//
 #include "tools/heddle/Npy.h"
 #include "tools/heddle/Command.h"
+#include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 using namespace heddle::tool;
@@ -65,4 +68,60 @@ TEST(Npy, SaysWhereItCannotWrite) {
   } catch (const Failure &failure) {
     EXPECT_NE(std::string(failure.what()).find("/no/such/folder/a.npy"), std::string::npos);
   }
+}
+
+TEST(OutputFile, WritesThroughALinkAndKeepsIt) {
+  Folder folder;
+  fs::create_directories(folder.path / "there");
+  fs::create_symlink("there/real", folder.path / "hop");
+  fs::create_symlink(folder.path / "hop", folder.path / "link");
+  for (const char *text : {"first", "second"}) { // it dangles at first
+    OutputFile file(folder.path / "link");
+    file.write(text, std::strlen(text));
+    file.finish();
+    EXPECT_TRUE(fs::is_symlink(folder.path / "link"));
+    EXPECT_TRUE(fs::is_symlink(folder.path / "hop"));
+    EXPECT_EQ(contentOf(folder.path / "there" / "real"), text);
+  }
+  fs::create_symlink("loop", folder.path / "loop");
+  EXPECT_THROW(OutputFile(folder.path / "loop"), Failure);
+}
+
+TEST(OutputFile, WritesToWhatIsNoRegularFileAsItStands) {
+  Folder folder;
+  fs::path fifo = folder.path / "fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  int reader = open(fifo.c_str(), O_RDONLY | O_NONBLOCK);
+  {
+    OutputFile file(fifo);
+    EXPECT_FALSE(file.isNewFile());
+    file.write("abc", 3);
+    file.finish();
+  }
+  char got[8] = {};
+  EXPECT_EQ(read(reader, got, sizeof got), 3);
+  close(reader);
+  EXPECT_TRUE(fs::is_fifo(fifo));
+  OutputFile null("/dev/null");
+  null.write("abc", 3);
+  null.finish();
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+  OutputFile full("/dev/full");
+  full.write("abc", 3);
+  EXPECT_THROW(full.finish(), Failure);
+}
+
+TEST(OutputFile, WritesToAnOpenDescriptorWhereItStands) {
+  Folder folder;
+  int out = open((folder.path / "out").c_str(), O_RDWR | O_CREAT, 0600);
+  ASSERT_EQ(write(out, "before ", 7), 7);
+  {
+    OutputFile file("/dev/fd/" + std::to_string(out));
+    file.write("matrix ", 7);
+    file.finish();
+  }
+  ASSERT_EQ(write(out, "after", 5), 5);
+  close(out);
+  EXPECT_EQ(contentOf(folder.path / "out"), "before matrix after");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path), {}), 1);
 }

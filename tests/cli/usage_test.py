@@ -1,5 +1,6 @@
 """usage_test.py HEDDLE - wrong command lines end with one line on stderr, nothing on stdout, and the exit status of their kind."""
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,8 @@ with tempfile.TemporaryDirectory() as home:
         (["run", "m", "-p", "x", "--threads", "0"], 2, "--threads: must be from 1 to 1024, not 0"),
         (["serve", "m", "--threads", "1000000"], 2, "--threads: must be from 1 to 1024, not 1000000"),
         (["run", "m", "-p", "x", "--ranks", "two"], 2, "--ranks"),
+        (["run", "m", "-p", "x", "--seed", "18446744073709551616"], 2, "from 0 to 18446744073709551615"),
+        (["run", "m", "-p", "x", "--temperature", ""], 2, "--temperature"),
         (["run", "m", "-p", "x", "--context", "0"], 2, "--context"),
         (["run", "m", "-p", "x", "--kv-memory", "4X"], 2, "'4X' is no size"),
         (["run", "m", "-p", "x", "--temperature", "11"], 2, "--temperature"),
@@ -71,6 +74,21 @@ with tempfile.TemporaryDirectory() as home:
     if left:
         failures += 1
         print(f"something was left in the plan cache: {left}")
+    # Whatever takes a number refuses what is none. Numbers are the options whose value has a name of one letter, or one of these.
+    numbers = re.compile(r"^ +(?:-\w,)?(--[\w-]+) ([A-Z]|TOKENS|SECONDS|SIZE)\b", re.M)
+    for command, start in {"run": ["m", "-p", "x"], "serve": ["m"], "ask": ["h:1", "-p", "x"], "bench": ["m"],
+                           "eval": ["m", "--text", paths["text.txt"]]}.items():
+        page = subprocess.run([heddle, command, "--help"], env=environment, capture_output=True, timeout=60).stdout.decode()
+        found = numbers.findall(page)
+        if len(found) < 3:
+            failures += 1
+            print(f"{command} --help names only {found} as options of numbers")
+        for option, _ in found:
+            for value in ("", "0x10"):
+                run = subprocess.run([heddle, command, *start, option, value], env=environment, capture_output=True, timeout=60)
+                if run.returncode != 2 or option not in run.stderr.decode() or run.stderr.count(b"\n") != 1:
+                    failures += 1
+                    print(f"{command} {option} {value!r}: status {run.returncode}, {run.stderr!r}")
     for command in ("pull", "compile", "run", "serve", "ask", "inspect", "eval", "bench", "doctor"):
         run = subprocess.run([heddle, command, "--help"], env=environment, capture_output=True, timeout=60)
         if run.returncode != 0 or run.stderr or f"heddle {command}" not in run.stdout.decode():

@@ -1,6 +1,7 @@
 //===- Ask.cpp - heddle ask: ask a server, stream its answer --------------------------------------------------------------===//
 #include "services/client/Ask.h"
 #include "tools/heddle/Command.h"
+#include "tools/heddle/Numbers.h"
 #include "tools/heddle/Options.h"
 #include <CLI/CLI.hpp>
 
@@ -41,13 +42,12 @@ void addAsk(CLI::App &app, Action &action) {
   command->add_option("-p,--prompt", options->ask.prompt, "One user turn, put through the model's chat template if it has one")
       ->required()
       ->type_name("TEXT");
-  command->add_option("-n,--tokens", options->sampling.maxTokens, "Most tokens of the answer")->type_name("TOKENS");
+  addInteger(*command, "-n,--tokens", options->sampling.maxTokens, INT64_MIN, INT64_MAX, "Most tokens of the answer")
+      ->type_name("TOKENS");
   command->add_flag("--raw", options->ask.raw, "Continue the text as it is: no template, nothing added");
   command->add_option("--model", options->ask.model, "Name of the model (default: the one that is served)")->type_name("NAME");
   addSamplingOptions(*command, options->sampling);
-  command->add_option("--timeout", options->ask.timeout, "Give up after so many seconds")
-      ->check(between(0.001, 1e6))
-      ->type_name("SECONDS");
+  addReal(*command, "--timeout", options->ask.timeout, "Give up after so many seconds", 0.001, 1e6)->type_name("SECONDS");
   addJsonOption(*command, options->ask.json);
   command->callback([options, command, &action] {
     checkSampling(options->sampling);

@@ -2,16 +2,17 @@
 //
 // The measurement itself is services/worker/Bench.h, so that it is the same one in this process and on a group of ranks.
 //===---------------------------------------------------------------------------------------------------------------===//
+#include "runtime/host/Output.h"
 #include "runtime/plan/StepAbi.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/HostPeaks.h"
 #include "tools/heddle/ModelResolver.h"
+#include "tools/heddle/Numbers.h"
 #include "tools/heddle/Options.h"
 #include "tools/heddle/Session.h"
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -101,16 +102,16 @@ void printKernels(const char *title, const std::vector<KernelTime> &kernels, con
   double all = 0;
   for (const KernelTime &k : kernels)
     all += k.seconds + k.gathering;
-  std::printf("\n%-40s %8s %9s %7s %8s %8s %8s %7s %7s\n", title, "calls", "us/call", "time", "GB/s", "GOP/s", "of limit",
-              "waiting", "gather");
+  std::cout << format("\n%-40s %8s %9s %7s %8s %8s %8s %7s %7s\n", title, "calls", "us/call", "time", "GB/s", "GOP/s", "of limit",
+                      "waiting", "gather");
   for (const KernelTime &k : kernels) {
     double bandwidth = k.bytes / k.seconds, operations = (k.integerOperations + k.floatOperations) / k.seconds;
     double computing = k.integerOperations / peaks.integerOperations + k.floatOperations / peaks.floatOperations;
     double share = std::max(bandwidth / peaks.readBandwidth, computing / k.seconds);
     auto percent = [&](double part) { return 100 * part / all; };
-    std::printf("%-40s %8lld %9.1f %6.1f%% %8.1f %8.1f %7.0f%% %6.1f%% %6.1f%%\n", k.name.c_str(), (long long)k.calls,
-                1e6 * (k.seconds + k.gathering) / double(k.calls), percent(k.seconds), bandwidth / 1e9, operations / 1e9,
-                100 * share, percent(k.waiting), percent(k.gathering));
+    std::cout << format("%-40s %8lld %9.1f %6.1f%% %8.1f %8.1f %7.0f%% %6.1f%% %6.1f%%\n", k.name.c_str(), (long long)k.calls,
+                        1e6 * (k.seconds + k.gathering) / double(k.calls), percent(k.seconds), bandwidth / 1e9, operations / 1e9,
+                        100 * share, percent(k.waiting), percent(k.gathering));
   }
 }
 
@@ -149,14 +150,15 @@ int bench(const BenchCommand &command) {
     return 0;
   }
   auto line = [](const std::string &what, double speed, double most) {
-    std::printf("%-38s %10.2f tokens/s, %3.0f%% of the limit of %.0f\n", what.c_str(), speed, 100 * speed / most, most);
+    std::cout << format("%-38s %10.2f tokens/s, %3.0f%% of the limit of %.0f\n", what.c_str(), speed, 100 * speed / most, most);
   };
   std::string after = command.bench.depth ? " after " + std::to_string(command.bench.depth) : "";
   line("prompt of " + std::to_string(command.bench.prompt) + " tokens", prefill, prefillLimit);
   line("decode, " + std::to_string(command.bench.tokens) + " tokens" + after, decode, decodeLimit);
-  std::printf("this host, %lld threads: reads %.1f GB/s; %.0f GOP/s int8, %.0f GFLOP/s f32; a step reads %.1f MB of weights\n",
-              (long long)(session->threads() * command.ranks.ranks), peaks.readBandwidth / 1e9, peaks.integerOperations / 1e9,
-              peaks.floatOperations / 1e9, cost.bytes / 1e6);
+  std::cout << format(
+      "this host, %lld threads: reads %.1f GB/s; %.0f GOP/s int8, %.0f GFLOP/s f32; a step reads %.1f MB of weights\n",
+      (long long)(session->threads() * command.ranks.ranks), peaks.readBandwidth / 1e9, peaks.integerOperations / 1e9,
+      peaks.floatOperations / 1e9, cost.bytes / 1e6);
   if (command.bench.profile) {
     printKernels("prompt, kernels of rank 0", figures.prefillKernels, peaks);
     printKernels("decode, kernels of rank 0", figures.decodeKernels, peaks);
@@ -174,21 +176,14 @@ void addBench(CLI::App &app, Action &action) {
       "--parallel, the tokens of all requests are added up. The limit is what this host's memory and multipliers, measured in\n"
       "the same run, allow for the products with the weights; attention comes on top.");
   addModelOption(*command, options->model);
-  command->add_option("-p,--prompt", options->bench.prompt, "Tokens of the prompt (default 512)")
-      ->check(between(1, 1 << 20))
+  addInteger(*command, "-p,--prompt", options->bench.prompt, 1, 1 << 20, "Tokens of the prompt (default 512)")->type_name("N");
+  addInteger(*command, "-n,--tokens", options->bench.tokens, 1, 1 << 20, "Tokens to decode, per request (default 64)")
       ->type_name("N");
-  command->add_option("-n,--tokens", options->bench.tokens, "Tokens to decode, per request (default 64)")
-      ->check(between(1, 1 << 20))
-      ->type_name("N");
-  command->add_option("--parallel", options->bench.parallel, "Requests decoded at once (default 1)")
-      ->check(between(1, 256))
-      ->type_name("B");
-  command->add_option("--depth", options->bench.depth, "Tokens in each context before decoding starts (default 0)")
-      ->check(between(0, 1 << 20))
+  addInteger(*command, "--parallel", options->bench.parallel, 1, 256, "Requests decoded at once (default 1)")->type_name("B");
+  addInteger(*command, "--depth", options->bench.depth, 0, 1 << 20, "Tokens in each context before decoding starts (default 0)")
       ->type_name("N");
   command->add_flag("--profile", options->bench.profile, "Add a round that times every kernel, and print a table");
-  command->add_option("-r,--repeat", options->bench.repeat, "Measure so often (default 5) and take the median")
-      ->check(between(1, 1000))
+  addInteger(*command, "-r,--repeat", options->bench.repeat, 1, 1000, "Measure so often (default 5) and take the median")
       ->type_name("N");
   addRankOptions(*command, options->ranks);
   addTargetOption(*command, options->ranks.target);

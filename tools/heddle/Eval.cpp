@@ -7,6 +7,7 @@
 #include "tools/heddle/Command.h"
 #include "tools/heddle/ModelResolver.h"
 #include "tools/heddle/Npy.h"
+#include "tools/heddle/Numbers.h"
 #include "tools/heddle/Options.h"
 #include "tools/heddle/Progress.h"
 #include "tools/heddle/Session.h"
@@ -62,10 +63,11 @@ int eval(const EvalOptions &options) {
   int64_t vocabulary = model.manifest().vocabulary, count = int64_t(tokens.size());
 
   std::optional<NpyWriter> matrix;
-  std::optional<AtomicFile> ids;
+  std::optional<OutputFile> ids;
   if (!options.logits.empty()) { // opened first: a folder that cannot be written shows before the work
     matrix.emplace(options.logits, count, vocabulary);
-    ids.emplace(options.logits + ".tokens.json");
+    if (matrix->isNewFile()) // there is no place for a second file beside a device or a pipe
+      ids.emplace(options.logits + ".tokens.json");
   }
   MemoryOptions memory;
   memory.context = count;
@@ -85,9 +87,11 @@ int eval(const EvalOptions &options) {
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   progress.clear();
   if (matrix) {
-    std::string list = nlohmann::json(tokens).dump();
-    ids->write(list.data(), list.size());
-    ids->finish();
+    if (ids) {
+      std::string list = nlohmann::json(tokens).dump();
+      ids->write(list.data(), list.size());
+      ids->finish();
+    }
     matrix->finish();
   }
 
@@ -123,11 +127,12 @@ void addEval(CLI::App &app, Action &action) {
   addModelOption(*command, options->model);
   command->add_option("--text", options->text, "The text, UTF-8")->required()->check(existingFile())->type_name("FILE");
   command
-      ->add_option("--logits", options->logits,
-                   "Write all logits here, f32 [tokens, vocabulary], and the ids to FILE.tokens.json")
+      ->add_option(
+          "--logits", options->logits,
+          "Write all logits here, f32 [tokens, vocabulary], and the ids to FILE.tokens.json (not beside a device or pipe)")
       ->type_name("FILE.npy");
-  command->add_option("--chunk", options->chunk, "Tokens computed in one step (default 512); changes no bit of the result")
-      ->check(between(1, 65536))
+  addInteger(*command, "--chunk", options->chunk, 1, 65536,
+             "Tokens computed in one step (default 512); changes no bit of the result")
       ->type_name("N");
   command->add_flag("--bos", options->bos, "Put the model's beginning-of-text token first; nothing is added without it");
   addRankOptions(*command, options->ranks);

@@ -7,10 +7,12 @@
 #include "tools/heddle/Progress.h"
 #include "tools/heddle/StageFiles.h"
 #include <CLI/CLI.hpp>
-#include <csignal>
-#include <fstream>
+#include <cerrno>
+#include <cstring>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace heddle::tool {
 namespace fs = std::filesystem;
@@ -37,25 +39,35 @@ static std::string stageText(const fs::path &plan, const std::string &stage, con
   throw Failure("stage " + stage + " has no function '" + function + "'; it has: " + names);
 }
 
-static int printDiff(const fs::path &plan, const InspectOptions &options) {
-  Interruptible interruptible;
-  TemporaryDirectory temporary(fs::temp_directory_path(), "heddle-diff-");
-  std::vector<std::string> argv = {"diff", "-u", "--color=auto"};
-  std::vector<std::string> files;
-  for (size_t side = 0; side < 2; ++side) {
-    fs::path file = temporary.path() / std::to_string(side);
-    std::ofstream out(file, std::ios::binary);
-    if (!(out << stageText(plan, options.diff[side], options.function) << std::flush))
-      throw Failure(file.string() + " cannot be written; free space in TMPDIR");
-    argv.insert(argv.end(), {"--label", options.diff[side]});
-    files.push_back(file);
+/// A text that another program can read by a file name, while this lives. In memory: nothing to remove, no TMPDIR to go wrong.
+class MemoryFile {
+public:
+  explicit MemoryFile(std::string_view text) : descriptor_(memfd_create("heddle-stage", MFD_CLOEXEC)) {
+    for (size_t done = 0; descriptor_ >= 0 && done < text.size();) {
+      ssize_t written = write(descriptor_, text.data() + done, text.size() - done);
+      if (written < 0 && errno != EINTR)
+        throw Failure(std::string("no memory for the text of a stage: ") + std::strerror(errno));
+      done += written > 0 ? size_t(written) : 0;
+    }
+    if (descriptor_ < 0)
+      throw Failure(std::string("no memory for the text of a stage: ") + std::strerror(errno));
   }
-  argv.insert(argv.end(), files.begin(), files.end());
-  ChildOptions child;
-  child.passThrough = true;
-  int status = runChild(argv, child).status;
-  if (status > 1 && status != 128 + SIGPIPE) // 1 only says that they differ; a pager may be closed early
-    throw Failure("diff failed with status " + std::to_string(status));
+  ~MemoryFile() { close(descriptor_); }
+  MemoryFile(const MemoryFile &) = delete;
+  std::string name() const { return "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(descriptor_); }
+
+private:
+  int descriptor_;
+};
+
+static int printDiff(const fs::path &plan, const InspectOptions &options) {
+  MemoryFile before(stageText(plan, options.diff[0], options.function)),
+      after(stageText(plan, options.diff[1], options.function));
+  ChildResult result = runChild({"diff", "-u", isatty(STDOUT_FILENO) ? "--color=always" : "--color=never", "--label",
+                                 options.diff[0], "--label", options.diff[1], before.name(), after.name()});
+  if (result.status > 1) // 1 only says that they differ
+    throw Failure("diff failed: " + result.output);
+  std::cout << result.output;
   return 0;
 }
 

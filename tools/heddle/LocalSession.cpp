@@ -2,6 +2,7 @@
 #include "tools/heddle/LocalSession.h"
 #include "runtime/comm/Communicator.h"
 #include "tools/heddle/Command.h"
+#include "tools/heddle/Interrupt.h"
 
 namespace heddle::tool {
 namespace {
@@ -11,22 +12,31 @@ public:
   LocalSession(const std::filesystem::path &directory, const RankOptions &ranks, const MemoryOptions &memory,
                std::shared_ptr<const Tokenizer> tokenizer)
       : plan_(Plan::open(directory)), group_(makeSelfCommunicator()), threads_(ranks.threadsOrDefault()), target_(ranks.target),
-        engine_(plan_, engineOptions(memory), *group_, std::move(tokenizer)), adapter_(engine_, plan_.manifest().vocabulary) {}
+        engine_(plan_, engineOptions(memory), *group_, std::move(tokenizer)), adapter_(engine_, plan_.manifest().vocabulary) {
+    engine_.leaveStepsWhile(Interruptible::flag()); // a step of a long prompt takes many seconds
+  }
 
   void generate(const Request &request, const std::function<bool(const Event &)> &callback) override {
     engine_.submit(request);
     bool wanted = true;
-    while (!engine_.idle())
+    auto giveUp = [&] {
+      wanted = false;
+      engine_.cancel(request.id);
+    };
+    while (!engine_.idle()) {
+      if (wanted && Interruptible::interrupted())
+        giveUp();
       for (const Event &event : engine_.step()) {
         if (event.request != request.id)
           continue;
         if (event.stop == StopReason::Error)
           throw Failure(event.error);
-        if (wanted && !callback(event)) {
-          wanted = false;
-          engine_.cancel(request.id);
-        }
+        bool last = event.stop != StopReason::None;
+        if (wanted || last)
+          if (!callback(event) && wanted && !last)
+            giveUp();
       }
+    }
   }
 
   void evaluate(const std::vector<int32_t> &tokens, int64_t chunk,

@@ -3,45 +3,89 @@
 #include "tools/heddle/Command.h"
 #include <bit>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <unistd.h>
+#include <utility>
 
 namespace heddle::tool {
 static_assert(std::endian::native == std::endian::little, "the file is little-endian");
 
-AtomicFile::AtomicFile(std::filesystem::path target) : target_(std::move(target)), temporary_(target_) {
-  temporary_ += ".tmp-" + std::to_string(getpid());
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Where writing to a name ends up.
+struct Target {
+  fs::path file;       // behind all symbolic links, also one that points to a file that is not there yet
+  int descriptor = -1; // one of ours, by /dev/stdout, /dev/fd/N or /proc/self/fd/N
+};
+
+Target behindLinks(fs::path name) {
   std::error_code error;
-  if (std::filesystem::is_directory(target_, error))
-    throw Failure(target_.string() + " is a folder; name a file");
-  file_ = std::fopen(temporary_.c_str(), "wb");
-  if (!file_)
-    throw Failure(target_.string() + " cannot be written: " + std::strerror(errno) + "; choose a writable folder");
+  for (int links = 0;; ++links) {
+    if (links == 40) // as the system counts
+      throw Failure(name.string() + " cannot be written: " + std::strerror(ELOOP));
+    if (fs::path parent = fs::canonical(name.has_parent_path() ? name.parent_path() : ".", error); !error)
+      name = parent / name.filename();
+    if (name.parent_path() == "/proc/" + std::to_string(getpid()) + "/fd")
+      return {name, std::atoi(name.filename().c_str())};
+    if (!fs::is_symlink(name, error))
+      return {name};
+    fs::path next = fs::read_symlink(name, error);
+    name = next.is_absolute() ? next : name.parent_path() / next;
+  }
 }
 
-AtomicFile::~AtomicFile() {
+} // namespace
+
+OutputFile::OutputFile(const fs::path &target) : name_(target) {
+  std::error_code error;
+  if (fs::is_directory(name_, error))
+    throw Failure(name_.string() + " is a folder; name a file");
+  Target behind = behindLinks(name_);
+  fs::file_status what = fs::status(behind.file, error);
+  if (behind.descriptor >= 0) { // opened by its name, it would be written from its beginning, over what is there
+    int copy = fcntl(behind.descriptor, F_DUPFD_CLOEXEC, 3);
+    file_ = copy < 0 ? nullptr : fdopen(copy, "wb");
+  } else if (fs::exists(what) && !fs::is_regular_file(what)) {
+    file_ = std::fopen(name_.c_str(), "wbe");
+  } else {
+    target_ = behind.file;
+    temporary_ = target_;
+    temporary_ += ".tmp-" + std::to_string(getpid());
+    scratch_.emplace(temporary_);
+    file_ = std::fopen(temporary_.c_str(), "wbe");
+  }
+  if (!file_)
+    throw Failure(name_.string() + " cannot be written: " + std::strerror(errno) + "; choose a writable folder");
+}
+
+OutputFile::~OutputFile() {
   if (!file_)
     return;
   std::fclose(file_);
-  unlink(temporary_.c_str());
+  if (!temporary_.empty())
+    unlink(temporary_.c_str());
 }
 
-void AtomicFile::fail() const {
-  throw Failure(target_.string() + " cannot be written: " + std::strerror(errno) + "; nothing was kept, free some space");
+void OutputFile::fail() const {
+  throw Failure(name_.string() + " cannot be written: " + std::strerror(errno) +
+                (temporary_.empty() ? "; check where it goes" : "; nothing was kept, free some space"));
 }
 
-void AtomicFile::write(const void *data, size_t bytes) {
+void OutputFile::write(const void *data, size_t bytes) {
   if (std::fwrite(data, 1, bytes, file_) != bytes)
     fail();
 }
 
-void AtomicFile::finish() {
-  if (std::fflush(file_) != 0 || fsync(fileno(file_)) != 0)
+void OutputFile::finish() {
+  if (std::fflush(file_) != 0)
     fail();
-  if (std::rename(temporary_.c_str(), target_.c_str()) != 0)
+  if (!temporary_.empty() && (fsync(fileno(file_)) != 0 || std::rename(temporary_.c_str(), target_.c_str()) != 0))
     fail();
-  std::fclose(file_);
-  file_ = nullptr;
+  std::fclose(std::exchange(file_, nullptr));
 }
 
 NpyWriter::NpyWriter(const std::filesystem::path &target, int64_t rows, int64_t columns)

@@ -1,26 +1,32 @@
 //===- Npy.h - a matrix of f32 as a .npy file, row by row ----------------------------------------------------------------===//
 #pragma once
+#include "tools/heddle/Interrupt.h"
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string_view>
 
 namespace heddle::tool {
 
-/// Writes into FILE.tmp-PID beside the target; finish() puts it in place in one step. Without finish() nothing remains.
-class AtomicFile {
+/// A regular file, or a new one, appears in one step: it is written as FILE.tmp-PID beside the target, and finish() puts it in
+/// place; without finish(), and when a signal ends the program, nothing remains. A symbolic link stays, and what it points to is
+/// written so. Anything else, such as /dev/stdout, a FIFO or another device, is written to as it stands.
+class OutputFile {
 public:
-  explicit AtomicFile(std::filesystem::path target); // throws Failure
-  ~AtomicFile();
-  AtomicFile(const AtomicFile &) = delete;
-  AtomicFile &operator=(const AtomicFile &) = delete;
+  explicit OutputFile(const std::filesystem::path &target); // throws Failure
+  ~OutputFile();
+  OutputFile(const OutputFile &) = delete;
+  OutputFile &operator=(const OutputFile &) = delete;
   void write(const void *data, size_t bytes); // throws Failure, also on a full disk
   void finish();
+  bool isNewFile() const { return !temporary_.empty(); } // a regular one, not a device or a pipe
 
 private:
   [[noreturn]] void fail() const;
-  std::filesystem::path target_, temporary_;
+  std::filesystem::path name_, target_, temporary_; // as given; behind all links; empty: written to directly
+  std::optional<ScratchFile> scratch_;
   std::FILE *file_ = nullptr;
 };
 
@@ -30,9 +36,10 @@ public:
   NpyWriter(const std::filesystem::path &target, int64_t rows, int64_t columns);
   void row(std::span<const float> values);
   void finish();
+  bool isNewFile() const { return file_.isNewFile(); }
 
 private:
-  AtomicFile file_;
+  OutputFile file_;
   int64_t left_, columns_;
 };
 

@@ -3,14 +3,12 @@
 #include "runtime/plan/Targets.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/Host.h"
+#include "tools/heddle/Numbers.h"
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
-#include <cmath>
 #include <cstring>
 #include <fstream>
-#include <iomanip>
 #include <sstream>
 
 namespace heddle::tool {
@@ -21,46 +19,41 @@ constexpr int64_t kMaxRanks = 1024, kMaxThreads = 1024, kMaxContext = int64_t(1)
 int64_t RankOptions::threadsOrDefault() const { return threads > 0 ? threads : std::max<int64_t>(1, usableCores() / ranks); }
 
 void addRankOptions(CLI::App &command, RankOptions &options) {
-  command.add_option("--ranks", options.ranks, "Processes that share the model over MPI (default 1)")
-      ->check(between(1, kMaxRanks))
+  addInteger(command, "--ranks", options.ranks, int64_t(1), kMaxRanks, "Processes that share the model over MPI (default 1)")
       ->type_name("R");
   command.add_flag("--verbose", options.verbose, "Show everything that the workers and mpirun write");
   command.add_option("--hostfile", options.hostfile, "Hosts for the ranks, as Open MPI reads them: lines 'HOST slots=N'")
       ->check(existingFile())
       ->type_name("FILE");
-  command.add_option("--threads", options.threads, "Threads of each rank (default: the host's cores divided by its ranks)")
-      ->check(between(1, kMaxThreads))
+  addInteger(command, "--threads", options.threads, int64_t(1), kMaxThreads,
+             "Threads of each rank (default: the host's cores divided by its ranks)")
       ->type_name("T");
 }
 
 void addMemoryOptions(CLI::App &command, MemoryOptions &options) {
-  command.add_option("--context", options.context, "Longest prompt plus answer, in tokens (default: the model's, at most 8192)")
-      ->check(between(1, kMaxContext))
+  addInteger(command, "--context", options.context, int64_t(1), kMaxContext,
+             "Longest prompt plus answer, in tokens (default: the model's, at most 8192)")
       ->type_name("N");
-  command
-      .add_option_function<std::string>(
-          "--kv-memory", [&options](const std::string &text) { options.kvBytes = parseSize(text); },
-          "Memory of a rank for keys and values, such as 512M or 4G")
-      ->type_name("SIZE");
+  addSize(command, "--kv-memory", options.kvBytes, "Memory of a rank for keys and values, such as 512M or 4G");
 }
 
 void addSamplingOptions(CLI::App &command, SamplingParams &params) {
-  command.add_option("--temperature", params.temperature, "0 always takes the likeliest token (default)")->type_name("X");
-  command.add_option("--top-k", params.topK, "Choose among the K likeliest tokens; 0 for all (default)")->type_name("K");
-  command.add_option("--top-p", params.topP, "Choose among the likeliest tokens that hold this much probability")->type_name("P");
-  command.add_option("--min-p", params.minP, "Drop tokens less likely than P times the likeliest")->type_name("P");
-  command.add_option("--repeat-penalty", params.repeatPenalty, "Above 1: tokens that occurred become less likely")
-      ->type_name("X");
-  command
-      .add_option_function<uint64_t>(
-          "--seed", [&params](uint64_t seed) { params.seed = seed; }, "Same seed, same text (default: drawn, and told)")
-      ->check(between(0, 0x1p64)) // else -1 would quietly become the largest
+  // checkSampling() knows what each may be.
+  constexpr int64_t least = INT64_MIN, most = INT64_MAX;
+  addReal(command, "--temperature", params.temperature, "0 always takes the likeliest token (default)")->type_name("X");
+  addInteger(command, "--top-k", params.topK, least, most, "Choose among the K likeliest tokens; 0 for all (default)")
+      ->type_name("K");
+  addReal(command, "--top-p", params.topP, "Choose among the likeliest tokens that hold this much probability")->type_name("P");
+  addReal(command, "--min-p", params.minP, "Drop tokens less likely than P times the likeliest")->type_name("P");
+  addReal(command, "--repeat-penalty", params.repeatPenalty, "Above 1: tokens that occurred become less likely")->type_name("X");
+  addInteger(command, "--seed", params.seed, uint64_t(0), UINT64_MAX, "Same seed, same text (default: drawn, and told)")
       ->type_name("S");
   command.add_option("--stop", params.stop, "End before this text; may be given several times")
       ->type_name("TEXT")
       ->expected(1, CLI::detail::expected_max_vector_size)
       ->allow_extra_args(false);
-  command.add_option("--logprobs", params.logprobs, "Report log-probabilities, with those of the best K tokens of each step")
+  addInteger(command, "--logprobs", params.logprobs, least, most,
+             "Report log-probabilities, with those of the best K tokens of each step")
       ->type_name("K");
 }
 
@@ -98,19 +91,6 @@ void addKvTypeOption(CLI::App &command, std::string &kvType) {
 
 void addJsonOption(CLI::App &command, bool &json) { command.add_flag("--json", json, "Print one JSON object"); }
 
-CLI::Validator between(double low, double high) {
-  return CLI::Validator(
-      [=](std::string &text) -> std::string {
-        double value = 0;
-        if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high)
-          return {};
-        std::ostringstream message;
-        message << std::setprecision(15) << "must be from " << low << " to " << high << ", not " << text;
-        return message.str();
-      },
-      "");
-}
-
 CLI::Validator oneOf(std::vector<std::string> words) {
   return CLI::Validator(
       [words = std::move(words)](std::string &text) -> std::string {
@@ -134,29 +114,6 @@ CLI::Validator existingFile() {
         return "'" + text + "' is no file";
       },
       "");
-}
-
-uint64_t parseSize(const std::string &text) {
-  const auto fail = [&]() -> uint64_t {
-    throw UsageError("'" + text + "' is no size; write bytes, or a number with K, M, G or T, such as 512M");
-  };
-  if (text.empty() || !std::isdigit(static_cast<unsigned char>(text[0])))
-    return fail();
-  char *end = nullptr;
-  double number = std::strtod(text.c_str(), &end);
-  std::string unit(end);
-  std::transform(unit.begin(), unit.end(), unit.begin(), [](unsigned char c) { return char(std::toupper(c)); });
-  double factor = 0;
-  const std::pair<const char *, double> units[] = {{"K", 0x1p10}, {"M", 0x1p20}, {"G", 0x1p30}, {"T", 0x1p40}};
-  if (unit.empty() || unit == "B")
-    factor = 1;
-  for (auto &[letter, value] : units)
-    if (unit == letter || unit == std::string(letter) + "B" || unit == std::string(letter) + "IB")
-      factor = value;
-  double bytes = number * factor;
-  if (!(bytes >= 1 && bytes < 0x1p50)) // also refuses an unknown unit and anything not finite
-    return fail();
-  return uint64_t(bytes);
 }
 
 std::string readTextFile(const std::filesystem::path &file) {

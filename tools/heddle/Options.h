@@ -41,13 +41,9 @@ void addTargetOption(CLI::App &command, std::string &target);
 void addKvTypeOption(CLI::App &command, std::string &kvType);
 void addJsonOption(CLI::App &command, bool &json);
 
-/// A number from `low` to `high`; one of some words. Unlike CLI11's own they add nothing to the help and say what is allowed.
-CLI::Validator between(double low, double high);
+/// A file; one of some words. Unlike CLI11's own they add nothing to the help and say what is allowed. Numbers: Numbers.h.
 CLI::Validator existingFile();
 CLI::Validator oneOf(std::vector<std::string> words);
-
-/// "512M", "4G", "1.5GiB", "1000000": bytes, in powers of 1024. Throws UsageError.
-uint64_t parseSize(const std::string &text);
 
 /// The whole of a file that must be UTF-8 text. Throws Failure.
 std::string readTextFile(const std::filesystem::path &file);

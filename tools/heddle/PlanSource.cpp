@@ -4,9 +4,11 @@
 #include "runtime/plan/PlanCache.h"
 #include "runtime/plan/Targets.h"
 #include "tools/heddle/Command.h"
+#include "tools/heddle/Interrupt.h"
 #include "tools/heddle/Paths.h"
 #include "tools/heddle/Progress.h"
 #include <iostream>
+#include <optional>
 
 namespace heddle::tool {
 namespace fs = std::filesystem;
@@ -53,6 +55,8 @@ CompileReport compileNow(CompileOptions options, const std::string &name) {
   auto start = std::chrono::steady_clock::now();
   Progress progress("compiling " + name);
   options.progress = [&](std::string_view phase, double fraction) { progress.update(fraction, phase); };
+  std::optional<ScratchFile> scratch;
+  options.writing = [&](const fs::path &temporary) { scratch.emplace(temporary); };
   CompileReport report = compileModel(options);
   progress.clear();
   std::cerr << "compiled in " << formatSeconds(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count())
@@ -69,7 +73,8 @@ ObtainedPlan obtainPlan(CompileOptions options, const std::string &name) {
     obtained.compiled = true;
   };
   auto waiting = [&] { std::cerr << "another process is compiling " << name << "; waiting for it\n"; };
-  obtained.plan = PlanCache().obtain(options.key, build, waiting).directory();
+  auto note = [](const std::string &text) { std::cerr << text << "\n"; };
+  obtained.plan = PlanCache().obtain(options.key, build, waiting, note).directory();
   return obtained;
 }
 

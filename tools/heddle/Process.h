@@ -1,7 +1,9 @@
 //===- Process.h - child processes and clean ends ---------------------------------------------------------------------===//
 #pragma once
+#include "tools/heddle/Interrupt.h"
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,29 +12,20 @@ namespace heddle::tool {
 
 struct ChildResult {
   int status;         // exit status, or 128 + the signal that ended it
-  std::string output; // stdout and stderr together, unless they were passed through
+  std::string output; // stdout and stderr together
 };
 
 struct ChildOptions {
   std::vector<std::pair<std::string, std::string>> environment; // on top of ours
-  bool passThrough = false;                                     // the child writes to our stdout and stderr
+  std::vector<std::string> without;                             // variables of ours that it must not see
   std::function<void()> tick;                                   // called a few times a second while the child runs
 };
 
-/// Runs argv[0], looked up in PATH, without a shell, and waits. Throws Failure when it cannot be started, and when this process
-/// is interrupted meanwhile (the child is ended first).
+/// Runs argv[0], looked up in PATH, without a shell and with an empty stdin, and waits. Throws Failure when it cannot be started,
+/// and Interrupted when an Interruptible notes a signal meanwhile (the child is ended first).
 ChildResult runChild(const std::vector<std::string> &argv, const ChildOptions &options = {});
 
-/// While it lives, SIGINT and SIGTERM only raise a flag, so that temporary files get removed on the way out.
-class Interruptible {
-public:
-  Interruptible();
-  ~Interruptible();
-  static bool interrupted();
-  static void check(); // throws Failure("interrupted") when the flag is up
-};
-
-/// A fresh folder inside `parent`, removed with everything in it at the end.
+/// A fresh folder inside `parent`, removed with everything in it at the end, also when a signal ends the program.
 class TemporaryDirectory {
 public:
   TemporaryDirectory(const std::filesystem::path &parent, const std::string &prefix);
@@ -43,6 +36,7 @@ public:
 
 private:
   std::filesystem::path path_;
+  std::optional<ScratchFile> scratch_;
 };
 
 } // namespace heddle::tool

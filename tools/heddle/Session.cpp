@@ -2,6 +2,7 @@
 #include "tools/heddle/Session.h"
 #include "services/frontend/GroupSession.h"
 #include "tools/heddle/Command.h"
+#include "tools/heddle/Interrupt.h"
 #include "tools/heddle/LocalSession.h"
 #include "tools/heddle/Paths.h"
 
@@ -14,11 +15,14 @@ public:
       : group_(options, planKey), threads_(threads) {}
 
   void generate(const Request &request, const std::function<bool(const Event &)> &event) override {
-    group_.generate(request, [&](const Event &one) {
-      if (one.stop == StopReason::Error)
-        throw Failure(one.error);
-      return event(one);
-    });
+    group_.generate(
+        request,
+        [&](const Event &one) {
+          if (one.stop == StopReason::Error)
+            throw Failure(one.error);
+          return event(one);
+        },
+        &Interruptible::interrupted);
   }
   void evaluate(const std::vector<int32_t> &tokens, int64_t chunk,
                 const std::function<void(int64_t, const float *)> &row) override {

@@ -13,8 +13,9 @@ namespace heddle::tool {
 class Session {
 public:
   virtual ~Session() = default;
-  /// Generates until the request ends; `event` is called as results come, and ends the request early by returning false. Throws
-  /// Failure when the request fails.
+  /// Generates until the request ends; `event` is called as results come. The request is cancelled when `event` returns false
+  /// and, within a second, when an Interruptible notes a signal; `event` then gets one more, of StopReason::Cancelled, whose
+  /// answer does not count. The session can be used again at once. Throws Failure when the request fails.
   virtual void generate(const Request &request, const std::function<bool(const Event &)> &event) = 0;
   virtual void evaluate(const std::vector<int32_t> &tokens, int64_t chunk,
                         const std::function<void(int64_t, const float *)> &row) = 0;

@@ -1,35 +1,26 @@
 //===- main.cpp - the heddle command ---------------------------------------------------------------------------------===//
 //
-// Parses the command line and runs one command. Exit status: 0 done, 1 failed, 2 wrong usage; an error is one line on stderr.
+// Parses the command line and runs one command. Exit status: 0 done, 1 failed, 2 wrong usage; an error is one line on stderr. A
+// signal ends the program as the shell expects it: 130 for Ctrl-C, 143 for SIGTERM, 141 for a reader that went away.
 //===---------------------------------------------------------------------------------------------------------------===//
+#include "runtime/host/Inherited.h"
+#include "runtime/host/Output.h"
 #include "tools/heddle/Command.h"
+#include "tools/heddle/Interrupt.h"
 #include <CLI/CLI.hpp>
+#include <cerrno>
+#include <csignal>
 #include <iostream>
 
+using namespace heddle;
 using namespace heddle::tool;
-
-/// Messages of libraries may have several lines; a user gets one.
-static std::string oneLine(std::string text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' '))
-    text.pop_back();
-  for (char &c : text)
-    if (c == '\n' || c == '\r')
-      c = ' ';
-  return text;
-}
 
 static std::string chosenCommand(const CLI::App &app) {
   auto chosen = app.get_subcommands();
   return chosen.empty() ? "heddle" : "heddle " + chosen.front()->get_name();
 }
 
-int main(int argc, char **argv) {
-  CLI::App app{"Heddle compiles a Transformer into CPU code and runs or serves it, on one host or over MPI.\n"
-               "MODEL is a pulled name (heddle pull --list), a GGUF file or a compiled plan.",
-               "heddle"};
-  app.set_version_flag("--version", "heddle " HEDDLE_VERSION);
-  app.require_subcommand(1);
-  app.get_formatter()->column_width(34);
+static int runCommand(CLI::App &app, int argc, char **argv) {
   Action action;
   addPull(app, action);
   addCompile(app, action);
@@ -45,29 +36,54 @@ int main(int argc, char **argv) {
     std::cout << app.help();
     return 2;
   }
+  // CLI11 would only say that a command is required.
+  std::string first = argv[1];
+  if (first[0] != '-' && app.get_subcommands([&](CLI::App *command) { return command->get_name() == first; }).empty())
+    throw UsageError("there is no command '" + first + "'; see heddle --help");
   try {
-    // CLI11 would only say that a command is required.
-    std::string first = argv[1];
-    if (first[0] != '-' && app.get_subcommands([&](CLI::App *command) { return command->get_name() == first; }).empty())
-      throw UsageError("there is no command '" + first + "'; see heddle --help");
     app.parse(argc, argv);
-    int status = action();
-    // A reader that went away or a full disk must not look like success.
-    std::cout.flush();
-    if (!std::cout && status == 0)
-      throw Failure("standard output could not be written; free space or check where it goes");
-    return status;
   } catch (const CLI::Success &stop) { // --help, --version
     return app.exit(stop);
-  } catch (const CLI::ParseError &error) {
-    std::string command = chosenCommand(app);
-    std::cerr << command << ": " << oneLine(error.what()) << "; see " << command << " --help\n";
-    return 2;
-  } catch (const UsageError &error) {
-    std::cerr << chosenCommand(app) << ": " << oneLine(error.what()) << "\n";
-    return 2;
-  } catch (const std::exception &error) {
-    std::cerr << chosenCommand(app) << ": " << oneLine(error.what()) << "\n";
-    return 1;
   }
+  return action();
+}
+
+static int fail(const CLI::App &app, const std::string &message, int status = 1) {
+  std::cerr << chosenCommand(app) << ": " << oneLine(message) << "\n";
+  return status;
+}
+
+int main(int argc, char **argv) {
+  putInheritedStateRight();
+  takeSignals();
+  CheckedOutput output;
+  CLI::App app{"Heddle compiles a Transformer into CPU code and runs or serves it, on one host or over MPI.\n"
+               "MODEL is a pulled name (heddle pull --list), a GGUF file or a compiled plan.",
+               "heddle"};
+  app.set_version_flag("--version", "heddle " HEDDLE_VERSION);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  try {
+    int status = runCommand(app, argc, argv);
+    output.flush(); // a reader that went away or a full disk must not look like success
+    return status;
+  } catch (const CLI::ParseError &error) {
+    return fail(app, std::string(error.what()) + "; see " + chosenCommand(app) + " --help", 2);
+  } catch (const UsageError &error) {
+    return fail(app, error.what(), 2);
+  } catch (const Interrupted &interrupted) {
+    if (!interrupted.message.empty())
+      fail(app, interrupted.message);
+  } catch (const OutputError &error) {
+    if (error.error == EPIPE && !inheritedIgnoredPipe())
+      endBySignal(SIGPIPE); // as every program whose reader has read enough
+    return fail(app, error.what());
+  } catch (const std::exception &error) {
+    return fail(app, error.what());
+  }
+  try {
+    output.flush();
+  } catch (const OutputError &) { // the signal says enough
+  }
+  endByNotedSignal();
 }

@@ -359,6 +359,37 @@ void expectRefused(Engine &engine, const Request &request, const std::string &me
   }
 }
 
+TEST(Engine, AStepThatIsLeftIsDoneAgainWithTheSameResult) {
+  Request request{1, promptOf(700, 5), {}};
+  request.sampling.maxTokens = 20;
+  std::vector<int32_t> expected;
+  withEngine(fakeModel(), {.threads = 2}, 1, nullptr, [&](Engine &engine) { expected = idsOf(runAll(engine, {request})[1]); });
+  std::atomic<bool> flag = false;
+  withEngine(fakeModel(), {.threads = 2}, 1, nullptr, [&](Engine &engine) {
+    engine.leaveStepsWhile(flag);
+    std::map<uint64_t, Outcome> outcomes;
+    engine.submit(request);
+    for (bool left = false; !engine.idle(); left = !left) {
+      flag = left;
+      std::vector<Event> events = engine.step();
+      EXPECT_TRUE(!left || events.empty());
+      collect(std::move(events), outcomes);
+    }
+    EXPECT_EQ(idsOf(outcomes[1]), expected);
+    // Cancelled in the middle of its prompt, it gives all its pages back, and the next is whole.
+    engine.submit(request);
+    flag = true;
+    EXPECT_TRUE(engine.step().empty());
+    engine.cancel(1);
+    std::vector<Event> last = engine.step();
+    ASSERT_EQ(last.size(), 1u);
+    EXPECT_EQ(last[0].stop, StopReason::Cancelled);
+    EXPECT_EQ(engine.stats().freePages, engine.stats().pages);
+    flag = false;
+    EXPECT_EQ(idsOf(runAll(engine, {request})[1]), expected);
+  });
+}
+
 TEST(Engine, RefusesWhatCannotRun) {
   withEngine(fakeModel(), {.context = 100}, 1, nullptr, [&](Engine &engine) {
     expectRefused(engine, {1, {}, {}}, "prompt is empty: it needs at least one token");

@@ -84,4 +84,46 @@ TEST(StepExecutor, LoadedCodeFindsTheRuntimesFunctions) {
   dlclose(library);
 }
 
+/// Passes barriers until somebody raises the flag, which lies behind its "weights", or at most 2,000 of them.
+struct Left {
+  std::atomic<bool> flag = false;
+  std::atomic<int64_t> passed = 0, ended = 0, raiseAt = 0;
+};
+void passBarriers(StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *,
+                  StepBuffer *, StepBuffer *weights, StepBuffer *, StepBuffer *, StepBuffer *, int64_t, int64_t, int64_t,
+                  int64_t thread, int64_t, int64_t context) {
+  Left &left = *static_cast<Left *>(weights->data);
+  for (int64_t i = 0; i < 2000; ++i) {
+    if (thread == 0 && ++left.passed == left.raiseAt)
+      left.flag = true;
+    heddle_barrier(context, thread, 0);
+  }
+  ++left.ended;
+}
+
+TEST(StepExecutor, AStepIsLeftByAllThreadsWhileTheFlagIsUp) {
+  for (int64_t threads : {1, 2, 5}) {
+    Left left;
+    StepModel model;
+    model.step = passBarriers;
+    model.weights = {&left, 1};
+    model.vocabulary = 10, model.logitStride = 16, model.arenaBytesPerToken = 64, model.context = 640;
+    auto self = makeSelfCommunicator();
+    StepExecutor executor(model, 10, threads, *self);
+    executor.leaveStepsWhile(left.flag);
+    for (int64_t round = 0; round < 50; ++round) {
+      left.flag = false, left.passed = 0, left.ended = 0;
+      left.raiseAt = 1 + round * 7;
+      StepPlan plan = planOf(1);
+      EXPECT_EQ(executor.run(plan), nullptr);
+      EXPECT_EQ(left.ended, 0);
+      EXPECT_EQ(left.passed, left.raiseAt) << "it ends at the next barrier";
+    }
+    left.flag = false, left.passed = 0, left.raiseAt = 0;
+    StepPlan plan = planOf(1);
+    EXPECT_NE(executor.run(plan), nullptr);
+    EXPECT_EQ(left.ended, threads);
+  }
+}
+
 } // namespace

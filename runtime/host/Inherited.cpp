@@ -1,0 +1,52 @@
+//===- Inherited.cpp - what a process got from its parent, put right --------------------------------------------------===//
+#include "runtime/host/Inherited.h"
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace heddle {
+namespace {
+
+bool pipeIgnored = false;
+
+/// Each open() takes the lowest free number. A closed input is like an empty one; an output that is open for reading only keeps
+/// the number and refuses every write with EBADF.
+void openStandardDescriptors() {
+  for (int number = 0; number <= STDERR_FILENO; ++number)
+    if (fcntl(number, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != number)
+      _exit(1); // no /dev/null: there is nowhere to say so
+}
+
+void resetSignals() {
+  struct sigaction before{};
+  sigaction(SIGPIPE, nullptr, &before);
+  pipeIgnored = before.sa_handler == SIG_IGN;
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGCHLD, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  pthread_sigmask(SIG_SETMASK, &none, nullptr);
+}
+
+} // namespace
+
+void putInheritedStateRight() {
+  openStandardDescriptors();
+  resetSignals();
+  umask(umask(0077) & 0077);
+  if (const char *path = std::getenv("PATH"); !path || !*path)
+    setenv("PATH", "/usr/local/bin:/usr/bin:/bin", 1);
+  constexpr rlim_t kEnough = 1 << 16; // some programs walk through all numbers up to the limit
+  if (rlimit files{}; getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+    files.rlim_cur = std::max(files.rlim_cur, std::min(files.rlim_max, kEnough));
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+}
+
+bool inheritedIgnoredPipe() { return pipeIgnored; }
+
+} // namespace heddle

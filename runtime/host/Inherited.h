@@ -1,0 +1,19 @@
+//===- Inherited.h - what a process got from its parent, put right ----------------------------------------------------===//
+#pragma once
+
+namespace heddle {
+
+/// The first line of each program's main(), before there are threads. Whoever started us may have left
+///   descriptors 0 to 2 closed: the next file or socket would become "standard output". They are opened again so that reading
+///     finds the end and writing fails with EBADF, as before;
+///   signals blocked, or SIGCHLD ignored, with which no child can be waited for: set to the usual. SIGHUP stays ignored if it was
+///     (nohup). SIGPIPE is ignored: a reader that went away is an error of that one write;
+///   a umask that denies the owner: what we write for ourselves we must be able to read;
+///   no PATH: the usual one is set;
+///   few descriptors: the soft limit is raised to the hard one.
+void putInheritedStateRight();
+
+/// Was SIGPIPE ignored before putInheritedStateRight()? Then nobody expects to be ended by it.
+bool inheritedIgnoredPipe();
+
+} // namespace heddle

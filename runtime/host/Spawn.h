@@ -1,0 +1,29 @@
+//===- Spawn.h - the one place that starts other programs ---------------------------------------------------------------===//
+#pragma once
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <utility>
+#include <vector>
+
+namespace heddle {
+
+struct SpawnOptions {
+  int output = -1;                                      // descriptor for its stdout and stderr; -1: ours
+  bool ownGroup = false;                                // a process group of its own, out of reach of the terminal's Ctrl-C
+  bool dropLauncher = false;                            // of the environment, what an outer MPI job or batch system left there
+  std::vector<std::string> drop;                        // further variables that it must not see
+  std::vector<std::pair<std::string, std::string>> set; // variables on top of ours
+};
+
+/// Starts argv[0], looked up in PATH, without a shell, as a fresh program expects to be started whatever we inherited: stdin is
+/// empty, no other descriptor is open, no signal is blocked, ignored or caught, there is a PATH of absolute folders (what lies in
+/// the current folder is not run by accident), and the current folder exists. Returns its process id, to be waited for with
+/// waitpid. Throws std::system_error. Any thread.
+pid_t spawn(const std::vector<std::string> &argv, const SpawnOptions &options = {});
+
+/// Does a variable of this name belong to an MPI job or batch system around us, rather than to the user's settings? A launcher
+/// started with them would take itself for a part of that job. Settings such as OMPI_MCA_btl or OMPI_ALLOW_RUN_AS_ROOT do not.
+bool belongsToLauncher(std::string_view name);
+
+} // namespace heddle
