@@ -4,8 +4,8 @@
 
 namespace heddle {
 
-/// The text of one token by itself. `bytes` is empty where `text` is exact; where the token holds a part of a character, `text` has
-/// U+FFFD in its place and `bytes` what it is.
+/// The text of one token by itself. `bytes` is empty where `text` is exact; where the token holds a part of a character, `text`
+/// has U+FFFD in its place and `bytes` what it is.
 struct TokenText {
   std::string text, bytes;
 };
