@@ -59,6 +59,12 @@ std::string Tokenizer::decodeNext(int32_t previous, int32_t id) const {
 
 int64_t Tokenizer::vocabularySize() const { return int64_t(heddle_tokenizer_vocabulary_size(of(handle_))); }
 
+int64_t Tokenizer::leastTokens(std::string_view text) const {
+  size_t count = 0;
+  check(heddle_tokenizer_least_tokens(of(handle_), text.data(), text.size(), &count));
+  return int64_t(count);
+}
+
 StreamDecoder::StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer) : tokenizer_(std::move(tokenizer)) {}
 
 std::string StreamDecoder::push(int32_t id) {

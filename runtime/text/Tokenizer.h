@@ -33,6 +33,11 @@ public:
   /// One more than the highest id. A model may have more rows than that.
   int64_t vocabularySize() const;
 
+  /// How many tokens `text` has at least, seen by its size alone and so in no time: no token stands for more bytes than the
+  /// longest. 0 where the size says nothing (where any number of characters may vanish or become one token). Invalid UTF-8
+  /// throws.
+  int64_t leastTokens(std::string_view text) const;
+
   ~Tokenizer();
   Tokenizer(const Tokenizer &) = delete;
   Tokenizer &operator=(const Tokenizer &) = delete;

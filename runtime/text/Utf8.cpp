@@ -49,4 +49,28 @@ size_t appendWholeCharacters(std::string_view bytes, std::string &out) {
   return at;
 }
 
+std::string repairedUtf8(std::string_view bytes) {
+  std::string out;
+  if (appendWholeCharacters(bytes, out) < bytes.size())
+    out += "\xEF\xBF\xBD"; // the beginning of a character
+  return out;
+}
+
+std::string printable(std::string_view bytes) {
+  static constexpr char kDigits[] = "0123456789ABCDEF";
+  std::string out;
+  for (char c : repairedUtf8(bytes)) {
+    uint8_t byte = uint8_t(c);
+    if (c == '\n')
+      out += "\\n";
+    else if (c == '\t')
+      out += "\\t";
+    else if (byte < 0x20 || byte == 0x7F)
+      out += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
+    else
+      out += c;
+  }
+  return out;
+}
+
 } // namespace heddle

@@ -23,6 +23,9 @@ void heddle_tokenizer_free(heddle_tokenizer *tokenizer);
 /// One more than the highest id.
 size_t heddle_tokenizer_vocabulary_size(const heddle_tokenizer *tokenizer);
 
+/// How many tokens a text has at least, by its size alone; 0 where that says nothing.
+char *heddle_tokenizer_least_tokens(const heddle_tokenizer *tokenizer, const char *text, size_t size, size_t *count);
+
 /// The ids of a text, freed with heddle_text_free_ids. Special tokens written in it are text unless `parse_special`.
 char *heddle_tokenizer_encode(const heddle_tokenizer *tokenizer, const char *text, size_t size, bool parse_special, int32_t **ids,
                               size_t *count);

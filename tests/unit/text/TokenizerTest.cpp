@@ -3,6 +3,7 @@
 #include <fstream>
 #include <functional>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 using namespace heddle;
@@ -132,6 +133,52 @@ TEST(TokenizerFile, OpensWhatIsThereAndNamesWhatIsNot) {
     EXPECT_TRUE(message.starts_with(path + ": ") && message.ends_with("; compile the model again")) << message;
   }
   std::filesystem::remove_all(folder);
+}
+
+TEST(LeastTokens, AreThoseOfTheLongestToken) {
+  const std::string text(70, 'a');
+  EXPECT_EQ(tokenizerOf(tinyByteLevel())->leastTokens(text), 10); // <|end|>
+  EXPECT_EQ(tokenizerOf(tinyByteLevel())->leastTokens(text + "a"), 11);
+  EXPECT_EQ(tokenizerOf(tinyByteLevel())->leastTokens(""), 0);
+  EXPECT_EQ(tokenizerOf(tinySentencePiece(true))->leastTokens(text), 12); // <0x00>, though it is one byte
+  GgufVocabulary spaces = tinyByteLevel();
+  spaces.tokens.push_back("<|end|>\u0120\u0120\u0120"); // a mark is one byte of the text
+  spaces.types.push_back(kNormal);
+  EXPECT_EQ(tokenizerOf(spaces)->leastTokens(text), 7);
+}
+
+TEST(LeastTokens, BytesWithoutTokenDoNotCount) {
+  const auto tokenizer = tokenizerOf(tinyByteLevel()); // 0x00 has none
+  const std::string text = std::string(1000, '\0') + "hello" + std::string(1000, '\0');
+  ASSERT_EQ(tokenizer->encode(text, true).size(), 1u);
+  EXPECT_EQ(tokenizer->leastTokens(text), 1);
+}
+
+TEST(LeastTokens, AreUnknownWhereCharactersMayVanish) {
+  nlohmann::json json = nlohmann::json::parse(buildTokenizerJson(tinySentencePiece(true)));
+  const auto changed = [&](const char *part, const nlohmann::json &value) {
+    nlohmann::json other = json;
+    other[nlohmann::json::json_pointer(part)] = value;
+    return Tokenizer::fromJson(other.dump())->leastTokens("a a a a");
+  };
+  EXPECT_EQ(changed("/version", "1.0"), 2);
+  EXPECT_EQ(changed("/normalizer", {{"type", "Strip"}, {"strip_left", true}, {"strip_right", true}}), 0);
+  EXPECT_EQ(changed("/normalizer", {{"type", "NFC"}}), 0);
+  EXPECT_EQ(changed("/pre_tokenizer", {{"type", "WhitespaceSplit"}}), 0);
+  EXPECT_EQ(
+      changed("/pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "[a]"}}}, {"behavior", "Removed"}, {"invert", false}}),
+      0);
+  EXPECT_EQ(changed("/added_tokens/0/rstrip", true), 0);
+  EXPECT_EQ(changed("/model/fuse_unk", true), 0);
+}
+
+TEST(LeastTokens, AreNeverMoreThanTheTextHas) {
+  for (const GgufVocabulary &vocabulary : {tinyByteLevel(), tinySentencePiece(false), tinySentencePiece(true)}) {
+    const auto tokenizer = tokenizerOf(vocabulary);
+    for (const std::string text :
+         {"hello hello", "<|end|><|end|><tool>", "▁▁▁▁", "aaaaaaaa", "\n\n\n\n\n\n", "</s></s></s>", "日本語", "\0\0"})
+      EXPECT_LE(tokenizer->leastTokens(text), int64_t(tokenizer->encode(text, true).size())) << text;
+  }
 }
 
 } // namespace

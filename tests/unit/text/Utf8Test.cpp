@@ -30,6 +30,12 @@ TEST(Utf8, ReplacesEachMaximalBrokenPart) {
   EXPECT_EQ(whole("\xF0\x9F\xF0\x9F\x98\x80", 6), "\uFFFD😀");
 }
 
+TEST(Utf8, APrintableLineHasNoControlCharacters) {
+  EXPECT_EQ(printable("plain é 😀"), "plain é 😀");
+  EXPECT_EQ(printable("a\nb\tc\x1B[0m\x7F"), "a\\nb\\tc\\x1B[0m\\x7F");
+  EXPECT_EQ(printable("\xFF\xE2\x82"), "\uFFFD\uFFFD");
+}
+
 // The two judges of UTF-8 agree, on every string of three bytes out of the ones where rules change.
 TEST(Utf8, ImporterAndRuntimeAgree) {
   const std::string bytes = "\x41\x7F\x80\x8F\x90\x9F\xA0\xBF\xC0\xC1\xC2\xDF\xE0\xE1\xED\xEF\xF0\xF1\xF4\xF5\xFF";

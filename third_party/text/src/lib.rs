@@ -91,6 +91,20 @@ pub unsafe extern "C" fn heddle_tokenizer_vocabulary_size(tokenizer: *const Toke
 
 #[unsafe(no_mangle)]
 #[allow(clippy::missing_safety_doc)]
+pub unsafe extern "C" fn heddle_tokenizer_least_tokens(
+    tokenizer: *const Tokenizer,
+    text: *const c_char,
+    size: usize,
+    count: *mut usize,
+) -> *mut c_char {
+    guarded(|| unsafe {
+        *count = (*tokenizer).least_tokens(text_of(text, size, "the text")?);
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+#[allow(clippy::missing_safety_doc)]
 pub unsafe extern "C" fn heddle_tokenizer_encode(
     tokenizer: *const Tokenizer,
     text: *const c_char,

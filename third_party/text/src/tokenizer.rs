@@ -1,10 +1,14 @@
 //! A Hugging Face tokenizer taken apart, so that one set of tables serves texts with and without special tokens.
 
+mod bound;
+
 use crate::bpe::load_model;
 use crate::pieces::Pieces;
 use ahash::AHashSet;
+use bound::Bound;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::sync::OnceLock;
 use tokenizers::{
     AddedToken, AddedVocabulary, Decoder, DecoderWrapper, Model, ModelWrapper, NormalizerWrapper, OffsetReferential, OffsetType,
     PreTokenizer, PreTokenizerWrapper, Result,
@@ -23,6 +27,7 @@ pub struct Tokenizer {
     plain: AddedVocabulary,
     special: AHashSet<u32>,
     size: usize,
+    bound: OnceLock<Option<Bound>>,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +79,7 @@ impl Tokenizer {
             plain,
             special,
             size: last.map_or(0, |id| id as usize + 1),
+            bound: OnceLock::new(),
         })
     }
 
