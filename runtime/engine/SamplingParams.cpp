@@ -7,8 +7,8 @@ namespace heddle {
 namespace {
 
 std::string number(double value) {
-  char text[32];
-  return {text, std::to_chars(text, text + sizeof text, value).ptr}; // the shortest that reads back the same, in any locale
+  char text[32]; // the shortest text that gives this very number: 1.0000001 is not shown as 1
+  return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
 
 /// Whole characters only: an overlong form, a surrogate or a cut-off character is no UTF-8.
@@ -42,7 +42,7 @@ std::optional<FieldError> validate(const SamplingParams &p) {
   if (!(p.temperature == 0 || (p.temperature > 0 && p.temperature <= 10)))
     return outside("temperature", "[0, 10]", number(p.temperature));
   if (p.topK < 0)
-    return outside("top_k", "[0, vocabulary]", std::to_string(p.topK));
+    return FieldError{"top_k", "top_k must be at least 0, not " + std::to_string(p.topK)};
   if (!(p.topP > 0 && p.topP <= 1))
     return outside("top_p", "(0, 1]", number(p.topP));
   if (!(p.minP >= 0 && p.minP <= 1))
@@ -52,7 +52,7 @@ std::optional<FieldError> validate(const SamplingParams &p) {
   if (p.logprobs < 0 || p.logprobs > 20)
     return outside("logprobs", "[0, 20]", std::to_string(p.logprobs));
   if (p.maxTokens < 1)
-    return outside("max_tokens", "[1, context]", std::to_string(p.maxTokens));
+    return FieldError{"max_tokens", "max_tokens must be at least 1, not " + std::to_string(p.maxTokens)};
   if (p.stop.size() > 16)
     return FieldError{"stop", "stop must have at most 16 texts, not " + std::to_string(p.stop.size())};
   for (const std::string &text : p.stop) {

@@ -36,13 +36,15 @@ struct Schedule {
 
 /// Decides a step for `requests`, which stand in order of arrival.
 ///
-/// 1. Who needs one token to catch up goes first, in order of arrival; then the others, in order of arrival, each with as many
-///    tokens as the budget leaves.
-/// 2. Pages come from the `freePages`. When they run out, the youngest request that is younger than the one in need gives its
-///    pages back and starts again later; with none younger, the one in need takes fewer tokens or waits. So the oldest always
-///    moves on, provided that the whole cache can hold it and that no request is waiting with pages of others.
-/// 3. A request that holds no pages or is waiting starts only when it can have pages for all its known tokens at once, and no
-///    younger one overtakes it: a preempted request does not grab back what it just gave.
+/// 1. Who has begun and needs one token to catch up goes first, in order of arrival; then the others, in order of arrival. Each
+///    gets as many tokens as it needs and the budget still has.
+/// 2. Pages come from the `freePages`. When they run out, the youngest request that holds any and is younger than the one in need
+///    gives all of its pages back, and its part of this step, and starts again later. With none younger, the one in need takes
+///    fewer tokens or waits. So the oldest always moves on, provided that the whole cache can hold it and that no request is
+///    waiting with pages of others.
+/// 3. A request that holds no pages, or is waiting, starts only when it could have pages for all of its known tokens, were all
+///    younger ones preempted; until then no younger one that rule 1 does not put first gets anything. Nor does one that this step
+///    preempted, or whoever comes after it: it does not grab back what it just gave.
 ///
 /// The result depends on the arguments alone.
 Schedule schedule(std::span<const RequestState> requests, int64_t freePages, const SchedulerLimits &limits);
