@@ -9,7 +9,7 @@
 namespace heddle {
 namespace {
 
-constexpr int64_t kDefaultContext = 8192, kMostThreads = 1024, kMostBudget = 1 << 16;
+constexpr int64_t kDefaultContext = 8192, kMostThreads = 1024;
 
 void checkOption(bool good, const std::string &message) {
   if (!good)
@@ -27,8 +27,9 @@ EngineSettings decide(const EngineOptions &options, int64_t modelContext, const 
               "threads must be in [1, " + std::to_string(kMostThreads) + "], not " + std::to_string(options.threads));
   checkOption(options.context >= 0 && options.context <= modelContext,
               "context must be in [1, " + std::to_string(modelContext) + "], not " + std::to_string(options.context));
-  checkOption(options.tokenBudget >= 1 && options.tokenBudget <= kMostBudget,
-              "token budget must be in [1, " + std::to_string(kMostBudget) + "], not " + std::to_string(options.tokenBudget));
+  checkOption(options.tokenBudget >= 1 && options.tokenBudget <= kMostTokenBudget,
+              "token budget must be in [1, " + std::to_string(kMostTokenBudget) + "], not " +
+                  std::to_string(options.tokenBudget));
   int64_t context = options.context ? options.context : std::min(modelContext, kDefaultContext);
   uint64_t pageBytes = static_cast<uint64_t>(kv.layers * kv.kvHeads * headPageBytes(kv.headDim, kv.type));
   uint64_t contextBytes = static_cast<uint64_t>(KvCache::pagesFor(context)) * pageBytes;

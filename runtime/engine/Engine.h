@@ -57,11 +57,15 @@ struct Event { // what one step gave one request
   uint64_t seed = 0;
 };
 
+inline constexpr int64_t kMostTokenBudget = 1 << 16;
+
 struct EngineOptions {
-  int64_t threads = 1;       // of this rank
-  int64_t context = 0;       // 0: the model's, at most 8192 by default
-  uint64_t kvBytes = 0;      // 0: enough for one full context of the whole group, at least 4 GiB cap
-  int64_t tokenBudget = 512; // tokens of a step
+  int64_t threads = 1; // of this rank
+  int64_t context = 0; // 0: the model's, at most 8192 by default
+  // Of all ranks together, counting each head once. 0: a quarter of the machine's memory, at most 4 GiB, but a whole context at
+  // least.
+  uint64_t kvBytes = 0;
+  int64_t tokenBudget = 512; // tokens of a step, at most kMostTokenBudget; changes no bit of a result
   std::string target = {};   // code of the plan to run; empty: the best for this CPU
 };
 

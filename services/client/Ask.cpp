@@ -1,5 +1,8 @@
 //===- Ask.cpp -----------------------------------------------------------------------------------------------------===//
 #include "services/client/Ask.h"
+#include "services/address/Address.h"
+#include <cstdlib>
+#include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 #include <heddle/v1/inference.grpc.pb.h>
 #include <iostream>
@@ -106,9 +109,11 @@ std::string explain(const grpc::Status &status, const std::string &address) {
 } // namespace
 
 int ask(const AskOptions &options) {
+  if (!std::getenv("GRPC_VERBOSITY")) // gRPC's own lines would stand beside ours
+    gpr_set_log_verbosity(static_cast<gpr_log_severity>(GPR_LOG_SEVERITY_ERROR + 1));
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0); // a proxy for the web knows no server of ours
-  auto channel = grpc::CreateCustomChannel(options.address, grpc::InsecureChannelCredentials(), arguments);
+  auto channel = grpc::CreateCustomChannel(parseAddress(options.address).target(), grpc::InsecureChannelCredentials(), arguments);
   auto stub = v1::Inference::NewStub(channel);
   grpc::ClientContext context;
   if (options.timeout > 0)

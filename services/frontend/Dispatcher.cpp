@@ -13,7 +13,8 @@ std::variant<uint64_t, Refusal> Dispatcher::submit(Request request, std::shared_
   if (state_ != State::Serving)
     return Refusal{Refusal::Kind::Unavailable, "the worker group is starting; try again in a moment"};
   if (waiting_ >= queueLimit_)
-    return Refusal{Refusal::Kind::QueueFull, "the queue is full, " + std::to_string(waiting_) + " requests wait; retry in 1 s"};
+    return Refusal{Refusal::Kind::QueueFull, "the queue is full, " + std::to_string(waiting_) +
+                                                 (waiting_ == 1 ? " request waits" : " requests wait") + "; retry in 1 s"};
   request.id = ++lastId_;
   internal::FrontendMessage message;
   *message.mutable_submit() = toProto(request);

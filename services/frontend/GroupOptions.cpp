@@ -1,5 +1,6 @@
 //===- GroupOptions.cpp --------------------------------------------------------------------------------------------===//
 #include "services/frontend/GroupOptions.h"
+#include "runtime/engine/Engine.h"
 
 namespace heddle {
 
@@ -12,6 +13,7 @@ void checkGroupOptions(const GroupOptions &options) {
   within("--ranks", options.ranks, 1, 1024);
   within("--threads", options.threads, 0, 1024);
   within("--context", options.context, 0, int64_t{1} << 30);
+  within("--token-budget", options.tokenBudget, 0, kMostTokenBudget);
   std::error_code error;
   if (!options.hostfile.empty() && !std::filesystem::is_regular_file(options.hostfile, error))
     throw GroupError("--hostfile " + options.hostfile.string() + " is no file; write one line a host, as \"node1 slots=1\"");

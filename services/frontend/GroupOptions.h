@@ -19,7 +19,8 @@ struct GroupOptions {
   std::filesystem::path hostfile; // empty: all ranks on this host. Further mpirun settings: OMPI_MCA_… in the environment
   int64_t threads = 0;            // per rank; 0: the host's cores divided by its ranks
   int64_t context = 0;            // 0: the model's, at most 8192
-  uint64_t kvBytes = 0;           // 0: the engine's default
+  uint64_t kvBytes = 0;           // of all ranks together; 0: the engine's default
+  int64_t tokenBudget = 0;        // tokens of a step; 0: the engine's default
   std::string target;             // code of the plan to run; empty: the best for each rank's CPU
   std::filesystem::path worker;   // heddle-worker; empty: beside this program
   std::string mpirun = "mpirun";

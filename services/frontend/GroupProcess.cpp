@@ -41,7 +41,7 @@ std::vector<std::string> commandLine(const GroupOptions &options, uint64_t epoch
     add({"--mca", "oob_tcp_if_include", "lo"});
   add({worker, "--plan", std::filesystem::absolute(options.plan).string(), "--socket", socket, "--epoch", std::to_string(epoch)});
   add({"--threads", std::to_string(options.threads), "--context", std::to_string(options.context)});
-  add({"--kv-memory", std::to_string(options.kvBytes)});
+  add({"--kv-memory", std::to_string(options.kvBytes), "--token-budget", std::to_string(options.tokenBudget)});
   if (!options.target.empty())
     add({"--target", options.target});
   return line;

@@ -170,6 +170,7 @@ BenchFigures GroupSession::bench(const BenchOptions &options) {
   bench.set_repeat(options.repeat);
   bench.set_depth(options.depth);
   bench.set_profile(options.profile);
+  bench.set_token_budget(options.tokenBudget);
   impl_->send(request);
   BenchFigures figures;
   for (;;) {

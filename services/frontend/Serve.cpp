@@ -1,6 +1,9 @@
 //===- Serve.cpp ---------------------------------------------------------------------------------------------------===//
 #include "services/frontend/Serve.h"
+#include "runtime/comm/Host.h"
 #include "runtime/host/Output.h"
+#include "runtime/text/Utf8.h"
+#include "services/frontend/Log.h"
 #include "services/grpc/PublicServer.h"
 #include <atomic>
 #include <cerrno>
@@ -8,14 +11,22 @@
 #include <cstdio>
 #include <iostream>
 #include <pthread.h>
+#include <set>
 #include <sys/prctl.h>
 #include <thread>
 
 namespace heddle {
 namespace {
 
-/// One line on stderr. Its reader may be gone: a server that nobody listens to still serves.
-void note(const std::string &text) { std::cerr << "heddle: " + oneLine(text) + "\n"; }
+std::vector<std::string> otherNames(const ServeOptions &options) {
+  return {options.names.begin() + (options.names.empty() ? 0 : 1), options.names.end()};
+}
+
+std::set<std::string> healthNames(const ServeOptions &options, const ServedModel &model) {
+  std::set<std::string> names = {"", "heddle.v1.Inference", model.manifest().name};
+  names.insert(options.names.begin(), options.names.end());
+  return names;
+}
 
 sigset_t endSignals() {
   sigset_t set;
@@ -30,12 +41,12 @@ sigset_t endSignals() {
 class Server {
 public:
   Server(const ServeOptions &options, const ServedModel &model)
-      : options_(options), model_(model), admission_(model, model.context(options.group.context)),
-        health_({"", "heddle.v1.Inference", model.manifest().name}),
+      : options_(options), model_(model), admission_(model, model.context(options.group.context), otherNames(options)),
+        health_(healthNames(options, model)),
         dispatcher_(options.queueLimit, [this](auto state, const auto &reason) { changed(state, reason); }),
         supervisor_(options.group, model.manifest().key, /*relaunch=*/true, dispatcher_),
-        inference_(model, admission_, dispatcher_, supervisor_, options.group.ranks),
-        endpoint_(options.grpc, inference_, health_) {
+        inference_(model, admission_, texts_, dispatcher_, supervisor_, options.group.ranks),
+        endpoint_({options.grpc, admission_.context(), options.keepAlive}, inference_, health_) {
     dispatcher_.attach([this](const auto &message) { return supervisor_.send(message); });
   }
 
@@ -48,8 +59,8 @@ public:
     }
     std::thread impatience;
     if (!failed_) {
-      note("stopping: " + std::to_string(dispatcher_.active()) + " requests may finish within " +
-           std::to_string(options_.grace.count() / 1000) + " s; a second signal ends them");
+      log(LogLevel::Info, "stopping: " + std::to_string(dispatcher_.active()) + " requests may finish within " +
+                              std::to_string(options_.grace.count() / 1000) + " s; a second signal ends them");
       impatience = std::thread([this] { waitForSecondSignal(); });
     }
     dispatcher_.drain(options_.grace);
@@ -59,6 +70,7 @@ public:
       impatience.join();
     }
     supervisor_.stop();
+    texts_.stop();
     endpoint_.shutDown();
     return failed_ || unsaid_ ? 1 : 0;
   }
@@ -72,6 +84,12 @@ private:
       dispatcher_.hurry();
   }
 
+  void noteReach() {
+    if (endpoint_.everywhere())
+      log(LogLevel::Info, "listening on all interfaces, without encryption or passwords; other hosts dial " + hostName() +
+                              endpoint_.address().substr(endpoint_.address().rfind(':')));
+  }
+
   void noteMemory() {
     const PagedState &kv = model_.manifest().kv;
     double bytes = static_cast<double>(kv.layers * kv.kvHeads * headPageBytes(kv.headDim, kv.type)) / kPageTokens;
@@ -80,15 +98,15 @@ private:
         text, sizeof text, "the KV cache holds %lld tokens in %s, %.0f MiB over all ranks; one request up to %lld tokens",
         static_cast<long long>(dispatcher_.cachedTokens()), std::string(kvTypeName(kv.type)).c_str(),
         bytes * static_cast<double>(dispatcher_.cachedTokens()) / (1 << 20), static_cast<long long>(dispatcher_.context()));
-    note(text);
+    log(LogLevel::Info, text);
   }
 
   /// The line on stdout. Where it cannot be written there is a server all the same.
   void announce(const std::string &line) {
     try {
-      std::cout << oneLine(line) << std::endl;
+      std::cout << line << std::endl;
     } catch (const OutputError &error) {
-      note(std::string(error.what()) + "; " + line);
+      log(LogLevel::Error, std::string(error.what()) + "; " + line);
       unsaid_ = error.error != EPIPE;
     }
   }
@@ -100,19 +118,20 @@ private:
     switch (state) {
     case Dispatcher::State::Serving:
       if (announced_) {
-        note("the worker group is back");
+        log(LogLevel::Info, "the worker group is back");
       } else {
-        announce("serving " + model_.manifest().name + " on " + endpoint_.address() + " with " +
+        announce("serving " + printable(model_.manifest().name) + " on " + endpoint_.address() + " with " +
                  std::to_string(options_.group.ranks) + " rank" + (options_.group.ranks == 1 ? "" : "s"));
+        noteReach();
         noteMemory();
       }
       announced_ = true;
       break;
     case Dispatcher::State::Forming:
-      note("the worker group ended (" + reason + "); restarting it");
+      log(LogLevel::Warning, "the worker group ended (" + reason + "); restarting it");
       break;
     case Dispatcher::State::Failed:
-      note(reason);
+      log(LogLevel::Error, reason);
       failed_ = true;
       pthread_kill(main_, SIGTERM);
       break;
@@ -127,6 +146,7 @@ private:
   HealthService health_;
   Dispatcher dispatcher_;
   Supervisor supervisor_;
+  TextWorkers texts_;
   InferenceService inference_;
   PublicServer endpoint_;
   pthread_t main_{};
@@ -141,8 +161,8 @@ int serve(const ServeOptions &options, const ServedModel &model) {
   try {
     checkGroupOptions(options.group);
     if (options.group.context > model.manifest().context)
-      throw GroupError("--context " + std::to_string(options.group.context) + " is more than " + model.manifest().name +
-                       " has (" + std::to_string(model.manifest().context) + ")");
+      throw GroupError("--context " + std::to_string(options.group.context) + " is more than " +
+                       printable(model.manifest().name) + " has (" + std::to_string(model.manifest().context) + ")");
     // Before gRPC or we start a thread, which would take the signal and die of it; cleared again for the workers.
     sigset_t set = endSignals();
     pthread_sigmask(SIG_BLOCK, &set, nullptr);
@@ -150,16 +170,16 @@ int serve(const ServeOptions &options, const ServedModel &model) {
     prctl(PR_SET_CHILD_SUBREAPER, 1); // ranks that outlive a killed mpirun become ours to reap
     return Server(options, model).run();
   } catch (const std::exception &error) {
-    note(error.what());
+    log(LogLevel::Error, error.what());
     return 1;
   }
 }
 
 int serve(const ServeOptions &options) {
   try {
-    return serve(options, ServedModel::open(options.group.plan));
+    return serve(options, ServedModel::open(options.group.plan, options.names.empty() ? std::string() : options.names.front()));
   } catch (const std::exception &error) {
-    note(error.what());
+    log(LogLevel::Error, error.what());
     return 1;
   }
 }

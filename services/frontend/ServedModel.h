@@ -2,16 +2,25 @@
 #pragma once
 #include "runtime/plan/Plan.h"
 #include "runtime/text/Tokenizer.h"
+#include <cstdint>
 #include <optional>
 #include <span>
+#include <stdexcept>
 
 namespace heddle {
+
+/// A text was not made into tokens, since its size alone shows that it has more than it may. "has N bytes, at least T tokens".
+struct TextTooLong : std::runtime_error {
+  TextTooLong(size_t bytes, int64_t tokens);
+};
 
 /// Immutable once made; any number of threads may use it. The one place that turns prompts into tokens, for `run` and `serve`
 /// alike.
 class ServedModel {
 public:
-  static ServedModel open(const std::filesystem::path &plan); // throws PlanError, TextError
+  /// `name`: what the user calls the model, which then is the manifest's name too; empty: the plan's own, by which the model was
+  /// called when it was compiled. Broken UTF-8 in it is repaired. Throws PlanError, TextError.
+  static ServedModel open(const std::filesystem::path &plan, const std::string &name = {});
   /// `chatTemplate` empty: the model has none.
   ServedModel(Manifest manifest, std::shared_ptr<const Tokenizer> tokenizer, std::string chatTemplate);
 
@@ -22,12 +31,17 @@ public:
   int64_t context(int64_t asked) const { return asked ? asked : std::min<int64_t>(manifest_.context, 8192); }
 
   /// One user turn through the chat template, if there is one; without, or with `raw`, the text as it is (`raw` adds no BOS
-  /// either).
-  std::vector<int32_t> encodePrompt(const std::string &text, bool raw) const;
-  /// Throws std::invalid_argument when the model has no template, TextError when the template refuses.
-  std::vector<int32_t> encodeChat(std::span<const ChatMessage> messages) const;
+  /// either). Throws TextTooLong for a text that certainly has more than `most` tokens, before it makes any: millions of
+  /// characters would take seconds and gigabytes. One that passes may still have more.
+  std::vector<int32_t> encodePrompt(const std::string &text, bool raw, int64_t most = INT64_MAX) const;
+  /// Throws TextTooLong as encodePrompt does, where the text's size shows it before the template: cheap.
+  void checkPrompt(const std::string &text, bool raw, int64_t most) const;
+  /// As encodePrompt, and throws std::invalid_argument when the model has no template, TextError when the template refuses.
+  std::vector<int32_t> encodeChat(std::span<const ChatMessage> messages, int64_t most = INT64_MAX) const;
 
 private:
+  void checkSize(const std::string &text, int64_t most) const;
+  std::vector<int32_t> encode(const std::string &text, int64_t most) const;
   std::vector<int32_t> withBegin(std::vector<int32_t> ids) const;
 
   Manifest manifest_;

@@ -8,9 +8,7 @@ TokenText tokenText(const Tokenizer &tokenizer, int32_t id) {
   std::string bytes = tokenizer.decodeNext(-1, id); // as the continuation of a text: decode() would take a leading space away
   if (bytes.empty())
     bytes = tokenizer.decode({&id, 1}, /*skipSpecial=*/false);
-  TokenText out;
-  if (appendWholeCharacters(bytes, out.text) < bytes.size())
-    out.text += "\xEF\xBF\xBD"; // the beginning of a character
+  TokenText out{repairedUtf8(bytes), {}};
   if (out.text != bytes)
     out.bytes = std::move(bytes);
   return out;

@@ -1,8 +1,9 @@
 //===- GenerateCall.cpp --------------------------------------------------------------------------------------------===//
 #include "services/grpc/GenerateCall.h"
+#include "services/frontend/Log.h"
 #include "services/frontend/TokenText.h"
+#include "services/grpc/RetryLater.h"
 #include "services/grpc/Wire.h"
-#include <heddle/internal/engine_link.pb.h>
 
 namespace heddle {
 namespace {
@@ -57,50 +58,60 @@ v1::GenerateResponse toProto(const Event &event, const Tokenizer &tokenizer, boo
   return out;
 }
 
-/// RESOURCE_EXHAUSTED with google.rpc.RetryInfo, which clients' retry policies read.
-grpc::Status queueFull(const std::string &message) {
-  internal::RetryInfoWire retry;
-  retry.mutable_retry_delay()->set_seconds(1);
-  internal::StatusWire details;
-  details.set_code(grpc::StatusCode::RESOURCE_EXHAUSTED);
-  details.set_message(message);
-  internal::StatusWire::Any &any = *details.add_details();
-  any.set_type_url("type.googleapis.com/google.rpc.RetryInfo");
-  any.set_value(retry.SerializeAsString());
-  return {grpc::StatusCode::RESOURCE_EXHAUSTED, message, details.SerializeAsString()};
-}
-
 } // namespace
 
 GenerateCall *GenerateCall::start(grpc::CallbackServerContext &context, const grpc::ByteBuffer &request, const ServedModel &model,
-                                  const Admission &admission, Dispatcher &dispatcher) {
+                                  const Admission &admission, TextWorkers &texts, Dispatcher &dispatcher) {
   std::shared_ptr<GenerateCall> call(new GenerateCall(context, model, dispatcher));
   call->self_ = call;
-  call->run(request, admission);
+  call->run(request, admission, texts);
   return call.get(); // gRPC calls OnDone only after it has this
 }
 
-void GenerateCall::run(const grpc::ByteBuffer &bytes, const Admission &admission) {
-  v1::GenerateRequest message;
-  if (grpc::Status status = parse(bytes, message); !status.ok())
+void GenerateCall::run(const grpc::ByteBuffer &bytes, const Admission &admission, TextWorkers &texts) {
+  auto message = std::make_shared<v1::GenerateRequest>();
+  if (grpc::Status status = parse(bytes, *message); !status.ok())
     return end(status);
-  std::variant<Request, grpc::Status> admitted = admission.admit(message);
+  if (bytes.Length() <= kSmallRequest || message->has_tokens())
+    return submit(admission.admit(*message));
+  if (grpc::Status status = admission.check(*message); !status.ok())
+    return end(status);
+  bool taken = texts.submit(bytes.Length(), [call = self_, message, &admission](bool stopped) {
+    if (stopped)
+      call->end({grpc::StatusCode::UNAVAILABLE, "the server is stopping"});
+    else if (!call->over()) // else the client has left
+      call->submit(admission.admit(*message));
+  });
+  if (!taken)
+    end(tooManyTexts());
+}
+
+void GenerateCall::submit(std::variant<Request, grpc::Status> &&admitted) {
   if (const grpc::Status *status = std::get_if<grpc::Status>(&admitted))
     return end(*status);
   Request &request = std::get<Request>(admitted);
   withLogprobs_ = request.sampling.logprobs > 0;
+  size_t tokens = request.prompt.size();
   std::variant<uint64_t, Refusal> submitted = dispatcher_.submit(std::move(request), self_);
   if (const Refusal *refusal = std::get_if<Refusal>(&submitted))
-    return end(refusal->kind == Refusal::Kind::QueueFull ? queueFull(refusal->message)
+    return end(refusal->kind == Refusal::Kind::QueueFull ? retryLater(refusal->message)
                                                          : grpc::Status(grpc::StatusCode::UNAVAILABLE, refusal->message));
+  uint64_t id = std::get<uint64_t>(submitted);
+  if (logs(LogLevel::Debug))
+    log(LogLevel::Debug, "request " + std::to_string(id) + ": prompt of " + std::to_string(tokens) + " tokens");
   bool cancelled;
   {
     std::lock_guard lock(mutex_);
-    request_ = std::get<uint64_t>(submitted);
+    request_ = id;
     cancelled = cancelled_;
   }
   if (cancelled)
-    dispatcher_.cancel(request_);
+    dispatcher_.cancel(id);
+}
+
+bool GenerateCall::over() {
+  std::lock_guard lock(mutex_);
+  return status_.has_value();
 }
 
 void GenerateCall::onEvent(const Event &event) {
@@ -157,6 +168,9 @@ void GenerateCall::endLocked(const grpc::Status &status) {
   if (status_)
     return;
   status_ = status;
+  if (logs(LogLevel::Debug))
+    log(LogLevel::Debug,
+        "request " + std::to_string(request_) + " ended" + (status.ok() ? std::string() : ": " + status.error_message()));
   if (outgoing_.empty())
     Finish(*status_);
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include "services/frontend/Admission.h"
 #include "services/frontend/Dispatcher.h"
+#include "services/frontend/TextWorkers.h"
 #include <deque>
 #include <grpcpp/grpcpp.h>
 
@@ -13,12 +14,14 @@ namespace heddle {
 class GenerateCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public RequestSink {
 public:
   static GenerateCall *start(grpc::CallbackServerContext &context, const grpc::ByteBuffer &request, const ServedModel &model,
-                             const Admission &admission, Dispatcher &dispatcher);
+                             const Admission &admission, TextWorkers &texts, Dispatcher &dispatcher);
 
 private:
   GenerateCall(grpc::CallbackServerContext &context, const ServedModel &model, Dispatcher &dispatcher)
       : context_(context), tokenizer_(model.tokenizer()), dispatcher_(dispatcher) {}
-  void run(const grpc::ByteBuffer &request, const Admission &admission);
+  void run(const grpc::ByteBuffer &request, const Admission &admission, TextWorkers &texts);
+  void submit(std::variant<Request, grpc::Status> &&admitted);
+  bool over();
 
   void onEvent(const Event &event) override;
   void onRejected(const std::string &reason) override;

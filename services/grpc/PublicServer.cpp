@@ -1,5 +1,7 @@
 //===- PublicServer.cpp --------------------------------------------------------------------------------------------===//
 #include "services/grpc/PublicServer.h"
+#include "services/grpc/Listening.h"
+#include <algorithm>
 #include <cstdlib>
 #include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
@@ -8,26 +10,54 @@
 #include <stdexcept>
 
 namespace heddle {
+namespace {
 
-PublicServer::PublicServer(const std::string &address, InferenceService &inference, HealthService &health)
-    : address_(address), health_(health) {
+/// What the largest legal request needs: gRPC's usual 4 MiB, and more where a context is so large that its token ids need it.
+int largestMessage(int64_t context) { return static_cast<int>(std::clamp<int64_t>(8 * context, 4 << 20, 256 << 20)); }
+
+void allowPings(grpc::ServerBuilder &builder, std::chrono::milliseconds keepAlive) {
+  int time = static_cast<int>(keepAlive.count());
+  // Many clients ping every few seconds while a long prompt is read. gRPC would take the third ping in five minutes for an
+  // attack.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  // Our own, for clients that vanished: nothing is sent while a long prompt is read, so nothing else would show it.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, time);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, time / 2);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_SENT_PING_INTERVAL_WITHOUT_DATA_MS, time / 2);
+}
+
+} // namespace
+
+PublicServer::PublicServer(const EndpointOptions &options, InferenceService &inference, HealthService &health) : health_(health) {
   static std::once_flag reflection; // a plugin is for the whole process
   std::call_once(reflection, grpc::reflection::InitProtoReflectionServerBuilderPlugin);
   if (!std::getenv("GRPC_VERBOSITY")) // a port that is taken would print a page beside our line
     gpr_set_log_verbosity(static_cast<gpr_log_severity>(GPR_LOG_SEVERITY_ERROR + 1));
+  Address wanted = parseAddress(options.address);
+  Listening listening = listeningOn(wanted);
   grpc::ServerBuilder builder;
   // gRPC would let two servers share a port, and each client would meet one of them by chance.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  int port = 0;
-  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
+  allowPings(builder, options.keepAlive);
+  builder.SetMaxReceiveMessageSize(largestMessage(options.context));
+  std::vector<int> ports(listening.binds.size());
+  for (size_t i = 0; i < ports.size(); ++i)
+    builder.AddListeningPort(listening.binds[i], grpc::InsecureServerCredentials(), &ports[i]);
   builder.RegisterService(&inference);
   builder.RegisterService(&health);
   server_ = builder.BuildAndStart();
-  if (!server_ || port == 0)
-    throw std::runtime_error("cannot listen on " + address +
-                             "; is it host:port, and is no other server there? Choose another with --grpc");
-  if (size_t colon = address_.rfind(':'); port > 1 && colon != std::string::npos && !address_.starts_with("unix:"))
-    address_ = address_.substr(0, colon + 1) + std::to_string(port);
+  if (!server_ || std::ranges::find(ports, 0) != ports.end()) {
+    std::string reason = whyNot(wanted);
+    throw std::runtime_error("cannot listen on " + wanted.text() + (reason.empty() ? "" : ": " + reason) +
+                             "; choose another address with --grpc");
+  }
+  if (wanted.kind == Address::Kind::Tcp)
+    listening.dial.port = ports.front();
+  address_ = listening.dial.text();
+  everywhere_ = listening.everywhere;
 }
 
 PublicServer::~PublicServer() { shutDown(); }

@@ -44,6 +44,8 @@ WorkerArguments parseWorkerArguments(std::span<char *const> arguments) {
       out.context = number<int64_t>(name, value);
     else if (name == "--kv-memory")
       out.kvBytes = number<uint64_t>(name, value);
+    else if (name == "--token-budget")
+      out.tokenBudget = number<int64_t>(name, value);
     else
       throw std::invalid_argument("unknown option " + std::string(name) +
                                   "; heddle serve and heddle run start this program, see heddle --help");

@@ -91,7 +91,7 @@ private:
 
 int64_t decodeSlack(const BenchOptions &options) {
   // A step reads at least half of its token budget of prompts, however many decode in it.
-  return options.parallel > 1 && options.depth > 1 ? options.parallel * (options.depth * 2 / EngineOptions{}.tokenBudget + 2) : 0;
+  return options.parallel > 1 && options.depth > 1 ? options.parallel * (options.depth * 2 / options.tokenBudget + 2) : 0;
 }
 
 BenchFigures runBench(EngineLike &engine, const BenchOptions &options, const std::function<void()> &alive) {

@@ -9,6 +9,7 @@ struct BenchOptions {
   int64_t prompt = 512, tokens = 64, parallel = 1, repeat = 5; // as tests/bench/peers names them
   int64_t depth = 0;                                           // tokens in each context before decoding starts
   bool profile = false;                                        // one more round of each, kernel by kernel
+  int64_t tokenBudget = EngineOptions{}.tokenBudget;           // the engine's
 };
 /// Tokens beyond depth and `tokens` that a request's context must hold: while other prompts are read, it decodes already.
 int64_t decodeSlack(const BenchOptions &options);

@@ -86,8 +86,8 @@ private:
 
   void bench(const internal::Bench &request) {
     finish(request.request(), [&] {
-      BenchOptions options{request.prompt(), request.tokens(), request.parallel(),
-                           request.repeat(), request.depth(),  request.profile()};
+      BenchOptions options{request.prompt(), request.tokens(),  request.parallel(),    request.repeat(),
+                           request.depth(),  request.profile(), request.token_budget()};
       BenchFigures figures = runBench(engine_, options, [this] { alive(); });
       internal::WorkerMessage out;
       internal::BenchResult &result = *out.mutable_bench_result();

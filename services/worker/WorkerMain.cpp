@@ -61,6 +61,8 @@ private:
     options.threads = arguments_.threads ? arguments_.threads : defaultThreads(group_.ranksOnHost());
     options.context = arguments_.context;
     options.kvBytes = arguments_.kvBytes;
+    if (arguments_.tokenBudget)
+      options.tokenBudget = arguments_.tokenBudget;
     options.target = arguments_.target;
     return options;
   }

@@ -1,5 +1,6 @@
 //===- Ask.cpp - heddle ask: ask a server, stream its answer --------------------------------------------------------------===//
 #include "services/client/Ask.h"
+#include "services/address/Address.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/Numbers.h"
 #include "tools/heddle/Options.h"
@@ -33,12 +34,21 @@ AskOptions withGiven(const CLI::App &command, const AskCommand &parsed) {
   return ask;
 }
 
+void checkAddress(const std::string &text) {
+  try {
+    if (Address address = parseAddress(text); address.kind == Address::Kind::Tcp && address.port == 0)
+      throw UsageError("nobody listens on port 0; heddle serve says its address");
+  } catch (const std::invalid_argument &error) {
+    throw UsageError(error.what());
+  }
+}
+
 } // namespace
 
 void addAsk(CLI::App &app, Action &action) {
   auto options = std::make_shared<AskCommand>();
   CLI::App *command = app.add_subcommand("ask", "Ask a server over gRPC and stream its answer");
-  command->add_option("ADDR", options->ask.address, "HOST:PORT, as heddle serve says it")->required()->type_name("");
+  command->add_option("ADDR", options->ask.address, "HOST:PORT or unix:PATH, as heddle serve says it")->required()->type_name("");
   command->add_option("-p,--prompt", options->ask.prompt, "One user turn, put through the model's chat template if it has one")
       ->required()
       ->type_name("TEXT");
@@ -50,6 +60,7 @@ void addAsk(CLI::App &app, Action &action) {
   addReal(*command, "--timeout", options->ask.timeout, "Give up after so many seconds", 0.001, 1e6)->type_name("SECONDS");
   addJsonOption(*command, options->ask.json);
   command->callback([options, command, &action] {
+    checkAddress(options->ask.address);
     checkSampling(options->sampling);
     if (firstInvalidUtf8(options->ask.prompt) != std::string::npos)
       throw UsageError("-p is not UTF-8 at byte " + std::to_string(firstInvalidUtf8(options->ask.prompt)) + "; convert the text");

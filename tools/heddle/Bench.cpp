@@ -126,7 +126,7 @@ int bench(const BenchCommand &command) {
   BenchFigures figures = session->bench(command.bench);
   double prefill = median(figures.prefillTokensPerSecond), decode = median(figures.decodeTokensPerSecond);
   ModelCost cost(plan.manifest());
-  double prefillLimit = limit(cost, peaks, double(std::min<int64_t>(command.bench.prompt, EngineOptions{}.tokenBudget)), 1);
+  double prefillLimit = limit(cost, peaks, double(std::min(command.bench.prompt, command.ranks.tokenBudget)), 1);
   double decodeLimit = limit(cost, peaks, double(command.bench.parallel), double(command.bench.parallel));
   if (command.json) {
     nlohmann::ordered_json report = {{"engine", "heddle"},
@@ -186,10 +186,18 @@ void addBench(CLI::App &app, Action &action) {
   addInteger(*command, "-r,--repeat", options->bench.repeat, 1, 1000, "Measure so often (default 5) and take the median")
       ->type_name("N");
   addRankOptions(*command, options->ranks);
+  addTokenBudgetOption(*command, options->ranks.tokenBudget);
   addTargetOption(*command, options->ranks.target);
   addKvTypeOption(*command, options->ranks.kvType);
   addJsonOption(*command, options->json);
-  command->callback([options, &action] { action = [options] { return bench(*options); }; });
+  command->callback([options, &action] {
+    options->bench.tokenBudget = options->ranks.tokenBudget;
+    if (options->bench.parallel > 1 && options->ranks.tokenBudget < 2 * options->bench.parallel)
+      throw UsageError("--token-budget " + std::to_string(options->ranks.tokenBudget) + " is too small to decode " +
+                       std::to_string(options->bench.parallel) + " requests while others are read; give it at least " +
+                       std::to_string(2 * options->bench.parallel));
+    action = [options] { return bench(*options); };
+  });
 }
 
 } // namespace heddle::tool

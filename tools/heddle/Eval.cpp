@@ -57,8 +57,9 @@ std::vector<int32_t> tokensOf(const EvalOptions &options, const ServedModel &mod
 }
 
 int eval(const EvalOptions &options) {
-  std::filesystem::path plan = planFor(resolveModel(options.model), options.ranks.target, options.ranks.kvType);
-  ServedModel model = ServedModel::open(plan);
+  ResolvedModel resolved = resolveModel(options.model);
+  std::filesystem::path plan = planFor(resolved, options.ranks.target, options.ranks.kvType);
+  ServedModel model = ServedModel::open(plan, resolved.name);
   std::vector<int32_t> tokens = tokensOf(options, model);
   int64_t vocabulary = model.manifest().vocabulary, count = int64_t(tokens.size());
 

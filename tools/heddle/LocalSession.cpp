@@ -11,7 +11,7 @@ class LocalSession final : public Session {
 public:
   LocalSession(const std::filesystem::path &directory, const RankOptions &ranks, const MemoryOptions &memory,
                std::shared_ptr<const Tokenizer> tokenizer)
-      : plan_(Plan::open(directory)), group_(makeSelfCommunicator()), threads_(ranks.threadsOrDefault()), target_(ranks.target),
+      : plan_(Plan::open(directory)), group_(makeSelfCommunicator()), threads_(ranks.threadsOrDefault()), ranks_(ranks),
         engine_(plan_, engineOptions(memory), *group_, std::move(tokenizer)), adapter_(engine_, plan_.manifest().vocabulary) {
     engine_.leaveStepsWhile(Interruptible::flag()); // a step of a long prompt takes many seconds
   }
@@ -53,14 +53,15 @@ private:
     options.threads = threads_;
     options.context = memory.context;
     options.kvBytes = memory.kvBytes;
-    options.target = target_;
+    options.target = ranks_.target;
+    options.tokenBudget = ranks_.tokenBudget;
     return options;
   }
 
   Plan plan_;
   std::unique_ptr<Communicator> group_;
   int64_t threads_;
-  std::string target_;
+  const RankOptions ranks_;
   Engine engine_;
   EngineAdapter adapter_;
 };

@@ -2,6 +2,8 @@
 #include "tools/heddle/ModelResolver.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/KnownModels.h"
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -18,20 +20,33 @@ static std::string readMagic(const fs::path &file) {
   return {magic, size_t(in.gcount())};
 }
 
+/// What the user calls the model at a path: its last part as given, links not followed, without .gguf or .plan. Other dots belong
+/// to the name (Llama-3.2-1B).
+static std::string nameOf(const fs::path &path) {
+  fs::path last = path.filename();
+  if (last.empty()) // x.plan/
+    last = path.parent_path().filename();
+  std::error_code error;
+  if (last.empty() || last == "." || last == "..")
+    last = fs::canonical(path, error).filename();
+  std::string ending = last.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+  return (ending == ".gguf" || ending == ".plan" ? last.stem() : last).string();
+}
+
 static ResolvedModel resolvePath(const fs::path &path) {
   std::error_code error;
   if (fs::is_directory(path, error)) {
     if (!fs::exists(path / "manifest.json", error))
       throw Failure(path.string() +
                     " is a folder but no plan (it has no manifest.json); give a plan, a GGUF file or a pulled name");
-    fs::path clean = fs::canonical(path);
-    return {ResolvedModel::Kind::Plan, clean, clean.stem().string()};
+    return {ResolvedModel::Kind::Plan, fs::canonical(path), nameOf(path)};
   }
   if (!fs::is_regular_file(path, error))
     throw Failure(path.string() + " is neither a file nor a folder; give a plan, a GGUF file or a pulled name");
   if (readMagic(path) != "GGUF")
     throw Failure(path.string() + " is no GGUF file (it does not begin with 'GGUF'); give a GGUF file, a plan or a pulled name");
-  return {ResolvedModel::Kind::Gguf, fs::canonical(path), path.stem().string()};
+  return {ResolvedModel::Kind::Gguf, fs::canonical(path), nameOf(path)};
 }
 
 ResolvedModel resolveModel(const std::string &model) {

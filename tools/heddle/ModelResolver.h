@@ -9,7 +9,7 @@ namespace heddle::tool {
 struct ResolvedModel {
   enum class Kind { Plan, Gguf } kind;
   std::filesystem::path path;
-  std::string name; // what users call it: the pulled name, else the file's name without its ending
+  std::string name; // what the user calls it: the pulled name, else the last part of the path as given
 };
 
 /// A path that exists wins; then a pulled name. Throws Failure with what to do.

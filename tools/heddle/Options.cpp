@@ -30,11 +30,19 @@ void addRankOptions(CLI::App &command, RankOptions &options) {
       ->type_name("T");
 }
 
+void addTokenBudgetOption(CLI::App &command, int64_t &tokenBudget) {
+  addInteger(command, "--token-budget", tokenBudget, int64_t(1), kMostTokenBudget,
+             "Tokens that one step computes at most, of all requests (default " + std::to_string(tokenBudget) +
+                 "): less lets answers wait less while a long prompt is read; changes no bit of the result")
+      ->type_name("N");
+}
+
 void addMemoryOptions(CLI::App &command, MemoryOptions &options) {
   addInteger(command, "--context", options.context, int64_t(1), kMaxContext,
              "Longest prompt plus answer, in tokens (default: the model's, at most 8192)")
       ->type_name("N");
-  addSize(command, "--kv-memory", options.kvBytes, "Memory of a rank for keys and values, such as 512M or 4G");
+  addSize(command, "--kv-memory", options.kvBytes,
+          "Memory for the keys and values of all requests on all ranks together, such as 512M or 4G");
 }
 
 void addSamplingOptions(CLI::App &command, SamplingParams &params) {

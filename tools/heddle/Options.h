@@ -20,14 +20,17 @@ struct RankOptions {
   bool verbose = false; // show what workers and mpirun write
   std::string target;   // which code of the plan to run; empty: the best for the host
   std::string kvType;   // f16 or q8; empty: the plan's, and f16 for a plan to be compiled
+  int64_t tokenBudget = EngineOptions{}.tokenBudget;
   bool distributed() const { return ranks > 1 || !hostfile.empty(); }
   int64_t threadsOrDefault() const; // for a rank of this host
 };
 void addRankOptions(CLI::App &command, RankOptions &options);
+/// For commands that generate: eval has steps of its own (--chunk).
+void addTokenBudgetOption(CLI::App &command, int64_t &tokenBudget);
 
 struct MemoryOptions {
   int64_t context = 0;
-  uint64_t kvBytes = 0;
+  uint64_t kvBytes = 0; // of all ranks together; 0: the engine's default
 };
 void addMemoryOptions(CLI::App &command, MemoryOptions &options);
 

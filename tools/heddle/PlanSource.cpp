@@ -3,6 +3,7 @@
 #include "runtime/plan/HostCache.h"
 #include "runtime/plan/PlanCache.h"
 #include "runtime/plan/Targets.h"
+#include "runtime/text/Utf8.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/Interrupt.h"
 #include "tools/heddle/Paths.h"
@@ -50,7 +51,8 @@ CompileOptions compileOptions(const ResolvedModel &model, const std::string &tar
   return options;
 }
 
-CompileReport compileNow(CompileOptions options, const std::string &name) {
+CompileReport compileNow(CompileOptions options, const std::string &called) {
+  std::string name = printable(called);
   std::cerr << "compiling " << name << " for " << options.target << "\n";
   auto start = std::chrono::steady_clock::now();
   Progress progress("compiling " + name);
@@ -72,7 +74,7 @@ ObtainedPlan obtainPlan(CompileOptions options, const std::string &name) {
     obtained.report = compileNow(options, name);
     obtained.compiled = true;
   };
-  auto waiting = [&] { std::cerr << "another process is compiling " << name << "; waiting for it\n"; };
+  auto waiting = [&] { std::cerr << "another process is compiling " << printable(name) << "; waiting for it\n"; };
   auto note = [](const std::string &text) { std::cerr << text << "\n"; };
   obtained.plan = PlanCache().obtain(options.key, build, waiting, note).directory();
   return obtained;

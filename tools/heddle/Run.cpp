@@ -1,4 +1,5 @@
 //===- Run.cpp - heddle run: one prompt, or a chat -----------------------------------------------------------------------===//
+#include "runtime/text/Utf8.h"
 #include "services/frontend/ServedModel.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/ModelResolver.h"
@@ -122,7 +123,7 @@ int chat(const RunOptions &options, const ServedModel &model, Session &session) 
   std::vector<ChatMessage> messages;
   uint64_t id = 0;
   if (terminal)
-    std::cerr << "Chat with " << model.manifest().name << ". Ctrl-C ends an answer, Ctrl-D the chat.\n";
+    std::cerr << "Chat with " << printable(model.manifest().name) << ". Ctrl-C ends an answer, Ctrl-D the chat.\n";
   for (std::string line;;) {
     if (terminal)
       std::cerr << "> " << std::flush;
@@ -151,9 +152,10 @@ int chat(const RunOptions &options, const ServedModel &model, Session &session) 
 }
 
 int run(RunOptions options) {
-  std::filesystem::path plan = planFor(resolveModel(options.model), options.ranks.target, options.ranks.kvType);
+  ResolvedModel resolved = resolveModel(options.model);
+  std::filesystem::path plan = planFor(resolved, options.ranks.target, options.ranks.kvType);
   auto start = Clock::now();
-  ServedModel model = ServedModel::open(plan);
+  ServedModel model = ServedModel::open(plan, resolved.name);
   if (!options.prompt && !model.hasChatTemplate())
     throw Failure("the model '" + model.manifest().name + "' has no chat template; give a text to continue with -p TEXT");
   if (!options.sampling.seed)
@@ -193,6 +195,7 @@ void addRun(CLI::App &app, Action &action) {
   addSamplingOptions(*command, options->sampling);
   addRankOptions(*command, options->ranks);
   addMemoryOptions(*command, options->memory);
+  addTokenBudgetOption(*command, options->ranks.tokenBudget);
   addTargetOption(*command, options->ranks.target);
   addKvTypeOption(*command, options->ranks.kvType);
   addJsonOption(*command, options->json);

@@ -47,6 +47,7 @@ GroupOptions groupOptions(const std::filesystem::path &plan, const RankOptions &
   options.threads = ranks.threads;
   options.context = memory.context;
   options.kvBytes = memory.kvBytes;
+  options.tokenBudget = ranks.tokenBudget;
   options.worker = workerBinary();
   options.verbose = ranks.verbose;
   return options;

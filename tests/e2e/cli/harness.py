@@ -204,22 +204,23 @@ class Npy:
 # ---- servers ----
 
 class Server:
-    """`heddle serve` on a free port; ends with stop()."""
+    """`heddle serve` on a free port, or where `grpc` says; ends with stop(). `line` is what it says when it serves, `name` and
+    `address` are in it."""
 
-    def __init__(self, *arguments, environment=None, seconds=120):
+    def __init__(self, *arguments, environment=None, seconds=120, grpc="127.0.0.1:0"):
         env = None if environment is None else dict(os.environ, **environment)
         self.log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen([HEDDLE, "serve", *[str(a) for a in arguments], "--grpc", "127.0.0.1:0"], env=env,
+        self.process = subprocess.Popen([HEDDLE, "serve", *[str(a) for a in arguments], "--grpc", grpc], env=env,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log)
         _processes.append(self.process)
         signal.signal(signal.SIGALRM, lambda *_: self.process.kill())
         signal.alarm(seconds)
-        line = self.process.stdout.readline().decode()
+        self.line = self.process.stdout.readline().decode()
         signal.alarm(0)
-        found = re.search(r"([0-9.]+:\d+)", line)
+        found = re.fullmatch(r"serving (.*) on (\S+) with \d+ ranks?\n", self.line)
         if not found:
-            raise AssertionError(f"serve said {line!r}\n{self.messages()}")
-        self.address = found.group(1)
+            raise AssertionError(f"serve said {self.line!r}\n{self.messages()}")
+        self.name, self.address = found.groups()
 
     def messages(self):
         self.log.seek(0)

@@ -29,9 +29,9 @@ inline v1::GenerateRequest promptFor(const std::string &text, int64_t maxTokens)
 /// One channel to a server.
 class Client {
 public:
-  explicit Client(const std::string &address)
-      : channel(grpc::CreateChannel(address, grpc::InsecureChannelCredentials())), stub(v1::Inference::NewStub(channel)),
-        health(grpc::health::v1::Health::NewStub(channel)) {}
+  explicit Client(const std::string &address, const grpc::ChannelArguments &arguments = {})
+      : channel(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments)),
+        stub(v1::Inference::NewStub(channel)), health(grpc::health::v1::Health::NewStub(channel)) {}
 
   /// Runs to the end; `context` may carry a deadline or be cancelled from elsewhere.
   Answer generate(const v1::GenerateRequest &request, grpc::ClientContext *context = nullptr,

@@ -1,7 +1,9 @@
 //===- FakeServe.cpp - heddle serve over the fake worker ------------------------------------------------------------===//
 //
-// fake_serve NAME=VALUE…: plan, worker, ranks, grpc, queue, grace_ms, heartbeat_ms, step_ms, mpirun.
+// fake_serve NAME=VALUE…: plan, worker, ranks, grpc, queue, grace_ms, heartbeat_ms, step_ms, keepalive_ms, budget, alias, log,
+// mpirun.
 //===---------------------------------------------------------------------------------------------------------------===//
+#include "services/frontend/Log.h"
 #include "services/frontend/Serve.h"
 #include "tests/unit/services/TinyModel.h"
 #include <map>
@@ -25,5 +27,11 @@ int main(int argc, char **argv) {
   options.grpc = given.contains("grpc") ? given["grpc"] : "127.0.0.1:0";
   options.queueLimit = static_cast<size_t>(number("queue", 256));
   options.grace = std::chrono::milliseconds(number("grace_ms", 30000));
+  options.keepAlive = std::chrono::milliseconds(number("keepalive_ms", 60000));
+  options.group.tokenBudget = number("budget", 0);
+  if (given.contains("alias"))
+    options.names = {"tiny", given["alias"]};
+  if (given.contains("log"))
+    heddle::setLogLevel(heddle::logLevelByName(given["log"]).value());
   return heddle::serve(options, heddle::test::tinyModel("tiny-plan-key"));
 }

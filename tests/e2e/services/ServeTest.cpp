@@ -206,6 +206,69 @@ TEST_F(ServeTest, TokenizeTellsIdsAndPieces) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
+TEST_F(ServeTest, TokensAndAlternativesSayTheirTexts) {
+  v1::GenerateRequest request = promptFor("a", 2);
+  EXPECT_EQ(client->generate(request).tokens.at(1).text(), "c") << "also without log-probabilities";
+  request.mutable_sampling()->set_logprobs(3);
+  Answer answer = client->generate(request);
+  ASSERT_EQ(answer.tokens.size(), 2u);
+  EXPECT_EQ(answer.tokens[0].text(), "b");
+  EXPECT_EQ(answer.tokens[0].bytes(), "");
+  EXPECT_EQ(answer.tokens[0].alternatives(0).text(), "b");
+  EXPECT_EQ(answer.tokens[0].alternatives(1).text(), "\x03"); // id 6
+  EXPECT_EQ(client->generate(promptFor("!", 5)).tokens.at(0).text(), "</s>") << "though the answer's text has none of it";
+}
+
+TEST_F(ServeTest, DetokenizeIsTheWayBack) {
+  auto detokenize = [&](std::vector<int32_t> ids, bool skipSpecial, v1::DetokenizeResponse &response) {
+    v1::DetokenizeRequest request;
+    request.mutable_ids()->Add(ids.begin(), ids.end());
+    request.set_skip_special(skipSpecial);
+    grpc::ClientContext context;
+    return client->stub->Detokenize(&context, request, &response);
+  };
+  v1::DetokenizeResponse response;
+  std::vector<int32_t> ids = {idOf('h'), idOf('\xC3'), idOf('\xA9'), kEnd, idOf(' '), idOf('\xE2')};
+  ASSERT_TRUE(detokenize(ids, false, response).ok());
+  EXPECT_EQ(response.text(), "h\u00E9</s> \uFFFD");
+  ASSERT_EQ(response.pieces_size(), 6);
+  EXPECT_EQ(response.pieces(1), "\uFFFD");
+  EXPECT_EQ(response.pieces(3), "</s>");
+  ASSERT_TRUE(detokenize(ids, true, response).ok());
+  EXPECT_EQ(response.text(), "h\u00E9 \uFFFD");
+  ASSERT_TRUE(detokenize({}, true, response).ok());
+  EXPECT_EQ(response.text(), "");
+  EXPECT_EQ(detokenize({5, kVocabulary}, true, response).error_message(), "ids[1] must be in [0, 259), not 259");
+  EXPECT_EQ(detokenize({-1}, true, response).error_message(), "ids[0] must be in [0, 259), not -1");
+  grpc::Status many = detokenize(std::vector<int32_t>(1000000, idOf('a')), true, response);
+  EXPECT_EQ(many.error_message(),
+            "ids has 1000000 tokens, but only the text of the first 419430 fits the 4194304 bytes that gRPC's "
+            "clients take; send them in parts");
+  EXPECT_TRUE(detokenize(std::vector<int32_t>(419430, idOf('a')), true, response).ok()) << "what fits by the message does fit";
+}
+
+TEST_F(ServeTest, AnAnswerOfTokenizeFitsOrSaysWhatFits) {
+  v1::TokenizeResponse response;
+  auto tokenize = [&](size_t bytes, bool idsOnly) {
+    v1::TokenizeRequest request;
+    request.set_text(std::string(bytes, 'a'));
+    request.set_ids_only(idsOnly);
+    grpc::ClientContext context;
+    return client->stub->Tokenize(&context, request, &response);
+  };
+  grpc::Status large = tokenize(1 << 20, false);
+  EXPECT_EQ(large.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(large.error_message(), "text has 1048576 tokens, and an answer of 4194308 bytes is more than the 4194304 that gRPC's "
+                                   "clients take; about the first "
+                                   "466033 bytes of it fit: send it in parts, or set ids_only to leave out the pieces");
+  ASSERT_TRUE(tokenize(466033, false).ok());
+  EXPECT_EQ(response.pieces_size(), 466033);
+  ASSERT_TRUE(tokenize(1 << 20, true).ok());
+  EXPECT_EQ(response.ids_size(), 1 << 20);
+  EXPECT_EQ(response.pieces_size(), 0);
+  EXPECT_EQ(tokenize((1 << 20) + 1, true).error_message(), "text has 1048577 bytes; at most 1048576 fit: send it in parts");
+}
+
 TEST_F(ServeTest, HealthKnowsItsNames) {
   using grpc::health::v1::HealthCheckResponse;
   for (const char *name : {"", "heddle.v1.Inference", "tiny"})

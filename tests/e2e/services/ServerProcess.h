@@ -33,6 +33,7 @@ public:
   std::string waitServing();
   const std::string &address() const { return address_; }
   const FakePlan &plan() const { return plan_; }
+  int port() const { return std::stoi(address_.substr(address_.rfind(':') + 1)); }
   pid_t pid() const { return pid_; }
   void signal(int number) const;
   /// Exit status, or 128 + signal; -1 when it does not end in time.

@@ -96,6 +96,62 @@ TEST_F(AdmissionTest, APromptThatFillsTheContextIsRefusedWithTheNumbers) {
   EXPECT_FALSE(refused(prompt(std::string(8, 'a'))).ok());
 }
 
+TEST_F(AdmissionTest, ATextIsRefusedByItsSizeAloneWhereItsTokensCannotFit) {
+  ASSERT_EQ(model.tokenizer()->leastTokens("<turn>a"), 2); // no token is longer than <turn>
+  expectInvalid(prompt(std::string(1000000, ' ')),
+                "prompt has 1000000 bytes, at least 166667 tokens, but the context of 16 must hold it and a token of the answer; "
+                "shorten it or start the server with a larger --context");
+  std::string longest; // the most bytes that fit
+  for (int i = 0; i < 15; ++i)
+    longest += "<turn>";
+  EXPECT_EQ(taken(prompt(longest)).prompt.size(), 15u);
+  expectInvalid(prompt(longest + "a"),
+                "prompt has 91 bytes, at least 16 tokens, but the context of 16 must hold it and a token of the "
+                "answer; shorten it or start the server with a larger --context");
+  ServedModel chatty = tinyModel("key", /*withTemplate=*/true);
+  Admission chatAdmission(chatty, 16);
+  v1::GenerateRequest chat;
+  chat.mutable_chat()->add_messages()->set_content(std::string(1000, 'a'));
+  EXPECT_EQ(
+      std::get<grpc::Status>(chatAdmission.admit(chat)).error_message().rfind("chat has 1007 bytes, at least 168 tokens", 0), 0u);
+}
+
+TEST_F(AdmissionTest, WhatATemplateLeavesOutDoesNotCount) {
+  ServedModel forgetful(model.manifest(), model.tokenizer(), "{{ messages[-1].content | trim }}");
+  Admission chatAdmission(forgetful, 16);
+  v1::GenerateRequest chat;
+  chat.mutable_chat()->add_messages()->set_content(std::string(100000, 'a'));
+  chat.mutable_chat()->add_messages()->set_content(std::string(100000, ' ') + "hi" + std::string(100000, ' '));
+  EXPECT_EQ(std::get<Request>(chatAdmission.admit(chat)).prompt, (std::vector<int32_t>{idOf('h'), idOf('i')}));
+}
+
+TEST_F(AdmissionTest, ListsAreRefusedByTheirLength) {
+  v1::GenerateRequest request;
+  for (int i = 0; i < 16; ++i)
+    request.mutable_tokens()->add_ids(-1);
+  expectInvalid(request,
+                "tokens has 16 tokens, but the context of 16 must hold it and a token of the answer; shorten it or start the "
+                "server with a larger --context");
+  request.clear_tokens();
+  for (int i = 0; i < 17; ++i)
+    request.mutable_chat()->add_messages();
+  expectInvalid(request, "chat.messages has 17 messages, but the context has only 16 tokens; leave out the oldest");
+  v1::TokenizeRequest tokenize;
+  tokenize.set_text(std::string((1 << 20) + 1, 'a'));
+  EXPECT_EQ(admission.check(tokenize).error_message(), "text has 1048577 bytes; at most 1048576 fit: send it in parts");
+}
+
+TEST_F(AdmissionTest, NumbersAreShownAsTheyAre) {
+  v1::GenerateRequest request = prompt("a");
+  request.mutable_sampling()->set_top_p(1.0000001);
+  expectInvalid(request, "sampling.top_p must be in (0, 1], not 1.0000001");
+  request = prompt("a");
+  request.mutable_sampling()->set_top_k(-1);
+  expectInvalid(request, "sampling.top_k must be at least 0, not -1");
+  request.mutable_sampling()->set_top_k(int64_t{1} << 40);
+  EXPECT_EQ(taken(request).sampling.topK, int64_t{1} << 40) << "all, as with 0";
+}
+
 TEST_F(AdmissionTest, InputMustBeThere) {
   expectInvalid({}, "prompt, chat or tokens must be set");
   expectInvalid(prompt(""), "prompt must hold at least one token");
@@ -157,6 +213,15 @@ TEST_F(AdmissionTest, AnotherModelIsNotFound) {
   request.set_model("huge");
   EXPECT_EQ(refused(request).error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(refused(request).error_message(), "model 'huge' is not served here; this server has tiny");
+  request.set_model("a\nb");
+  EXPECT_EQ(refused(request).error_message(), "model 'a\\nb' is not served here; this server has tiny");
+}
+
+TEST_F(AdmissionTest, FurtherNamesAreTheModelsToo) {
+  Admission named(model, 16, {"small", "smallest"});
+  EXPECT_TRUE(named.checkModel("smallest").ok());
+  EXPECT_TRUE(named.checkModel("tiny").ok());
+  EXPECT_FALSE(named.checkModel("Tiny").ok());
 }
 
 } // namespace

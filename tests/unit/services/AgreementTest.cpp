@@ -50,13 +50,14 @@ WorkerArguments parse(std::vector<std::string> words) {
 
 TEST(WorkerArguments, AreReadAndChecked) {
   WorkerArguments got = parse({"--plan", "p", "--socket", "s", "--epoch", "18446744073709551615", "--threads", "2", "--context",
-                               "64", "--kv-memory", "123456789012", "--target", "x86-64-v3"});
+                               "64", "--kv-memory", "123456789012", "--token-budget", "77", "--target", "x86-64-v3"});
   EXPECT_EQ(got.plan, "p");
   EXPECT_EQ(got.socket, "s");
   EXPECT_EQ(got.epoch, UINT64_MAX);
   EXPECT_EQ(got.threads, 2);
   EXPECT_EQ(got.context, 64);
   EXPECT_EQ(got.kvBytes, 123456789012u);
+  EXPECT_EQ(got.tokenBudget, 77);
   EXPECT_EQ(got.target, "x86-64-v3");
   EXPECT_THROW(parse({"--plan", "p"}), std::invalid_argument);
   EXPECT_THROW(parse({"--plan", "p", "--socket"}), std::invalid_argument);
