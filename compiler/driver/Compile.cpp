@@ -4,8 +4,8 @@
 #include "compiler/driver/Compilation.h"
 #include "compiler/driver/FileRules.h"
 #include "compiler/driver/PackWeights.h"
+#include "runtime/host/Resources.h"
 #include <chrono>
-#include <thread>
 
 using namespace heddle;
 
@@ -90,7 +90,7 @@ CompileReport heddle::compileModel(const CompileOptions &options) {
     writer.addFile(name, text);
 
   phases.begin("weights", 0.7);
-  int threads = std::max(1u, std::thread::hardware_concurrency());
+  int threads = static_cast<int>(defaultThreads(1));
   packWeights(model.file(), manifest, writer, threads, [&](double done) {
     if (options.progress)
       options.progress("weights", 0.7 + 0.25 * done);

@@ -1,5 +1,6 @@
 //===- Communicator.h - how ranks of a group talk --------------------------------------------------------------------===//
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -24,9 +25,19 @@ public:
                          std::span<const int64_t> end) = 0;
   /// Rank 0's message reaches everyone. Receivers sleep (no busy wait) until it comes: an idle group uses no CPU.
   virtual void broadcast(std::vector<std::byte> &message) = 0;
+  /// Returns when all ranks have called it; sleeps meanwhile, as the others may read weights for minutes.
+  virtual void meet() = 0;
+  /// Counts up while this rank works: a piece of weights read, a kernel run. Whoever works for the group adds to it; whoever
+  /// watches may read it at any time, from any thread.
+  virtual std::atomic<uint64_t> &progress() { return progress_; }
+  /// The counters of this host's ranks, added up: stands still only when none of them gets on. Any thread may call.
+  virtual uint64_t hostProgress() { return progress_.load(std::memory_order_relaxed); }
   /// This rank cannot go on; peers must not wait for it. MPI: ends every process of the group, with status 1. Threads: the peers'
   /// calls throw CommError. Call it where an exception is caught that the other ranks do not see.
   virtual void abandon() noexcept {}
+
+private:
+  std::atomic<uint64_t> progress_{0};
 };
 
 /// A peer left the group. One line.

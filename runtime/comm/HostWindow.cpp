@@ -15,6 +15,7 @@ namespace heddle {
 struct HostWindow::Header {
   alignas(128) std::atomic<uint64_t> round;      // published by this member
   alignas(128) std::atomic<uint64_t> inboxRound; // leader: of its inbox
+  alignas(128) std::atomic<uint64_t> progress;   // of this member's work
   alignas(128) std::atomic<uint32_t> piece;      // leader: pieces sent (a futex); others: pieces read
   int64_t messageBytes, pieceBytes;              // leader: of the running message and of its newest piece
 };
@@ -57,6 +58,8 @@ std::byte *HostWindow::inbox(uint64_t round) const {
 
 void HostWindow::publish(uint64_t round) { header(member_).round.store(round, std::memory_order_release); }
 void HostWindow::publishInbox(uint64_t round) { header(0).inboxRound.store(round, std::memory_order_release); }
+
+std::atomic<uint64_t> &HostWindow::progress(int64_t member) const { return header(member).progress; }
 
 void HostWindow::await(int64_t member, uint64_t round) const {
   const std::atomic<uint64_t> &flag = header(member).round;

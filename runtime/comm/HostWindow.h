@@ -35,6 +35,9 @@ public:
   void publishInbox(uint64_t round); // leader
   void awaitInbox(uint64_t round) const;
 
+  /// A member's Communicator::progress(). Any thread may use it.
+  std::atomic<uint64_t> &progress(int64_t member) const;
+
   void send(std::span<const std::byte> message); // leader
   void receive(std::vector<std::byte> &message); // the others; sleeps on a futex until the leader sends
 

@@ -2,12 +2,14 @@
 //
 // Inside a host everything goes through a window of shared memory (HostWindow); between hosts the leaders of the hosts, their
 // lowest ranks, exchange point-to-point messages and pass them on by the window. No collective of MPI runs after construction:
-// their waits burn a core, and no call of theirs matches a receiver that polls.
+// their waits burn a core, and no call of theirs matches a receiver that polls. meet() polls a barrier between naps.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/comm/Columns.h"
 #include "runtime/comm/Communicator.h"
 #include "runtime/comm/HostWindow.h"
 #include "runtime/comm/Waiting.h"
+#include "runtime/host/SharedMemory.h"
+#include <cstdlib>
 #include <exception>
 #include <mpi.h>
 #include <numeric>
@@ -40,6 +42,9 @@ public:
   void allGather(std::byte *data, int64_t rows, int64_t rowBytes, std::span<const int64_t> begin,
                  std::span<const int64_t> end) override;
   void broadcast(std::vector<std::byte> &message) override;
+  void meet() override;
+  std::atomic<uint64_t> &progress() override { return window_->progress(member_); }
+  uint64_t hostProgress() override;
   void abandon() noexcept override { MPI_Abort(MPI_COMM_WORLD, 1); }
 
 private:
@@ -65,6 +70,7 @@ private:
   MPI_Win win_ = MPI_WIN_NULL;
   std::vector<std::vector<int>> hostRanks_; // of each host, increasing; hosts by their lowest rank
   size_t host_ = 0;                         // mine
+  int64_t member_ = 0;                      // my place among my host's
   int64_t slotBytes_ = 0;
   std::optional<HostWindow> window_;
   uint64_t round_ = 0;
@@ -73,6 +79,11 @@ private:
 };
 
 MpiCommunicator::MpiCommunicator(int *argc, char ***argv, const MpiTuning &tuning) {
+  // Other hosts' ranks are not the frontend's to check; alone a rank needs none.
+  const char *here = std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+  if (std::string problem = sharedMemoryShortage("Open MPI needs", kMpiSegmentBytes);
+      here && std::atoi(here) > 1 && !problem.empty())
+    throw CommError(problem);
   int provided = 0;
   check(MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
   if (provided < MPI_THREAD_SERIALIZED)
@@ -123,6 +134,11 @@ void MpiCommunicator::openWindow(const MpiTuning &tuning) {
   int64_t members = static_cast<int64_t>(hostRanks_[host_].size());
   sizes.inboxBytes = (size_ - members) * slotBytes_;
 
+  uint64_t ofHost =
+      static_cast<uint64_t>(members - 1) * HostWindow::segmentBytes(false, sizes) + HostWindow::segmentBytes(true, sizes);
+  if (std::string problem = sharedMemoryShortage("the ranks of this host share", ofHost); members > 1 && !problem.empty())
+    throw CommError(problem); // Open MPI allocates when all ranks have come, so all see the same space, and throw
+
   // Each rank's segment on pages of its own, which the rank touches first: near to its core. A fresh window is zero.
   MPI_Info info;
   MPI_Info_create(&info);
@@ -143,8 +159,8 @@ void MpiCommunicator::openWindow(const MpiTuning &tuning) {
     // Pages are mapped at multiples of their size, so every rank skips the same bytes.
     segments.push_back(reinterpret_cast<std::byte *>((reinterpret_cast<uintptr_t>(base) + 127) & ~uintptr_t{127}));
   }
-  int64_t member = std::find(hostRanks_[host_].begin(), hostRanks_[host_].end(), rank_) - hostRanks_[host_].begin();
-  window_.emplace(member, std::move(segments), sizes);
+  member_ = std::find(hostRanks_[host_].begin(), hostRanks_[host_].end(), rank_) - hostRanks_[host_].begin();
+  window_.emplace(member_, std::move(segments), sizes);
   MPI_Win_sync(win_);
   check(MPI_Barrier(MPI_COMM_WORLD), "MPI_Barrier"); // nobody publishes before all have zeroed
   MPI_Win_sync(win_);
@@ -165,9 +181,8 @@ void MpiCommunicator::allGather(std::byte *data, int64_t rows, int64_t rowBytes,
   for (int64_t piece = 0; piece * slotBytes_ < longest; ++piece) {
     int64_t offset = piece * slotBytes_;
     auto size = [&](int r) { return columns[r].pieceSize(piece, slotBytes_); };
-    int64_t me = std::find(here.begin(), here.end(), rank_) - here.begin();
     ++round_;
-    columns[rank_].pack(offset, size(rank_), window_->slot(me, round_));
+    columns[rank_].pack(offset, size(rank_), window_->slot(member_, round_));
     window_->publish(round_);
     if (manyHosts && leads())
       exchangeHosts(piece, columns);
@@ -235,6 +250,18 @@ void MpiCommunicator::broadcast(std::vector<std::byte> &message) {
     sendToHosts(message);
   window_->send(message);
   finishRequests<BackOff>();
+}
+
+void MpiCommunicator::meet() {
+  check(MPI_Ibarrier(MPI_COMM_WORLD, &requests_.emplace_back()), "MPI_Ibarrier");
+  finishRequests<BackOff>();
+}
+
+uint64_t MpiCommunicator::hostProgress() {
+  uint64_t sum = 0;
+  for (int64_t member = 0; member < window_->members(); ++member)
+    sum += window_->progress(member).load(std::memory_order_relaxed);
+  return sum;
 }
 
 void MpiCommunicator::sendToHosts(const std::vector<std::byte> &message) {

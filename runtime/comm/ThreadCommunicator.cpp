@@ -60,6 +60,11 @@ public:
       awaitAll(true); // the message is the caller's again
   }
 
+  void meet() override {
+    enterPhase();
+    awaitAll(true);
+  }
+
   void abandon() noexcept override {
     group_->ranks[rank_].gone.store(true, std::memory_order_release);
     wakeAll();

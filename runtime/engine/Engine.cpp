@@ -1,15 +1,15 @@
 //===- Engine.cpp - construction, agreement of the ranks, the public face ---------------------------------------------===//
 #include "runtime/engine/Engine.h"
 #include "runtime/engine/EngineImpl.h"
+#include "runtime/engine/MemoryFit.h"
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
-#include <unistd.h>
 
 namespace heddle {
 namespace {
 
-constexpr int64_t kDefaultContext = 8192, kMostThreads = 1024;
+constexpr int64_t kDefaultContext = 8192, kLeastContext = 512, kMostThreads = 1024;
 
 void checkOption(bool good, const std::string &message) {
   if (!good)
@@ -17,12 +17,11 @@ void checkOption(bool good, const std::string &message) {
 }
 
 /// By default a quarter of the memory, at most 4 GiB, but a whole context at least. Untouched pages cost nothing.
-uint64_t defaultKvBytes(uint64_t contextBytes) {
-  uint64_t memory = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+uint64_t defaultKvBytes(uint64_t contextBytes, uint64_t memory) {
   return std::max(contextBytes, std::min(memory / 4, uint64_t{4} << 30));
 }
 
-EngineSettings decide(const EngineOptions &options, int64_t modelContext, const KvShape &kv) {
+EngineSettings decide(const EngineOptions &options, int64_t modelContext, const KvShape &kv, const MemoryFit &fit) {
   checkOption(options.threads >= 1 && options.threads <= kMostThreads,
               "threads must be in [1, " + std::to_string(kMostThreads) + "], not " + std::to_string(options.threads));
   checkOption(options.context >= 0 && options.context <= modelContext,
@@ -33,7 +32,8 @@ EngineSettings decide(const EngineOptions &options, int64_t modelContext, const 
   int64_t context = options.context ? options.context : std::min(modelContext, kDefaultContext);
   uint64_t pageBytes = static_cast<uint64_t>(kv.layers * kv.kvHeads * headPageBytes(kv.headDim, kv.type));
   uint64_t contextBytes = static_cast<uint64_t>(KvCache::pagesFor(context)) * pageBytes;
-  int64_t pages = std::min<int64_t>(kv.pagesIn(options.kvBytes ? options.kvBytes : defaultKvBytes(contextBytes)), INT32_MAX);
+  int64_t pages =
+      std::min<int64_t>(kv.pagesIn(options.kvBytes ? options.kvBytes : defaultKvBytes(contextBytes, fit.total())), INT32_MAX);
   if (pages < KvCache::pagesFor(context)) { // only when kvBytes was given
     checkOption(options.context == 0 && pages > 0,
                 "a KV memory of " + std::to_string(options.kvBytes) + " bytes holds " + std::to_string(pages * kPageTokens) +
@@ -41,18 +41,27 @@ EngineSettings decide(const EngineOptions &options, int64_t modelContext, const 
                     std::to_string(contextBytes) + " bytes or lower the context");
     context = pages * kPageTokens;
   }
+  // Whoever says how much gets it or hears why not; the default takes what there is, down to the least that is of any use.
+  int64_t least = options.kvBytes ? pages : KvCache::pagesFor(options.context ? context : std::min(context, kLeastContext));
+  checkOption(fit.pages() >= least,
+              fit.refusal(least, options.kvBytes ? "the KV memory that was asked for"
+                                                 : "a KV cache of " + std::to_string(least * kPageTokens) + " tokens"));
+  pages = std::min(pages, fit.pages());
+  context = std::min(context, pages * kPageTokens);
   return {context, pages, options.tokenBudget};
 }
 
 } // namespace
 
-EngineSettings agree(const EngineOptions &options, int64_t modelContext, const KvShape &kv, Communicator &group) {
+EngineSettings agree(const EngineOptions &options, int64_t modelContext, const KvShape &kv, std::vector<uint64_t> fixed,
+                     Communicator &group) {
+  MemoryFit fit(exchangeMemory(group), std::move(fixed), kv);
   EngineSettings settings{};
   std::vector<std::byte> message; // the settings, or why there are none, as text
   if (group.rank() == 0) {
     std::string error;
     try {
-      settings = decide(options, modelContext, kv);
+      settings = decide(options, modelContext, kv, fit);
     } catch (const std::invalid_argument &refused) {
       error = refused.what();
     }
@@ -71,8 +80,11 @@ EngineSettings agree(const EngineOptions &options, int64_t modelContext, const K
 }
 
 Engine::Engine(const StepModel &model, const EngineOptions &options, Communicator &group, TextDecoderFactory text)
-    : impl_(std::make_unique<Impl>(model, agree(options, model.context, model.kv, group), options.threads, group,
-                                   std::move(text))) {}
+    : impl_(std::make_unique<Impl>(
+          model, agree(options, model.context, model.kv, std::vector<uint64_t>(static_cast<size_t>(group.size())), group),
+          options.threads, group, std::move(text))) {
+  group.meet();
+}
 Engine::~Engine() = default;
 
 void Engine::submit(Request request) { impl_->submit(std::move(request)); }

@@ -62,8 +62,8 @@ inline constexpr int64_t kMostTokenBudget = 1 << 16;
 struct EngineOptions {
   int64_t threads = 1; // of this rank
   int64_t context = 0; // 0: the model's, at most 8192 by default
-  // Of all ranks together, counting each head once. 0: a quarter of the machine's memory, at most 4 GiB, but a whole context at
-  // least.
+  // Of all ranks together, counting each head once. 0: a quarter of the memory, at most 4 GiB, at least one context, but no more
+  // than there is.
   uint64_t kvBytes = 0;
   int64_t tokenBudget = 512; // tokens of a step, at most kMostTokenBudget; changes no bit of a result
   std::string target = {};   // code of the plan to run; empty: the best for this CPU
@@ -84,9 +84,10 @@ struct EngineStats {
 /// engine is destroyed. Not thread-safe: one thread drives a rank (the step itself runs on `threads` OpenMP threads). The plan
 /// may go after construction; the group must outlive the engine.
 ///
-/// All ranks construct it together; `context`, `kvBytes` and `tokenBudget` of rank 0 count. Options out of range throw
-/// std::invalid_argument. When a rank throws where the others do not (its weights do not fit, a peer is gone), catch it and call
-/// group.abandon(): they would wait for it.
+/// All ranks construct it together, and return together; `context`, `kvBytes` and `tokenBudget` of rank 0 count. Options out of
+/// range, and a model that does not fit into memory, throw std::invalid_argument on all ranks before anything is loaded. While it
+/// works, here and in steps, the group's progress() counts up. When a rank throws where the others do not (its weights do not
+/// fit, a peer is gone), catch it and call group.abandon(): they would wait for it.
 class Engine {
 public:
   /// `tokenizer`: the plan's, where the process has opened it already (library heddle_engine).

@@ -233,11 +233,10 @@ void Engine::Impl::update(const Schedule &schedule, const float *logits) {
 void Engine::Impl::extend(Running &r, Sampler::Result &&sampled) {
   Event event;
   event.request = r.request.id;
-  if (sampled.nonFinite >= 0) {
+  if (!sampled.error.empty()) {
     event.stop = StopReason::Error;
     event.error = "request " + std::to_string(r.request.id) + ": the logits at position " + std::to_string(r.known.size() - 1) +
-                  " are not finite (first at token id " + std::to_string(sampled.nonFinite) +
-                  "); the model's weights overflow or are damaged: check the file";
+                  " give no token: " + sampled.error + "; the model's weights overflow or are damaged: check the file";
   } else {
     int32_t token = sampled.token.token;
     r.known.push_back(token);

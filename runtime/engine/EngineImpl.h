@@ -14,8 +14,10 @@ struct EngineSettings {
 };
 
 /// Checks the options and gives rank 0's settings to all ranks (collective). `modelContext` is the longest context the model can
-/// have.
-EngineSettings agree(const EngineOptions &options, int64_t modelContext, const KvShape &kv, Communicator &group);
+/// have; `fixed` the bytes that each rank is going to take beside its KV cache. Throws std::invalid_argument on all ranks for
+/// options out of range and for what does not fit into memory.
+EngineSettings agree(const EngineOptions &options, int64_t modelContext, const KvShape &kv, std::vector<uint64_t> fixed,
+                     Communicator &group);
 
 /// Engine's state; see there for lifecycle and threads. Ranks other than 0 use the executor only.
 class Engine::Impl {

@@ -1,7 +1,6 @@
 //===- HostTarget.cpp - which compiled code this host can run --------------------------------------------------------===//
 #include "runtime/engine/HostTarget.h"
 #include <algorithm>
-#include <sched.h>
 #include <stdexcept>
 
 namespace heddle {
@@ -28,13 +27,6 @@ std::string chooseTarget(std::span<const std::string> available, std::span<const
   std::string missing = wanted.empty() ? hosts[0] : wanted;
   throw std::runtime_error(plan + " has code for " + join(available) + ", not for " + missing +
                            " of this CPU; add it by `heddle compile " + plan + " --target " + missing + "`");
-}
-
-int64_t defaultThreads(int64_t ranksOnHost) {
-  cpu_set_t cpus;
-  CPU_ZERO(&cpus);
-  int64_t cores = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
-  return std::max<int64_t>(1, cores / std::max<int64_t>(1, ranksOnHost));
 }
 
 } // namespace heddle

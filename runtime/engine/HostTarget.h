@@ -12,7 +12,4 @@ namespace heddle {
 std::string chooseTarget(std::span<const std::string> available, std::span<const std::string> hosts, const std::string &wanted,
                          const std::string &plan);
 
-/// Threads per rank when nobody says: the cores that this process may use, divided by the ranks on this host; at least 1.
-int64_t defaultThreads(int64_t ranksOnHost);
-
 } // namespace heddle

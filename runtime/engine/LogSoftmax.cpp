@@ -2,36 +2,33 @@
 #include "runtime/engine/LogSoftmax.h"
 #include "runtime/math/Functions.h"
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 namespace heddle {
 namespace {
 
 constexpr int64_t kLanes = 16;
-constexpr float kLowest = -std::numeric_limits<float>::infinity();
+constexpr float kLowest = -std::numeric_limits<float>::infinity(), kHighest = std::numeric_limits<float>::max();
 
-/// Maximum of x[0, count) and whether all is finite. The lanes are independent, so that this compiles to vector instructions.
-float chunkMaximum(const float *x, int64_t count, bool &finite) {
+/// Maximum of x[0, count); `good` becomes false when one is NaN or +∞. The lanes are independent, so that this compiles to vector
+/// instructions.
+float chunkMaximum(const float *x, int64_t count, bool &good) {
   float lane[kLanes];
   uint32_t bad[kLanes] = {};
   std::fill_n(lane, kLanes, kLowest);
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes)
     for (int64_t j = 0; j < kLanes; ++j) {
-      uint32_t bits;
-      std::memcpy(&bits, &x[i + j], 4);
-      bad[j] |= (bits & 0x7f800000u) == 0x7f800000u;
+      bad[j] |= !(x[i + j] <= kHighest);
       lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
     }
   for (int64_t j = 0; i < count; ++i, ++j) {
-    bad[j] |= !std::isfinite(x[i]);
+    bad[j] |= !(x[i] <= kHighest);
     lane[j] = std::max(lane[j], x[i]);
   }
   for (int64_t j = 0; j < kLanes; ++j)
-    finite &= !bad[j];
+    good &= !bad[j];
   return *std::max_element(lane, lane + kLanes);
 }
 
@@ -51,28 +48,32 @@ float chunkSum(const float *x, int64_t count, float max) {
 
 void scanRow(const float *x, int64_t count, RowScan &scan) {
   scan.chunkMax.clear();
-  scan.nonFinite = -1;
-  bool finite = true;
+  scan.bad = -1;
+  bool good = true;
   int64_t bestChunk = 0;
   for (int64_t begin = 0; begin < count; begin += kVocabularyChunk) {
-    float m = chunkMaximum(x + begin, std::min(kVocabularyChunk, count - begin), finite);
+    float m = chunkMaximum(x + begin, std::min(kVocabularyChunk, count - begin), good);
     if (scan.chunkMax.empty() || m > scan.max)
       scan.max = m, bestChunk = begin;
     scan.chunkMax.push_back(m);
   }
-  if (!finite) {
-    scan.nonFinite = std::find_if(x, x + count, [](float v) { return !std::isfinite(v); }) - x;
+  if (!good)
+    scan.bad = std::find_if(x, x + count, [](float v) { return !(v <= kHighest); }) - x;
+  else if (scan.max == kLowest)
+    scan.bad = 0;
+  if (scan.bad >= 0)
     return;
-  }
   scan.argmax = std::find(x + bestChunk, x + count, scan.max) - x;
 }
 
 LogNormalizer logNormalizer(const float *x, int64_t count, const RowScan &scan) {
-  float max = 0, sum = 0;
+  float max = kLowest, sum = 0;
   for (int64_t c = 0; c < static_cast<int64_t>(scan.chunkMax.size()); ++c) {
     int64_t begin = c * kVocabularyChunk;
+    if (scan.chunkMax[c] == kLowest)
+      continue; // −∞ − −∞ would be no number; all of the chunk counts for nothing
     float m = scan.chunkMax[c], s = chunkSum(x + begin, std::min(kVocabularyChunk, count - begin), m);
-    if (c == 0) {
+    if (max == kLowest) {
       max = m, sum = s;
       continue;
     }

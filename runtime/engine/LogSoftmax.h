@@ -18,12 +18,12 @@ template <class Float> Float foldLanes(Float (&lane)[16]) {
 
 inline constexpr int64_t kVocabularyChunk = 1024;
 
-/// Maxima of a row, by chunk. Plain values.
+/// Maxima of a row, by chunk. Plain values. A logit of −∞ says "never this token" and is as good as any other, but not for all.
 struct RowScan {
   std::vector<float> chunkMax;
   float max;
-  int64_t argmax;         // the lowest id with it
-  int64_t nonFinite = -1; // the lowest id whose logit is NaN or infinite; then the rest means nothing
+  int64_t argmax;   // the lowest id with it
+  int64_t bad = -1; // the lowest id whose logit is NaN or +∞, or 0 when all are −∞; then the rest means nothing
 };
 void scanRow(const float *x, int64_t count, RowScan &scan);
 

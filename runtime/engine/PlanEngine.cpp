@@ -7,6 +7,7 @@
 #include "runtime/plan/Targets.h"
 #include "runtime/plan/WeightLoader.h"
 #include "runtime/text/Tokenizer.h"
+#include <algorithm>
 #include <dlfcn.h>
 #include <iterator>
 
@@ -63,15 +64,27 @@ TextDecoderFactory textOf(std::shared_ptr<const Tokenizer> tokenizer) {
   return [tokenizer] { return std::make_unique<StreamTextDecoder>(tokenizer); };
 }
 
+/// What each rank holds beside its KV cache: its weights, and the arena and some rows of logits of a full step.
+std::vector<uint64_t> fixedBytes(const Manifest &manifest, const EngineOptions &options, int64_t ranks) {
+  constexpr int64_t kRows = 16;
+  int64_t step = options.tokenBudget * manifest.arenaBytesPerToken + kRows * manifest.logitStride * int64_t{sizeof(float)};
+  std::vector<uint64_t> bytes;
+  for (int64_t rank = 0; rank < ranks; ++rank)
+    bytes.push_back(rankLayout(manifest, rank, ranks).bytes + static_cast<uint64_t>(std::max<int64_t>(step, 0)));
+  return bytes;
+}
+
 KvShape kvShapeOf(const PagedState &kv) { return {kv.layers, kv.heads, kv.kvHeads, kv.headDim, kv.type}; }
 
 } // namespace
 
-StepModel loadStepModel(const Plan &plan, const std::string &target, int64_t context, int64_t rank, int64_t ranks) {
+StepModel loadStepModel(const Plan &plan, const std::string &target, int64_t context, int64_t rank, int64_t ranks,
+                        std::atomic<uint64_t> *progress) {
   const Manifest &manifest = plan.manifest();
   std::string code = "code/" + chooseTarget(manifest.targets, hostTargets(), target, plan.directory().string()) + ".so";
   std::shared_ptr<Loaded> loaded(new Loaded{CodeLibrary(std::filesystem::absolute(plan.file(code))),
-                                            RankWeights::load(plan, rank, ranks), RopeTables(manifest.ropes, context)});
+                                            RankWeights::load(plan, rank, ranks, {.progress = progress}),
+                                            RopeTables(manifest.ropes, context)});
   StepModel model;
   model.step = loaded->code.step();
   model.weights = {loaded->weights.data(), static_cast<int64_t>(loaded->weights.bytes())};
@@ -106,11 +119,13 @@ Engine::Engine(const Plan &plan, const EngineOptions &options, Communicator &gro
   const Manifest &manifest = plan.manifest();
   if (group.size() > 1)
     checkSamePlan(group, manifest.key);
-  EngineSettings settings = agree(options, manifest.context, kvShapeOf(manifest.kv), group);
-  StepModel model = loadStepModel(plan, options.target, settings.context, group.rank(), group.size());
+  EngineSettings settings =
+      agree(options, manifest.context, kvShapeOf(manifest.kv), fixedBytes(manifest, options, group.size()), group);
+  StepModel model = loadStepModel(plan, options.target, settings.context, group.rank(), group.size(), &group.progress());
   if (group.rank() == 0 && !tokenizer)
     tokenizer = tokenizerOf(plan);
   impl_ = std::make_unique<Impl>(model, settings, options.threads, group, textOf(std::move(tokenizer)));
+  group.meet(); // or the first step would wait for a rank that reads from a slow disk
 }
 
 } // namespace heddle

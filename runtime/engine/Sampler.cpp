@@ -8,6 +8,8 @@
 namespace heddle {
 namespace {
 
+constexpr float kNever = -std::numeric_limits<float>::infinity(); // the logit of a token that must not come
+
 double scaled(float x, float max, double temperature) {
   return (static_cast<double>(x) - static_cast<double>(max)) / temperature;
 }
@@ -44,8 +46,13 @@ Sampler::Result Sampler::sample(const float *logits, int64_t vocabulary, std::sp
                                 const SamplingParams &params, uint64_t seed) {
   Result result;
   scanRow(logits, vocabulary, scan_);
-  if ((result.nonFinite = scan_.nonFinite) >= 0)
+  if (scan_.bad >= 0) {
+    float bad = logits[scan_.bad];
+    result.error = bad < 0
+                       ? "every token has a logit of -infinity"
+                       : "token id " + std::to_string(scan_.bad) + " has a logit of " + (std::isnan(bad) ? "NaN" : "+infinity");
     return result;
+  }
 
   const float *x = logits;
   current_ = &scan_;
@@ -63,7 +70,8 @@ Sampler::Result Sampler::sample(const float *logits, int64_t vocabulary, std::sp
     token.logprob = normalizer.logprob(logits[token.token]);
     bestOf(logits, vocabulary, scan_, params.logprobs, candidates_);
     for (int32_t id : candidates_)
-      token.best.push_back({id, normalizer.logprob(logits[id])});
+      if (logits[id] > kNever)
+        token.best.push_back({id, normalizer.logprob(logits[id])});
   }
   return result;
 }
@@ -77,6 +85,8 @@ const float *Sampler::penalize(const float *x, int64_t count, std::span<const in
       continue;
     seen_[id] = true;
     float &v = penalized_[id];
+    if (v == kNever)
+      continue;
     v = std::clamp(v > 0 ? v / penalty : v * penalty, -kMost, kMost);
   }
   return penalized_.data();

@@ -2,7 +2,8 @@
 //
 // The order of operations, for logits x[0, vocabulary), the known tokens of the sequence and the position that is sampled:
 //
-//  1. Log-probabilities, where asked for, are those of the raw x (LogSoftmax.h). A NaN or infinite x fails the request.
+//  1. Log-probabilities, where asked for, are those of the raw x (LogSoftmax.h). A NaN or +∞ fails the request. −∞ says
+//     "never this token": it stays −∞ below and is never drawn or listed. A row that is −∞ throughout fails the request.
 //  2. Repetition penalty r != 1, f32, once for each distinct id of prompt and output: x > 0 ? x / r : x · r.
 //  3. Temperature 0: the token is the greatest x, ties to the lower id; nothing below matters.
 //  4. Temperature T > 0: z = (x − max x) / T in f64; p = exp(z) as an f32 function of z rounded to f32.
@@ -53,7 +54,7 @@ class Sampler {
 public:
   struct Result {
     TokenResult token;
-    int64_t nonFinite = -1; // >= 0: this id's logit is NaN or infinite, and there is no token
+    std::string error; // why there is no token, as "token id 7 has a logit of NaN"; empty when there is one
   };
   /// `known` are prompt and output so far; the new token's position is their number.
   Result sample(const float *logits, int64_t vocabulary, std::span<const int32_t> known, const SamplingParams &params,

@@ -1,6 +1,7 @@
 //===- StepExecutor.cpp - runs the compiled step on this rank --------------------------------------------------------===//
 #include "runtime/engine/StepExecutor.h"
 #include "runtime/engine/SpinBarrier.h"
+#include "runtime/host/Resources.h"
 #include <algorithm>
 #include <csetjmp>
 #include <exception>
@@ -11,9 +12,15 @@ namespace heddle {
 
 /// Lives as long as its executor; used by the threads of one step at a time.
 struct StepContext {
-  StepContext(int64_t threads, Communicator &group) : barrier(threads), group(group), waysOut(static_cast<size_t>(threads)) {}
+  StepContext(int64_t threads, Communicator &group)
+      : barrier(threads), group(group), progress(group.progress()), waysOut(static_cast<size_t>(threads)) {}
+  void passed(int64_t thread) { // thread 0 alone writes it while steps run
+    if (thread == 0)
+      progress.store(progress.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
   SpinBarrier barrier;
   Communicator &group;
+  std::atomic<uint64_t> &progress;
   std::vector<int64_t> begin, end;      // of the running all-gather; thread 0 only
   std::exception_ptr error;             // of a peer; thread 0 only
   std::unique_ptr<StepProfile> profile; // while one is taken
@@ -40,6 +47,8 @@ struct StepContext {
 };
 
 namespace {
+
+constexpr size_t kLargeBuffer = size_t{64} << 20; // beyond what MemoryFit leaves for growing buffers
 
 /// Sets the floating-point environment of docs/arithmetic.md for a scope: round to nearest even, denormals kept, exceptions
 /// masked.
@@ -83,6 +92,8 @@ std::byte *StepExecutor::grow(HugeBuffer &buffer, int64_t bytes, const char *wha
   if (static_cast<int64_t>(buffer.size()) < bytes || !buffer.data()) {
     size_t more = std::max<size_t>(bytes, buffer.size() + buffer.size() / 2);
     buffer = HugeBuffer(); // first, so that the two do not stand side by side
+    if (more > kLargeBuffer)
+      requireMemory(more, what, "use a smaller --chunk, a shorter context or a smaller model");
     buffer = HugeBuffer(more, what);
   }
   return buffer.data();
@@ -152,6 +163,7 @@ extern "C" {
 
 __attribute__((visibility("default"))) void heddle_barrier(int64_t context, int64_t thread, int64_t kernel) {
   StepContext &step = *reinterpret_cast<StepContext *>(context);
+  step.passed(thread);
   if (!step.profile)
     return step.meet(thread);
   auto arrived = StepProfile::Clock::now();
@@ -165,6 +177,7 @@ __attribute__((visibility("default"))) void heddle_all_gather(int64_t context, i
                                                               int64_t kernel) {
   StepContext &step = *reinterpret_cast<StepContext *>(context);
   StepProfile::Clock::time_point arrived, passed;
+  step.passed(thread);
   if (step.profile)
     arrived = StepProfile::Clock::now();
   step.barrier.wait(); // all threads have written
@@ -181,6 +194,7 @@ __attribute__((visibility("default"))) void heddle_all_gather(int64_t context, i
         step.end[r] = std::min(mine.end * unitBytes, rowBytes);
       }
       step.group.allGather(reinterpret_cast<std::byte *>(data), tokens, rowBytes, step.begin, step.end);
+      step.passed(thread);
     } catch (...) {
       step.error = std::current_exception();
     }

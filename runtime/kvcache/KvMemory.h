@@ -1,6 +1,6 @@
 //===- KvMemory.h - one rank's part of the KV cache ------------------------------------------------------------------===//
 #pragma once
-#include "runtime/kvcache/HugeBuffer.h"
+#include "runtime/host/HugeBuffer.h"
 #include "runtime/kvcache/KvCache.h"
 #include "runtime/plan/Share.h"
 

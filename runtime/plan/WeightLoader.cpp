@@ -1,16 +1,15 @@
 //===- WeightLoader.cpp - a rank's part of the weights in memory -----------------------------------------------------===//
 #include "runtime/plan/WeightLoader.h"
+#include "runtime/host/Resources.h"
 #include "runtime/plan/Files.h"
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <exception>
 #include <fcntl.h>
 #include <iterator>
 #include <map>
 #include <mutex>
 #include <sys/mman.h>
-#include <sys/sysinfo.h>
 #include <thread>
 #include <utility>
 
@@ -32,25 +31,8 @@ std::pair<uint64_t, uint64_t> fileRange(const WeightEntry &w, const PagedState &
   return {w.offset + static_cast<uint64_t>(first) * group, rows.size() > 0 ? static_cast<uint64_t>(end - first) * group : 0};
 }
 
-/// Anonymous memory aligned to huge pages.
-std::byte *mapHuge(const std::filesystem::path &shown, uint64_t bytes) {
-  const uint64_t size = bytes + kHugePage;
-  void *base = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (base == MAP_FAILED)
-    throw PlanError(shown.string() + ": no memory for " + std::to_string(bytes >> 20) +
-                    " MiB of weights: use more ranks or a smaller model");
-  auto *begin = static_cast<std::byte *>(base);
-  const uint64_t lead = (kHugePage - reinterpret_cast<uintptr_t>(base) % kHugePage) % kHugePage;
-  if (lead)
-    ::munmap(begin, lead);
-  if (size - lead > bytes)
-    ::munmap(begin + lead + bytes, size - lead - bytes);
-  ::madvise(begin + lead, bytes, MADV_HUGEPAGE); // a kernel without them: slower, not wrong
-  return begin + lead;
-}
-
 /// Fills the region with several readers; each page is first touched by the reader that fills it.
-void fill(const files::File &file, const RankLayout &layout, std::byte *region, int threads) {
+void fill(const files::File &file, const RankLayout &layout, std::byte *region, int threads, std::atomic<uint64_t> *progress) {
   std::vector<RankLayout::Segment> tasks;
   for (const auto &s : layout.segments)
     for (uint64_t at = 0; at < s.bytes; at += kReadBytes)
@@ -60,8 +42,11 @@ void fill(const files::File &file, const RankLayout &layout, std::byte *region, 
   std::mutex failureMutex;
   auto work = [&] {
     try {
-      for (size_t i; (i = next++) < tasks.size();)
+      for (size_t i; (i = next++) < tasks.size();) {
         file.readAt(tasks[i].from, {region + tasks[i].to, tasks[i].bytes});
+        if (progress)
+          ++*progress;
+      }
     } catch (...) {
       std::lock_guard guard(failureMutex);
       failure = std::current_exception();
@@ -80,11 +65,8 @@ void fill(const files::File &file, const RankLayout &layout, std::byte *region, 
 
 /// The page cache holds a second copy now; where memory is short it goes at once.
 void dropCachedCopyIfShort(const files::File &file) {
-  struct sysinfo info;
-  if (::sysinfo(&info) != 0)
-    return;
-  const uint64_t unit = info.mem_unit, free = (info.freeram + info.bufferram) * unit, total = info.totalram * unit;
-  if (free < total / 8)
+  const Memory memory = usableMemory();
+  if (memory.available < memory.total / 4)
     ::posix_fadvise(file.fd(), 0, 0, POSIX_FADV_DONTNEED);
 }
 
@@ -125,50 +107,14 @@ RankWeights RankWeights::load(const Plan &plan, int64_t rank, int64_t ranks, con
   const auto path = plan.file("weights.bin");
   files::File file(path, O_RDONLY | O_NONBLOCK, "open");
   RankWeights result;
-  if (options.mapFile) {
-    result.bytes_ = file.size();
-    for (const WeightEntry &w : plan.manifest().weights) {
-      auto [from, bytes] = fileRange(w, plan.manifest().kv, rank, ranks);
-      if (from + bytes > result.bytes_)
-        throw PlanError(path.string() + ": became shorter: compile the model again");
-      result.offsets_.push_back(bytes ? static_cast<int64_t>(from) : 0);
-    }
-    if (result.bytes_ > 0) {
-      void *base = ::mmap(nullptr, result.bytes_, PROT_READ, MAP_SHARED, file.fd(), 0);
-      if (base == MAP_FAILED)
-        files::throwSystem(path, "map", errno);
-      result.data_ = static_cast<std::byte *>(base);
-      result.mapped_ = result.bytes_;
-      return result;
-    }
-  }
   RankLayout layout = rankLayout(plan.manifest(), rank, ranks);
-  result.bytes_ = roundUp(std::max<uint64_t>(layout.bytes, 1), kHugePage);
-  result.data_ = mapHuge(path, result.bytes_);
-  result.mapped_ = result.bytes_;
-  const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  fill(file, layout, result.data_, options.threads > 0 ? options.threads : std::min(cores, 4));
-  ::mprotect(result.data_, result.bytes_, PROT_READ); // a stray write of a kernel ends here, not in wrong answers
+  result.memory_ = HugeBuffer(roundUp(std::max<uint64_t>(layout.bytes, 1), kHugePage), "weights");
+  const int readers = options.threads > 0 ? options.threads : static_cast<int>(std::min<int64_t>(defaultThreads(1), 4));
+  fill(file, layout, result.data(), readers, options.progress);
+  ::mprotect(result.data(), result.bytes(), PROT_READ); // a stray write of a kernel ends here, not in wrong answers
   dropCachedCopyIfShort(file);
   result.offsets_ = std::move(layout.offsets);
   return result;
-}
-
-RankWeights::RankWeights(RankWeights &&other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), bytes_(other.bytes_), mapped_(std::exchange(other.mapped_, 0)),
-      offsets_(std::move(other.offsets_)) {}
-
-RankWeights &RankWeights::operator=(RankWeights &&other) noexcept {
-  std::swap(data_, other.data_);
-  std::swap(bytes_, other.bytes_);
-  std::swap(mapped_, other.mapped_);
-  std::swap(offsets_, other.offsets_);
-  return *this;
-}
-
-RankWeights::~RankWeights() {
-  if (data_)
-    ::munmap(data_, mapped_);
 }
 
 } // namespace heddle

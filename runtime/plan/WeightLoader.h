@@ -1,6 +1,8 @@
 //===- WeightLoader.h - a rank's part of the weights in memory -------------------------------------------------------===//
 #pragma once
+#include "runtime/host/HugeBuffer.h"
 #include "runtime/plan/Plan.h"
+#include <atomic>
 #include <span>
 
 namespace heddle {
@@ -19,27 +21,24 @@ struct RankLayout {
 RankLayout rankLayout(const Manifest &manifest, int64_t rank, int64_t ranks);
 
 struct LoadOptions {
-  int threads = 0;      // readers; 0: the host's cores, at most 4
-  bool mapFile = false; // map weights.bin itself (--mmap): no copy, no huge pages; offsets are then multiples of 32 only
+  int threads = 0;                           // readers; 0: the usable cores, at most 4
+  std::atomic<uint64_t> *progress = nullptr; // counts up while pieces come from the disk, if somebody watches
 };
 
-/// The rank's rows of every weight, read-only after loading. Move-only; unmaps.
+/// The rank's rows of every weight, read-only after loading. Move-only.
 class RankWeights {
 public:
-  /// Reads only this rank's row groups, into anonymous memory on huge pages. Throws PlanError.
+  /// Reads only this rank's row groups, into anonymous memory on huge pages. Throws PlanError, or std::runtime_error where there
+  /// is no memory.
   static RankWeights load(const Plan &plan, int64_t rank, int64_t ranks, const LoadOptions &options = {});
-  RankWeights(RankWeights &&other) noexcept;
-  RankWeights &operator=(RankWeights &&other) noexcept;
-  ~RankWeights();
 
-  std::byte *data() const { return data_; }                     // aligned to 2 MiB (4 KiB with mapFile)
-  uint64_t bytes() const { return bytes_; }                     // > 0
+  std::byte *data() const { return memory_.data(); }            // aligned to 2 MiB
+  uint64_t bytes() const { return memory_.size(); }             // > 0
   std::span<const int64_t> offsets() const { return offsets_; } // [weights], as StepFunction's weightOffsets
 
 private:
   RankWeights() = default;
-  std::byte *data_ = nullptr;
-  uint64_t bytes_ = 0, mapped_ = 0;
+  HugeBuffer memory_;
   std::vector<int64_t> offsets_;
 };
 

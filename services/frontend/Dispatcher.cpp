@@ -45,6 +45,11 @@ int64_t Dispatcher::context() const {
   return context_;
 }
 
+int64_t Dispatcher::threads() const {
+  std::lock_guard lock(mutex_);
+  return threads_;
+}
+
 int64_t Dispatcher::cachedTokens() const {
   std::lock_guard lock(mutex_);
   return cachedTokens_;
@@ -75,6 +80,7 @@ void Dispatcher::groupReady(uint64_t, const internal::Ready &ready) {
     std::lock_guard lock(mutex_);
     context_ = ready.context();
     cachedTokens_ = ready.cached_tokens();
+    threads_ = ready.threads();
   }
   change(State::Serving, {});
 }

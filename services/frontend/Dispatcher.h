@@ -40,6 +40,7 @@ public:
   /// Of a request, prompt and output, as the last group said; 0 before the first.
   int64_t context() const;
   int64_t cachedTokens() const; // that the KV cache holds, of all requests together
+  int64_t threads() const;      // of a rank, as rank 0 said
   size_t active() const;
   /// Takes no more requests, waits until those in flight have ended or `grace` is over, and then ends the rest by onLost.
   void drain(std::chrono::milliseconds grace);
@@ -70,7 +71,7 @@ private:
   State state_ = State::Forming;
   bool hurry_ = false;
   uint64_t lastId_ = 0;
-  int64_t context_ = 0, cachedTokens_ = 0;
+  int64_t context_ = 0, cachedTokens_ = 0, threads_ = 0;
   size_t waiting_ = 0; // requests without an event yet
   std::map<uint64_t, InFlight> requests_;
 };

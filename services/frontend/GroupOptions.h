@@ -17,7 +17,7 @@ struct GroupOptions {
   std::filesystem::path plan;
   int64_t ranks = 1;              // 1..1024
   std::filesystem::path hostfile; // empty: all ranks on this host. Further mpirun settings: OMPI_MCA_… in the environment
-  int64_t threads = 0;            // per rank; 0: the host's cores divided by its ranks
+  int64_t threads = 0;            // per rank; 0: the usable cores of its host divided by its ranks
   int64_t context = 0;            // 0: the model's, at most 8192
   uint64_t kvBytes = 0;           // of all ranks together; 0: the engine's default
   int64_t tokenBudget = 0;        // tokens of a step; 0: the engine's default
@@ -26,10 +26,11 @@ struct GroupOptions {
   std::string mpirun = "mpirun";
   bool verbose = false; // everything the workers and mpirun write goes to stderr
 
-  std::chrono::milliseconds heartbeatLimit{5000}; // silence of rank 0, or a stopped rank on this host
-  std::chrono::milliseconds stepLimit{120000};    // one engine step; a long prompt chunk of a large model takes many seconds
-  std::chrono::milliseconds helloLimit{60000};    // from launch to rank 0's hello
-  std::chrono::milliseconds stopLimit{5000};      // for the group to end by itself
+  // GroupWatch.h says what these mean; all count the time that the frontend is awake.
+  std::chrono::milliseconds stoppedLimit{5000}; // a rank of this host that is stopped
+  std::chrono::milliseconds stallLimit{120000}; // silence of rank 0; a load or step that gets nowhere
+  std::chrono::milliseconds launchLimit{60000}; // a launch that does not move, before rank 0's hello
+  std::chrono::milliseconds stopLimit{5000};    // for the group to end by itself
 };
 
 /// Throws GroupError naming the option.

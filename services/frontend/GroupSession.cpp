@@ -23,6 +23,7 @@ public:
   ~Impl() override { supervisor_->stop(/*inOrder=*/!busy_); }
 
   int64_t context() const { return context_; }
+  int64_t threads() const { return threads_; }
 
   void send(const internal::FrontendMessage &message) {
     if (!supervisor_->send(message)) {
@@ -63,6 +64,7 @@ private:
   void groupReady(uint64_t, const internal::Ready &ready) override {
     std::lock_guard lock(mutex_);
     context_ = std::max<int64_t>(ready.context(), 1);
+    threads_ = ready.threads();
     changed_.notify_all();
   }
   void groupLost(const std::string &) override {} // only with relaunch
@@ -79,7 +81,7 @@ private:
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  int64_t context_ = 0;
+  int64_t context_ = 0, threads_ = 0;
   std::string failure_;
   std::deque<internal::WorkerMessage> queue_;
   uint64_t lastId_ = 0;
@@ -93,6 +95,8 @@ GroupSession::GroupSession(const GroupOptions &options, const std::string &planK
 GroupSession::~GroupSession() = default;
 
 int64_t GroupSession::context() const { return impl_->context(); }
+
+int64_t GroupSession::threads() const { return impl_->threads(); }
 
 void GroupSession::generate(const Request &request, const std::function<bool(const Event &)> &event,
                             const std::function<bool()> &cancelled) {

@@ -20,6 +20,8 @@ public:
 
   /// What one request may hold, prompt and output.
   int64_t context() const;
+  /// What rank 0 computes with; every rank of its host has as many.
+  int64_t threads() const;
   /// Runs one request to its end; `event` sees each event in order. The request is cancelled when `event` returns false, or when
   /// `cancelled`, asked a few times a second, returns true: `event` then gets a last one, Cancelled, at once, while the group
   /// finishes its step of the moment. Throws GroupError, and std::invalid_argument when the engine refuses the request.

@@ -1,5 +1,6 @@
 //===- ProcFs.cpp --------------------------------------------------------------------------------------------------===//
 #include "services/frontend/ProcFs.h"
+#include <algorithm>
 #include <charconv>
 #include <climits>
 #include <dirent.h>
@@ -40,6 +41,24 @@ char processState(pid_t pid) {
   std::string stat = readAll("/proc/" + std::to_string(pid) + "/stat");
   size_t close = stat.rfind(") "); // the name before it may hold anything
   return close == std::string::npos || close + 2 >= stat.size() ? 0 : stat[close + 2];
+}
+
+std::chrono::nanoseconds processorTime(const std::vector<pid_t> &processes) {
+  int64_t ticks = 0;
+  for (pid_t pid : processes) {
+    std::string stat = readAll("/proc/" + std::to_string(pid) + "/stat");
+    size_t close = stat.rfind(") ");
+    if (close == std::string::npos)
+      continue;
+    std::istringstream fields(stat.substr(close + 2));
+    std::string skipped;
+    for (int i = 0; i < 11; ++i) // state to cmajflt
+      fields >> skipped;
+    int64_t user = 0, system = 0;
+    fields >> user >> system;
+    ticks += user + system;
+  }
+  return std::chrono::nanoseconds(1'000'000'000 / std::max<int64_t>(1, sysconf(_SC_CLK_TCK)) * ticks);
 }
 
 std::string localHostName() {

@@ -1,5 +1,6 @@
 //===- ProcFs.h - processes of this host, from /proc ----------------------------------------------------------------===//
 #pragma once
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <sys/types.h>
@@ -17,6 +18,8 @@ inline bool processRuns(pid_t pid) {
   char state = processState(pid);
   return state != 0 && state != 'Z' && state != 'X';
 }
+/// CPU time that these processes have used so far, to a hundredth of a second.
+std::chrono::nanoseconds processorTime(const std::vector<pid_t> &processes);
 std::string localHostName();
 
 } // namespace heddle

@@ -1,8 +1,8 @@
 //===- Supervisor.cpp ----------------------------------------------------------------------------------------------===//
 #include "services/frontend/Supervisor.h"
+#include "runtime/host/SharedMemory.h"
 #include "services/frontend/GroupProcess.h"
 #include "services/frontend/ProcFs.h"
-#include "services/link/Messages.h"
 #include <algorithm>
 
 namespace heddle {
@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::string seconds(std::chrono::milliseconds time) { return std::to_string(time.count() / 1000) + " s"; }
+constexpr auto kLook = 1s; // how often the group is looked at when nothing happens
 
 /// The pause before the next launch after `young` groups in a row died without having served for a while.
 std::chrono::milliseconds pauseAfter(int young) {
@@ -24,7 +24,8 @@ std::chrono::milliseconds pauseAfter(int young) {
 
 Supervisor::Supervisor(GroupOptions options, std::string planKey, bool relaunch, Observer &observer)
     : options_((checkGroupOptions(options), std::move(options))), planKey_(std::move(planKey)), relaunch_(relaunch),
-      observer_(observer), link_(directory_.socket(), *this) {}
+      observer_(observer), watch_({options_.stoppedLimit, options_.stallLimit, options_.launchLimit}),
+      link_(directory_.socket(), *this) {}
 
 Supervisor::~Supervisor() { stop(); }
 
@@ -85,12 +86,17 @@ std::string Supervisor::runEpoch(bool &wasReady, bool &explained) {
     phase_ = Phase::Launched;
     exited_ = linkLost_ = false;
     ready_.reset();
-    stoppedSince_.reset();
-    stepMilliseconds_ = 0;
     localRanks_.clear();
-    launched_ = Clock::now();
+    watch_.launched(Clock::now());
   }
   link_.expect(epoch);
+  if (options_.ranks > 1 && options_.hostfile.empty()) // else the ranks of each host look for themselves
+    if (std::string problem = sharedMemoryShortage(std::to_string(options_.ranks) + " ranks share",
+                                                   static_cast<uint64_t>(options_.ranks) * kSharedBytesPerRank);
+        !problem.empty()) {
+      explained = true;
+      return problem;
+    }
   std::unique_ptr<GroupProcess> process;
   try {
     process = std::make_unique<GroupProcess>(options_, epoch, directory_.socket(), [this] {
@@ -105,9 +111,10 @@ std::string Supervisor::runEpoch(bool &wasReady, bool &explained) {
 
   std::optional<std::string> over;
   std::unique_lock lock(mutex_);
-  while (!stopping_ && !(over = verdict(*process))) {
+  while (!stopping_ && !(over = verdict())) {
     if (ready_ && phase_ == Phase::Attached) {
       phase_ = Phase::Ready;
+      watch_.ready();
       wasReady = true;
       internal::Ready ready = *ready_;
       lock.unlock();
@@ -115,16 +122,7 @@ std::string Supervisor::runEpoch(bool &wasReady, bool &explained) {
       lock.lock();
       continue;
     }
-    if (phase_ != Phase::Launched && Clock::now() - lastHeartbeat_ >= std::chrono::milliseconds(kHeartbeatMilliseconds)) {
-      lastHeartbeat_ = Clock::now();
-      internal::FrontendMessage beat;
-      beat.mutable_heartbeat();
-      lock.unlock();
-      link_.send(beat);
-      lock.lock();
-      continue;
-    }
-    changed_.wait_for(lock, std::chrono::milliseconds(kHeartbeatMilliseconds));
+    changed_.wait_for(lock, kLook);
   }
   bool stopping = !over, inOrder = inOrder_;
   if (linkLost_ && !exited_) // mpirun is about to say which rank died
@@ -147,36 +145,23 @@ std::string Supervisor::runEpoch(bool &wasReady, bool &explained) {
   return exited || explained ? process->reason() : *over;
 }
 
-std::optional<std::string> Supervisor::verdict(const GroupProcess &process) {
-  auto now = Clock::now();
+std::optional<std::string> Supervisor::verdict() {
   if (exited_)
     return "the worker group ended";
   if (linkLost_)
     return "rank 0 left the engine link";
-  if (phase_ == Phase::Launched) {
-    if (now - launched_ > options_.helloLimit)
-      return "no worker called back within " + seconds(options_.helloLimit) + " of the launch";
-    return std::nullopt;
-  }
-  if (now - heard_ > options_.heartbeatLimit)
-    return "rank 0 was silent for " + seconds(options_.heartbeatLimit);
-  if (stepMilliseconds_ > options_.stepLimit.count())
-    return "an engine step took more than " + seconds(options_.stepLimit);
-  return stoppedRank();
+  watch_.look(Clock::now());
+  if (phase_ == Phase::Launched)
+    watch_.launching(processorTime(processesWith(directory_.socket())));
+  else
+    watch_.stopped(stoppedRank());
+  return watch_.verdict();
 }
 
-std::optional<std::string> Supervisor::stoppedRank() {
-  for (auto [rank, pid] : localRanks_) {
-    if (char state = processState(pid); state != 'T' && state != 't')
-      continue;
-    if (!stoppedSince_)
-      stoppedSince_ = Clock::now();
-    if (Clock::now() - *stoppedSince_ < options_.heartbeatLimit)
-      return std::nullopt;
-    return "rank " + std::to_string(rank) + " (process " + std::to_string(pid) + ") was stopped for " +
-           seconds(options_.heartbeatLimit);
-  }
-  stoppedSince_.reset();
+std::optional<GroupWatch::Rank> Supervisor::stoppedRank() const {
+  for (auto [rank, pid] : localRanks_)
+    if (char state = processState(pid); state == 'T' || state == 't')
+      return GroupWatch::Rank{rank, pid};
   return std::nullopt;
 }
 
@@ -199,7 +184,7 @@ std::string Supervisor::hello(const internal::Hello &hello) {
   if (hello.epoch() != epoch_ || phase_ != Phase::Launched)
     return "epoch " + std::to_string(hello.epoch()) + " is over";
   phase_ = Phase::Attached;
-  heard_ = lastHeartbeat_ = Clock::now();
+  watch_.attached();
   std::string host = localHostName();
   for (const internal::RankInfo &info : hello.ranks())
     if (info.host() == host)
@@ -213,12 +198,12 @@ void Supervisor::received(uint64_t epoch, internal::WorkerMessage &&message) {
     std::lock_guard lock(mutex_);
     if (epoch != epoch_ || phase_ == Phase::Gone)
       return;
-    heard_ = Clock::now();
     if (message.has_heartbeat()) {
-      stepMilliseconds_ = message.heartbeat().step_milliseconds();
+      const internal::WorkerHeartbeat &beat = message.heartbeat();
+      watch_.heartbeat(beat.progress(), beat.busy(), std::chrono::nanoseconds(beat.cpu_nanoseconds()));
       return;
     }
-    stepMilliseconds_ = 0;
+    watch_.message();
     if (message.has_ready()) {
       ready_ = message.ready();
       changed_.notify_all();

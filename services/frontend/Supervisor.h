@@ -1,6 +1,7 @@
 //===- Supervisor.h - starts the worker group, watches it, starts it again ------------------------------------------===//
 #pragma once
 #include "services/frontend/GroupOptions.h"
+#include "services/frontend/GroupWatch.h"
 #include "services/frontend/LinkServer.h"
 #include "services/frontend/SocketDirectory.h"
 #include <condition_variable>
@@ -13,7 +14,7 @@ namespace heddle {
 class GroupProcess;
 
 /// Keeps one group of workers alive. Its own thread launches an epoch, waits for the hello and for Ready, and then sleeps until
-/// something ends the epoch: mpirun's exit, the link's end, silence of rank 0, a step that never ends, a stopped rank. Then it
+/// something ends the epoch: mpirun's exit, the link's end, or GroupWatch, which says that the group hangs. Then it
 /// kills and reaps what is left and launches the next epoch, at once at first and later and later while groups die young. A group
 /// that fails before any was ever ready, and says why, is not tried again, nor any group when `relaunch` is false.
 class Supervisor final : private LinkServer::Handler {
@@ -51,8 +52,8 @@ private:
   void run();
   std::string runEpoch(bool &wasReady, bool &explained);
   /// One look at the epoch of the moment: why it is over, or nothing. Called with the lock held.
-  std::optional<std::string> verdict(const GroupProcess &process);
-  std::optional<std::string> stoppedRank();
+  std::optional<std::string> verdict();
+  std::optional<GroupWatch::Rank> stoppedRank() const;
   void endInOrder(GroupProcess &process);
 
   const GroupOptions options_;
@@ -67,9 +68,7 @@ private:
   Phase phase_ = Phase::Gone;
   bool exited_ = false, linkLost_ = false;
   std::optional<internal::Ready> ready_;
-  Clock::time_point launched_, heard_, lastHeartbeat_;
-  std::optional<Clock::time_point> stoppedSince_;
-  int64_t stepMilliseconds_ = 0;
+  GroupWatch watch_;
   std::vector<std::pair<int64_t, pid_t>> localRanks_; // rank, process
 
   SocketDirectory directory_;

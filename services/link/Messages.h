@@ -16,9 +16,4 @@ Event fromProto(const internal::Event &event);
 internal::KernelTime toProto(const KernelTime &kernel);
 KernelTime fromProto(const internal::KernelTime &kernel);
 
-/// Heartbeats go out this often, both ways.
-inline constexpr int kHeartbeatMilliseconds = 1000;
-/// A worker ends itself when the frontend was silent for so long (the frontend's own limit is in GroupOptions).
-inline constexpr int kFrontendSilenceMilliseconds = 10000;
-
 } // namespace heddle

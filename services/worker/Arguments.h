@@ -11,7 +11,7 @@ struct WorkerArguments {
   std::string plan, socket;
   std::string target; // code of the plan to run; empty: the best for this CPU
   uint64_t epoch = 0;
-  int64_t threads = 0;     // 0: the host's cores divided by its ranks
+  int64_t threads = 0;     // 0: the host's usable cores divided by its ranks
   int64_t context = 0;     // 0: the model's, at most 8192
   uint64_t kvBytes = 0;    // 0: the engine's default
   int64_t tokenBudget = 0; // 0: the engine's default

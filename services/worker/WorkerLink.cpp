@@ -1,31 +1,36 @@
 //===- WorkerLink.cpp ----------------------------------------------------------------------------------------------===//
 #include "services/worker/WorkerLink.h"
-#include "services/link/Messages.h"
 #include <chrono>
 #include <grpcpp/grpcpp.h>
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
 
 namespace heddle {
 namespace {
 
-int64_t now() {
-  using namespace std::chrono;
-  return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
+constexpr auto kHeartbeat = std::chrono::seconds(1);
+
+/// Waits as long as the frontend listens: its machine may be slow, or stopped. Its end is ours by way of mpirun.
+void connect(grpc::Channel &channel, const std::string &socket) {
+  while (!channel.WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(5)))
+    if (access(socket.c_str(), F_OK) != 0)
+      throw LinkError("cannot reach the frontend at " + socket +
+                      "; rank 0 must run on the frontend's host: name it first in the hostfile");
 }
 
 } // namespace
 
-WorkerLink::WorkerLink(const std::string &socket, const internal::Hello &hello, Lost lost) : lost_(std::move(lost)) {
+WorkerLink::WorkerLink(const std::string &socket, const internal::Hello &hello, Lost lost, Progress progress)
+    : lost_(std::move(lost)), progress_(std::move(progress)) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);
   arguments.SetMaxSendMessageSize(-1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   channel_ = grpc::CreateCustomChannel("unix:" + socket, grpc::InsecureChannelCredentials(), arguments);
-  if (!channel_->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(5)))
-    throw LinkError("cannot reach the frontend at " + socket +
-                    "; rank 0 must run on the frontend's host: name it first in the hostfile");
+  connect(*channel_, socket);
   stub_ = internal::EngineLink::NewStub(channel_);
   stream_ = stub_->Attach(&context_);
-  heard_ = now();
   internal::WorkerMessage first;
   *first.mutable_hello() = hello;
   stream_->Write(first); // a refusal shows in the reader, with its reason
@@ -51,10 +56,15 @@ std::vector<internal::FrontendMessage> WorkerLink::take(bool wait) {
   return std::exchange(inbox_, {});
 }
 
-void WorkerLink::stepBegins() { stepStart_ = now(); }
+void WorkerLink::stepBegins() {
+  clockid_t clock = CLOCK_THREAD_CPUTIME_ID;
+  pthread_getcpuclockid(pthread_self(), &clock);
+  stepClock_ = clock;
+  busy_ = true;
+}
 
 void WorkerLink::stepEnds() {
-  stepStart_ = 0;
+  busy_ = false;
   ++steps_;
 }
 
@@ -72,9 +82,6 @@ void WorkerLink::close() {
 void WorkerLink::read() {
   internal::FrontendMessage message;
   while (stream_->Read(&message)) {
-    heard_ = now();
-    if (message.has_heartbeat())
-      continue;
     std::lock_guard lock(mutex_);
     inbox_.push_back(std::move(message));
     arrived_.notify_one();
@@ -88,27 +95,22 @@ void WorkerLink::read() {
       return;
   }
   bool refused = status.error_code() == grpc::StatusCode::FAILED_PRECONDITION;
-  loseOnce(refused ? status.error_message() : "lost the frontend (" + status.error_message() + ")");
+  lost_(refused ? status.error_message() : "lost the frontend (" + status.error_message() + ")");
 }
 
 void WorkerLink::beat() {
   std::unique_lock lock(mutex_);
-  while (!closed_.wait_for(lock, std::chrono::milliseconds(kHeartbeatMilliseconds), [this] { return closing_ || ended_; })) {
+  while (!closed_.wait_for(lock, kHeartbeat, [this] { return closing_ || ended_; })) {
     lock.unlock();
-    int64_t start = stepStart_, time = now();
-    if (time - heard_ > kFrontendSilenceMilliseconds)
-      return loseOnce("the frontend was silent for " + std::to_string((time - heard_) / 1000) + " s");
     internal::WorkerMessage message;
-    message.mutable_heartbeat()->set_steps(steps_);
-    message.mutable_heartbeat()->set_step_milliseconds(start ? std::max<int64_t>(time - start, 1) : 0);
+    internal::WorkerHeartbeat &beat = *message.mutable_heartbeat();
+    beat.set_progress(progress_() + steps_);
+    beat.set_busy(busy_);
+    if (timespec used{}; busy_ && clock_gettime(stepClock_, &used) == 0)
+      beat.set_cpu_nanoseconds(used.tv_sec * 1'000'000'000 + used.tv_nsec);
     send(message);
     lock.lock();
   }
-}
-
-void WorkerLink::loseOnce(const std::string &reason) {
-  if (!reported_.exchange(true))
-    lost_(reason);
 }
 
 } // namespace heddle

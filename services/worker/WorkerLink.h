@@ -18,12 +18,14 @@ struct LinkError : std::runtime_error {
 
 /// Dials the frontend, says hello, and from then on sends a heartbeat every second until close(). Owns two threads: a reader,
 /// which queues what the frontend sends, and the heartbeat. send() and take() belong to the engine's thread, stepBegins/stepEnds
-/// too. When the stream ends before close(), or the frontend is silent for too long, `lost` is called once on one of the two
-/// threads, also while the engine's thread hangs in a step: the worker's main lets it end the process.
+/// too; loading the model is a step here. When the stream ends before close(), `lost` is called once on the reader's thread, also
+/// while the engine's thread hangs in a step: the worker's main lets it end the process. A frontend that is silent is waited for.
 class WorkerLink {
 public:
   using Lost = std::function<void(const std::string &reason)>;
-  WorkerLink(const std::string &socket, const internal::Hello &hello, Lost lost); // throws LinkError
+  /// `progress` counts up while the group works; it is called on the heartbeat's thread. Throws LinkError.
+  using Progress = std::function<uint64_t()>;
+  WorkerLink(const std::string &socket, const internal::Hello &hello, Lost lost, Progress progress = [] { return 0; });
   ~WorkerLink();
   WorkerLink(const WorkerLink &) = delete;
 
@@ -38,9 +40,9 @@ public:
 private:
   void read();
   void beat();
-  void loseOnce(const std::string &reason);
 
   Lost lost_;
+  Progress progress_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<internal::EngineLink::Stub> stub_;
   grpc::ClientContext context_;
@@ -50,9 +52,9 @@ private:
   std::condition_variable arrived_, closed_;
   std::vector<internal::FrontendMessage> inbox_;
   bool closing_ = false, ended_ = false;
-  std::atomic<bool> reported_ = false;
   std::atomic<uint64_t> steps_ = 0;
-  std::atomic<int64_t> stepStart_ = 0, heard_ = 0; // steady milliseconds; stepStart_ 0: no step
+  std::atomic<bool> busy_ = false;       // in a step
+  std::atomic<clockid_t> stepClock_ = 0; // CPU time of the thread that is in it
   std::thread reader_, heartbeat_;
 };
 

@@ -42,7 +42,7 @@ private:
     case internal::FrontendMessage::kStop:
       return false;
     default:
-      return true; // heartbeats do not come here; the link's two ends are one build
+      return true; // nothing else comes: the link's two ends are one build
     }
   }
 

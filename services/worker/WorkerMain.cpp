@@ -2,11 +2,11 @@
 #include "services/worker/WorkerMain.h"
 #include "runtime/comm/Host.h"
 #include "runtime/host/Inherited.h"
+#include "runtime/host/Resources.h"
 #include "runtime/plan/StepAbi.h"
 #include "services/worker/Agreement.h"
 #include "services/worker/WorkerLoop.h"
 #include <cstdio>
-#include <sched.h>
 #include <unistd.h>
 
 namespace heddle {
@@ -16,12 +16,6 @@ namespace {
   std::string line = "heddle-worker: " + reason + "\n"; // one write, so that lines of ranks do not mix
   [[maybe_unused]] ssize_t written = write(STDERR_FILENO, line.data(), line.size());
   _exit(1);
-}
-
-int64_t defaultThreads(int64_t ranksOnHost) {
-  cpu_set_t cores;
-  int count = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
-  return std::max<int64_t>(1, count / std::max<int64_t>(1, ranksOnHost));
 }
 
 class Worker {
@@ -79,7 +73,9 @@ private:
       info.set_host(ranks_[rank].host);
       info.set_pid(ranks_[rank].pid);
     }
-    WorkerLink link(arguments_.socket, hello, die); // before the weights are read: the frontend sees a sign of life
+    // Before the weights are read: the frontend sees a sign of life, and then how they come.
+    WorkerLink link(arguments_.socket, hello, die, [this] { return group_.hostProgress(); });
+    link.stepBegins();
     EngineOptions engineOptions = options();
     std::unique_ptr<Engine> engine = model.engine(engineOptions, group_);
     EngineAdapter adapter(*engine, model.vocabulary);
@@ -87,6 +83,7 @@ private:
     ready.mutable_ready()->set_context(engine->context());
     ready.mutable_ready()->set_threads(engineOptions.threads);
     ready.mutable_ready()->set_cached_tokens(engine->stats().pages * kPageTokens);
+    link.stepEnds();
     link.send(ready);
     runWorkerLoop(adapter, link);
     engine.reset(); // lets the followers go

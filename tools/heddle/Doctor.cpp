@@ -1,13 +1,17 @@
 //===- Doctor.cpp - heddle doctor: what this host offers, what is missing, how to fix it --------------------------------===//
+#include "runtime/host/Resources.h"
+#include "runtime/host/SharedMemory.h"
 #include "runtime/plan/PlanCache.h"
 #include "runtime/plan/Targets.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/Host.h"
+#include "tools/heddle/HostPeaks.h"
 #include "tools/heddle/KnownModels.h"
 #include "tools/heddle/Paths.h"
 #include "tools/heddle/Process.h"
 #include "tools/heddle/Progress.h"
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -22,7 +26,8 @@ enum class State { Good, Slow, Missing };
 struct Finding {
   std::string what, found = {};
   State state = State::Good;
-  std::string fix = {}; // what to do, unless good
+  std::string fix = {};                                              // what to do, unless good
+  nlohmann::ordered_json numbers = nlohmann::ordered_json::object(); // of the JSON report
 };
 } // namespace
 
@@ -44,13 +49,42 @@ static Finding checkTarget() {
   return {"target", "none: lacks " + join(missingForTarget("x86-64-v3")), State::Missing, "use a CPU with AVX2 and FMA"};
 }
 
+static Finding checkCores(const Cores &cores) {
+  std::string found = std::to_string(cores.usable);
+  if (cores.usable < cores.machine)
+    found += " of " + std::to_string(cores.machine) + ": " + cores.limit;
+  return {
+      "cores", found, State::Good, "", {{"usable", cores.usable}, {"machine", cores.machine}, {"threads", defaultThreads(1)}}};
+}
+
 static Finding checkMemory() {
-  Memory memory = hostMemory();
-  Finding finding{"memory", formatBytes(double(memory.total)) + ", " + formatBytes(double(memory.available)) + " available"};
+  Memory memory = usableMemory();
+  std::string limit = memory.limit.empty() ? "" : ": " + memory.limit;
+  Finding finding{"memory",
+                  formatBytes(double(memory.total)) + ", " + formatBytes(double(memory.available)) + " available" + limit};
+  finding.numbers = {{"total_bytes", memory.total}, {"available_bytes", memory.available}};
   if (memory.available < (uint64_t(1) << 30)) {
     finding.state = State::Slow;
     finding.fix = "under 1 GiB is free: end other programs, or choose a small model and --kv-memory";
   }
+  return finding;
+}
+
+/// Where ranks share memory; one rank needs none.
+static Finding checkSharedMemory() {
+  constexpr const char *folder = "/dev/shm";
+  std::error_code error;
+  fs::space_info space = fs::space(folder, error);
+  if (error || access(folder, W_OK) != 0)
+    return {"shared memory",
+            std::string(folder) + (error ? " is not there" : " cannot be written") + ": ranks share files in TMPDIR", State::Slow,
+            std::string("mount a tmpfs on ") + folder + ", or give this user the right to write there"};
+  Finding finding{"shared memory", std::string(folder) + ", " + formatBytes(double(space.available)) + " free of " +
+                                       formatBytes(double(space.capacity)) + ", enough for " +
+                                       std::to_string(space.available / kSharedBytesPerRank) + " ranks"};
+  finding.numbers = {{"total_bytes", space.capacity}, {"available_bytes", space.available}};
+  if (std::string problem = sharedMemoryShortage("2 ranks share", 2 * kSharedBytesPerRank); !problem.empty())
+    finding.state = State::Slow, finding.fix = problem;
   return finding;
 }
 
@@ -106,33 +140,39 @@ static Finding checkFolder(const std::string &what, const fs::path &folder, cons
 }
 
 static Finding checkBandwidth(int64_t cores) {
-  double bandwidth = readBandwidth(cores);
-  if (bandwidth <= 0)
+  if (usableMemory().available < (uint64_t(64) << 20))
     return {"read bandwidth", "not measured", State::Slow, "too little memory is free to measure in"};
+  ReadBandwidth reading(cores);
+  double bandwidth = 0;
+  for (int pass = 0; pass < 4; ++pass)
+    bandwidth = std::max(bandwidth, reading.once());
   return {"read bandwidth", formatBytes(bandwidth) + "/s with " + std::to_string(cores) +
                                 " threads; it bounds decoding: tokens a second <= bandwidth / bytes of the weights"};
 }
 
 static int doctor(bool json) {
-  int64_t cores = usableCores();
+  Cores cores = usableCores();
   std::vector<Finding> findings = {{"CPU", cpuModel()},
                                    checkTarget(),
-                                   {"cores", std::to_string(cores)},
+                                   checkCores(cores),
                                    checkMemory(),
+                                   checkSharedMemory(),
                                    checkHugePages(),
                                    checkLauncher(),
                                    checkCompiler(),
                                    checkWorker(),
                                    checkFolder("plan cache", PlanCache::defaultFolder(), "XDG_CACHE_HOME"),
                                    checkFolder("models", modelsDirectory(), "XDG_DATA_HOME"),
-                                   checkBandwidth(cores)};
+                                   checkBandwidth(cores.usable)};
   bool missing = false;
-  nlohmann::json report = nlohmann::json::array();
+  nlohmann::ordered_json report = nlohmann::ordered_json::array();
   const char *const names[] = {"ok", "slow", "missing"};
   for (const Finding &finding : findings) {
     const char *state = names[int(finding.state)];
     missing |= finding.state == State::Missing;
-    report.push_back({{"what", finding.what}, {"state", state}, {"found", finding.found}, {"fix", finding.fix}});
+    nlohmann::ordered_json entry = {{"what", finding.what}, {"state", state}, {"found", finding.found}, {"fix", finding.fix}};
+    entry.update(finding.numbers);
+    report.push_back(std::move(entry));
     if (json)
       continue;
     std::cout << std::left << std::setw(9) << state << std::setw(16) << finding.what << finding.found << "\n";
@@ -140,7 +180,7 @@ static int doctor(bool json) {
       std::cout << std::string(25, ' ') << "-> " << finding.fix << "\n";
   }
   if (json)
-    std::cout << nlohmann::json{{"ready", !missing}, {"checks", report}}.dump() << "\n";
+    std::cout << nlohmann::ordered_json{{"ready", !missing}, {"checks", report}}.dump() << "\n";
   return missing ? 1 : 0;
 }
 

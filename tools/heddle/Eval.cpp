@@ -29,11 +29,14 @@ struct EvalOptions {
 /// −log of the probability of `token`, in f64: perplexity is a summary, not part of the one arithmetic.
 double surprise(std::span<const float> logits, int32_t token, int64_t position) {
   float highest = -INFINITY;
+  bool good = true; // −∞ is legal: "never this token"
   for (float x : logits) {
-    if (!std::isfinite(x))
-      throw Failure("the logits at position " + std::to_string(position) + " are not finite; the model's weights may be broken");
+    good &= x < INFINITY;
     highest = std::max(highest, x);
   }
+  if (!good || highest == -INFINITY)
+    throw Failure("the logits at position " + std::to_string(position) +
+                  " hold a NaN or +infinity, or are all -infinity; the model's weights may be broken");
   double sum = 0;
   for (float x : logits)
     sum += std::exp(double(x) - highest);

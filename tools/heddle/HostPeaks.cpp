@@ -4,6 +4,7 @@
 // only find out what memory and multipliers can give. The model's kernels are the compiler's alone.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "tools/heddle/HostPeaks.h"
+#include "runtime/host/Resources.h"
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -17,6 +18,7 @@ namespace {
 
 constexpr int kRounds = 5, kAccumulators = 12; // enough to hide the latency of two FMA units
 constexpr size_t kBytes = size_t{512} << 20;   // several times the last-level cache of all but the largest hosts
+constexpr size_t kLeastBytes = size_t{8} << 20;
 constexpr int64_t kTurns = 1 << 20;
 
 // Keeps a loop's operands from being folded and its results from being dropped.
@@ -111,8 +113,8 @@ double medianOfRounds(const std::function<double()> &round) {
 } // namespace
 
 ReadBandwidth::ReadBandwidth(int64_t threads)
-    : buffer_(kBytes, "measuring the read bandwidth"), threads_(threads),
-      share_(kBytes / static_cast<size_t>(threads) / 128 * 128) {
+    : buffer_(std::clamp<size_t>(usableMemory().available / 4, kLeastBytes, kBytes), "measuring the read bandwidth"),
+      threads_(threads), share_(buffer_.size() / static_cast<size_t>(threads) / 128 * 128) {
   secondsOf(threads_, [&](int64_t thread) { std::memset(mine(thread), 1, share_); });
 }
 

@@ -1,6 +1,6 @@
 //===- HostPeaks.h - what this host's memory and multipliers can give ---------------------------------------------------===//
 #pragma once
-#include "runtime/kvcache/HugeBuffer.h"
+#include "runtime/host/HugeBuffer.h"
 #include <cstdint>
 
 namespace heddle::tool {
@@ -12,10 +12,10 @@ struct HostPeaks {
   double floatOperations;   // f32 multiplications and additions a second, by FMA
 };
 
-/// Takes about half a second and 512 MiB. Medians of several rounds.
+/// Takes about half a second and 512 MiB, or a quarter of what is available. Medians of several rounds.
 HostPeaks measureHostPeaks(int64_t threads);
 
-/// The first of them alone, again and again. Holds 512 MiB.
+/// The first of them alone, again and again. Holds as much memory.
 class ReadBandwidth {
 public:
   explicit ReadBandwidth(int64_t threads);

@@ -1,8 +1,8 @@
 //===- Options.cpp - options that several commands share ---------------------------------------------------------------===//
 #include "tools/heddle/Options.h"
+#include "runtime/host/Resources.h"
 #include "runtime/plan/Targets.h"
 #include "tools/heddle/Command.h"
-#include "tools/heddle/Host.h"
 #include "tools/heddle/Numbers.h"
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -16,7 +16,7 @@ namespace heddle::tool {
 // Far beyond what anybody runs, far below what a typing mistake asks for.
 constexpr int64_t kMaxRanks = 1024, kMaxThreads = 1024, kMaxContext = int64_t(1) << 24;
 
-int64_t RankOptions::threadsOrDefault() const { return threads > 0 ? threads : std::max<int64_t>(1, usableCores() / ranks); }
+int64_t RankOptions::threadsOrDefault() const { return threads > 0 ? threads : defaultThreads(ranks); }
 
 void addRankOptions(CLI::App &command, RankOptions &options) {
   addInteger(command, "--ranks", options.ranks, int64_t(1), kMaxRanks, "Processes that share the model over MPI (default 1)")
@@ -26,7 +26,7 @@ void addRankOptions(CLI::App &command, RankOptions &options) {
       ->check(existingFile())
       ->type_name("FILE");
   addInteger(command, "--threads", options.threads, int64_t(1), kMaxThreads,
-             "Threads of each rank (default: the host's cores divided by its ranks)")
+             "Threads of each rank (default: the cores that they may use, divided by the ranks of a host)")
       ->type_name("T");
 }
 

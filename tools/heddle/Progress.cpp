@@ -44,17 +44,6 @@ void Progress::update(double fraction, std::string_view detail) {
   shown_ = true;
 }
 
-std::string formatBytes(double bytes) {
-  char text[32];
-  if (bytes >= 1e9)
-    std::snprintf(text, sizeof text, "%.2f GB", bytes / 1e9);
-  else if (bytes >= 1e6)
-    std::snprintf(text, sizeof text, "%.1f MB", bytes / 1e6);
-  else
-    std::snprintf(text, sizeof text, "%.0f kB", bytes / 1e3);
-  return text;
-}
-
 std::string formatSeconds(double seconds) {
   char text[32];
   if (seconds < 1)

@@ -1,5 +1,6 @@
 //===- Progress.h - a progress bar on a terminal ----------------------------------------------------------------------===//
 #pragma once
+#include "runtime/host/Resources.h" // formatBytes
 #include <chrono>
 #include <string>
 #include <string_view>
@@ -25,8 +26,6 @@ private:
   bool terminal_, shown_ = false;
 };
 
-/// "12.3 MB"
-std::string formatBytes(double bytes);
 /// "820 ms", "3.2 s", "4 min 10 s"
 std::string formatSeconds(double seconds);
 

@@ -1,18 +1,19 @@
 //===- Session.cpp - the engine in this process, or a group of ranks -----------------------------------------------------===//
 #include "tools/heddle/Session.h"
+#include "runtime/host/Resources.h"
 #include "services/frontend/GroupSession.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/Interrupt.h"
 #include "tools/heddle/LocalSession.h"
 #include "tools/heddle/Paths.h"
+#include <iostream>
 
 namespace heddle::tool {
 namespace {
 
 class RanksSession final : public Session {
 public:
-  RanksSession(const GroupOptions &options, const std::string &planKey, int64_t threads)
-      : group_(options, planKey), threads_(threads) {}
+  RanksSession(const GroupOptions &options, const std::string &planKey) : group_(options, planKey) {}
 
   void generate(const Request &request, const std::function<bool(const Event &)> &event) override {
     group_.generate(
@@ -29,11 +30,10 @@ public:
     group_.evaluate(tokens, chunk, row);
   }
   BenchFigures bench(const BenchOptions &options) override { return group_.bench(options); }
-  int64_t threads() const override { return threads_; }
+  int64_t threads() const override { return group_.threads(); }
 
 private:
   GroupSession group_;
-  int64_t threads_;
 };
 
 } // namespace
@@ -55,10 +55,17 @@ GroupOptions groupOptions(const std::filesystem::path &plan, const RankOptions &
 
 std::unique_ptr<Session> openSession(const std::filesystem::path &plan, const RankOptions &ranks, const MemoryOptions &memory,
                                      std::shared_ptr<const Tokenizer> tokenizer) {
-  if (!ranks.distributed())
-    return openLocalSession(plan, ranks, memory, std::move(tokenizer));
-  std::string key = Plan::open(plan).manifest().key;
-  return std::make_unique<RanksSession>(groupOptions(plan, ranks, memory), key, ranks.threadsOrDefault());
+  std::unique_ptr<Session> session;
+  if (ranks.distributed())
+    session = std::make_unique<RanksSession>(groupOptions(plan, ranks, memory), Plan::open(plan).manifest().key);
+  else
+    session = openLocalSession(plan, ranks, memory, std::move(tokenizer));
+  if (ranks.verbose) {
+    Cores cores = usableCores();
+    std::cerr << "heddle: " << ranks.ranks << (ranks.ranks == 1 ? " rank of " : " ranks of ") << session->threads()
+              << (session->threads() == 1 ? " thread" : " threads") << "; this host lets us use " << describe(cores) << "\n";
+  }
+  return session;
 }
 
 } // namespace heddle::tool

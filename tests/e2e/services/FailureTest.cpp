@@ -3,6 +3,7 @@
 #include "services/frontend/ProcFs.h"
 #include "tests/e2e/services/Client.h"
 #include "tests/e2e/services/ServerProcess.h"
+#include <algorithm>
 #include <csignal>
 #include <gtest/gtest.h>
 #include <heddle/internal/engine_link.pb.h>
@@ -55,7 +56,7 @@ private:
 void expectRecovery(const std::function<pid_t(ServerProcess &)> &victim, int signal, std::chrono::milliseconds limit,
                     const std::string &reason) {
   auto launch = std::chrono::steady_clock::now();
-  ServerProcess server({"heartbeat_ms=2500"}, kSlow);
+  ServerProcess server({"stopped_ms=2500"}, kSlow);
   ASSERT_FALSE(server.waitServing().empty()) << server.notes();
   auto start = std::chrono::steady_clock::now() - launch; // 0.3 s; on a crowded machine many seconds, and a restart is no faster
   Client client(server.address());
@@ -110,14 +111,84 @@ TEST(Failure, RankZeroIsStopped) {
 }
 
 TEST(Failure, AStepThatNeverEndsIsGivenUp) {
-  ServerProcess server({"step_ms=1500"}, {{"FAKE_STEP_MS", "60000"}});
+  ServerProcess server({"stall_ms=2500"}, {{"FAKE_STEP_MS", "60000"}});
   ASSERT_FALSE(server.waitServing().empty()) << server.notes();
   Client client(server.address());
   Answer answer = client.generate(promptFor("a", 4));
   EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::UNAVAILABLE);
-  EXPECT_NE(answer.status.error_message().find("an engine step took more than 1 s"), std::string::npos)
+  EXPECT_NE(answer.status.error_message().find("an engine step stood still for 2 s"), std::string::npos)
       << answer.status.error_message();
   EXPECT_TRUE(eventually([&] { return client.serving() && client.model().epoch() == 2; }));
+}
+
+TEST(Slow, AStepThatGetsOnMayTakeLong) {
+  ServerProcess server({"stall_ms=2500"}, {{"FAKE_STEP_MS", "6000"}, {"FAKE_KERNELS", "12"}});
+  ASSERT_FALSE(server.waitServing().empty()) << server.notes();
+  Client client(server.address());
+  Answer answer = client.generate(promptFor("a", 1));
+  EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
+  EXPECT_EQ(client.model().epoch(), 1u);
+}
+
+TEST(Slow, AModelThatComesInPiecesMayTakeLong) {
+  ServerProcess server({"stall_ms=2500"}, {{"FAKE_LOAD_MS", "6000"}, {"FAKE_LOAD_PIECES", "12"}});
+  ASSERT_FALSE(server.waitServing().empty()) << server.notes();
+  EXPECT_EQ(Client(server.address()).model().epoch(), 1u);
+}
+
+TEST(Slow, ALoadThatStandsStillIsGivenUp) {
+  ServerProcess server({"stall_ms=1500"}, {{"FAKE_LOAD_MS", "60000"}});
+  EXPECT_EQ(server.waitServing(), "");
+  EXPECT_EQ(server.waitExit(), 1);
+  EXPECT_NE(server.notes().find("loading the model stood still for 1 s"), std::string::npos) << server.notes();
+}
+
+/// Stops the processes while an answer is on its way, wakes the first of them, then the others, and expects the answer whole and
+/// the group the same.
+void expectNothingLost(const std::function<std::vector<pid_t>(ServerProcess &)> &order, std::chrono::milliseconds asleep,
+                       std::chrono::milliseconds between) {
+  ServerProcess server({"stopped_ms=1500", "stall_ms=5000"}, kSlow);
+  ASSERT_FALSE(server.waitServing().empty()) << server.notes();
+  Client client(server.address());
+  std::vector<pid_t> processes = order(server);
+  Answer answer = client.generate(promptFor("a", 150), nullptr, [&] {
+    for (pid_t process : processes)
+      kill(process, SIGSTOP);
+    std::this_thread::sleep_for(asleep);
+    for (size_t i = 0; i < processes.size(); ++i) {
+      kill(processes[i], SIGCONT);
+      if (i == 0)
+        std::this_thread::sleep_for(between);
+    }
+  });
+  EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
+  EXPECT_EQ(answer.tokens.size(), 150u);
+  EXPECT_EQ(client.model().epoch(), 1u) << server.notes();
+}
+
+TEST(Suspended, EverythingAndTheFrontendWokenFirst) {
+  expectNothingLost(
+      [](ServerProcess &server) {
+        std::vector<pid_t> all = server.group();
+        all.insert(all.begin(), server.pid());
+        return all;
+      },
+      8s, 3s);
+}
+
+TEST(Suspended, EverythingAndTheWorkersWokenFirst) {
+  expectNothingLost(
+      [](ServerProcess &server) {
+        std::vector<pid_t> all = server.group();
+        std::swap(all.front(), *std::find(all.begin(), all.end(), server.rank(0)));
+        all.push_back(server.pid());
+        return all;
+      },
+      8s, 1s);
+}
+
+TEST(Suspended, TheFrontendAlone) { // longer than any worker waits for a sign of life
+  expectNothingLost([](ServerProcess &server) { return std::vector<pid_t>{server.pid()}; }, 12s, 0s);
 }
 
 TEST(Failure, ManyKillsInARowAreSurvived) {

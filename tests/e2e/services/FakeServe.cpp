@@ -1,6 +1,6 @@
 //===- FakeServe.cpp - heddle serve over the fake worker ------------------------------------------------------------===//
 //
-// fake_serve NAME=VALUE…: plan, worker, ranks, grpc, queue, grace_ms, heartbeat_ms, step_ms, keepalive_ms, budget, alias, log,
+// fake_serve NAME=VALUE…: plan, worker, ranks, grpc, queue, grace_ms, stopped_ms, stall_ms, keepalive_ms, budget, alias, log,
 // mpirun.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "services/frontend/Log.h"
@@ -20,8 +20,8 @@ int main(int argc, char **argv) {
   options.group.worker = given["worker"];
   options.group.ranks = number("ranks", 2);
   options.group.threads = 1;
-  options.group.heartbeatLimit = std::chrono::milliseconds(number("heartbeat_ms", 5000));
-  options.group.stepLimit = std::chrono::milliseconds(number("step_ms", 120000));
+  options.group.stoppedLimit = std::chrono::milliseconds(number("stopped_ms", 5000));
+  options.group.stallLimit = std::chrono::milliseconds(number("stall_ms", 120000));
   if (given.contains("mpirun"))
     options.group.mpirun = given["mpirun"];
   options.grpc = given.contains("grpc") ? given["grpc"] : "127.0.0.1:0";

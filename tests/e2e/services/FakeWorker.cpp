@@ -3,7 +3,8 @@
 // heddle-worker with everything real (mpirun, MPI, engine, sampler, link) but the compiled step: after a letter comes the next
 // one, after z and anything else comes a, after '!' the text ends, and after '?' the logits are NaN. Each rank writes its share
 // of the logits and an all-gather makes them whole, so a rank that is missing shows. The plan directory holds `key`, or
-// `key.RANK` for one rank, and tokenizer.json. FAKE_STEP_MS makes steps slow.
+// `key.RANK` for one rank, and tokenizer.json. FAKE_STEP_MS makes steps slow, FAKE_KERNELS has them get on so many times
+// meanwhile; FAKE_LOAD_MS and FAKE_LOAD_PIECES do the same to loading the model.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/engine/OutputText.h"
 #include "runtime/engine/StepExecutor.h"
@@ -26,6 +27,11 @@ namespace {
 
 constexpr int64_t kUnit = 16; // logits of a share's unit
 
+int64_t setting(const char *name, int64_t fallback) {
+  const char *value = std::getenv(name);
+  return value ? std::atoll(value) : fallback;
+}
+
 int32_t after(int32_t id) {
   if (id == idOf('!'))
     return kEnd;
@@ -37,9 +43,12 @@ void alphabetStep(StepBuffer *ids, StepBuffer *, StepBuffer *, StepBuffer *, Ste
                   int64_t ranks, int64_t thread, int64_t, int64_t context) {
   int64_t units = (kVocabulary + kUnit - 1) / kUnit;
   if (thread == 0) {
-    static const char *slow = std::getenv("FAKE_STEP_MS");
-    if (slow)
-      std::this_thread::sleep_for(std::chrono::milliseconds(std::atoi(slow)));
+    static const int64_t slow = setting("FAKE_STEP_MS", 0), kernels = setting("FAKE_KERNELS", 1);
+    for (int64_t kernel = 0; kernel < kernels && slow; ++kernel) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(slow) / kernels);
+      if (kernel > 0)
+        heddle_barrier(context, thread, 0); // of one thread: fake_serve asks for no more
+    }
     Share mine = share(units, rank, ranks);
     for (int64_t row = 0; row < rows->size; ++row) {
       int32_t id = static_cast<int32_t *>(ids->data)[static_cast<int32_t *>(rows->data)[row]];
@@ -83,6 +92,12 @@ WorkerModel openFake(const WorkerArguments &arguments) {
   model.context = kModelContext;
   model.endOfText = {kEnd};
   return {key, kVocabulary, [model, tokenizer](const EngineOptions &options, Communicator &group) {
+            int64_t pieces = setting("FAKE_LOAD_PIECES", 1);
+            std::chrono::milliseconds slow(setting("FAKE_LOAD_MS", 0));
+            for (int64_t piece = 0; piece < pieces && slow.count(); ++piece) {
+              std::this_thread::sleep_for(slow / pieces);
+              ++group.progress();
+            }
             return std::make_unique<Engine>(model, options, group, [tokenizer] { return std::make_unique<Decoder>(tokenizer); });
           }};
 }

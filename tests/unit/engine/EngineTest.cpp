@@ -274,7 +274,7 @@ TEST(Engine, NonFiniteLogitsFailThatRequestAlone) {
     auto outcomes = runAll(engine, {bad, good});
     EXPECT_EQ(outcomes[1].last.stop, StopReason::Error);
     EXPECT_EQ(outcomes[1].last.error,
-              "request 1: the logits at position 1 are not finite (first at token id 0); the model's weights "
+              "request 1: the logits at position 1 give no token: token id 0 has a logit of NaN; the model's weights "
               "overflow or are damaged: check the file");
     EXPECT_TRUE(outcomes[1].tokens.empty());
     EXPECT_EQ(outcomes[2].last.stop, StopReason::MaxTokens);

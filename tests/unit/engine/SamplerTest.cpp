@@ -97,7 +97,7 @@ TEST(Sampler, DoesWhatItsDefinitionSays) {
     for (int i = 0; i < trial % 40; ++i)
       known.push_back(static_cast<int32_t>(random() % vocabulary));
     auto got = sampler.sample(x.data(), vocabulary, known, p, trial);
-    ASSERT_EQ(got.nonFinite, -1);
+    ASSERT_EQ(got.error, "");
     ASSERT_EQ(got.token.token, slowly(x, known, p, trial)) << "trial " << trial;
     different += got.token.token != std::max_element(x.begin(), x.end()) - x.begin();
   }
@@ -160,15 +160,69 @@ TEST(Sampler, TiesGoToTheLowerId) {
     EXPECT_EQ(got.token.best[i].token, 1 + i);
 }
 
-TEST(Sampler, NamesTheFirstNonFiniteLogit) {
+TEST(Sampler, NamesTheFirstLogitThatIsNoNumberOrInfinite) {
   Sampler sampler;
-  for (float bad : {NAN, INFINITY, -INFINITY})
+  for (auto [bad, name] : {std::pair(NAN, "NaN"), std::pair(INFINITY, "+infinity")})
     for (int64_t at : {0, 15, 1024, 2999}) {
       std::vector<float> x = randomLogits(3000, 1);
       x[at] = x[2999] = bad;
-      EXPECT_EQ(sampler.sample(x.data(), 3000, {}, {}, 0).nonFinite, at);
+      x[1] = at == 1 ? bad : -INFINITY;
+      EXPECT_EQ(sampler.sample(x.data(), 3000, {}, {}, 0).error, "token id " + std::to_string(at) + " has a logit of " + name);
     }
-  std::vector<float> huge = {3e38f, -3e38f, 1e38f}; // finite: fine, whatever the parameters make of it
+}
+
+TEST(Sampler, MinusInfinityMeansNeverThisToken) {
+  Sampler sampler;
+  // The rest must come out as if the forbidden ids were not there: whole chunks of 1,024, single ids, the best of all.
+  std::vector<float> x = randomLogits(3000, 2);
+  std::vector<int32_t> allowed;
+  for (int32_t id = 0; id < 3000; ++id) {
+    if (id < 1024 || id % 3 == 0)
+      x[id] = -INFINITY;
+    else
+      allowed.push_back(id);
+  }
+  int32_t best = *std::max_element(allowed.begin(), allowed.end(), [&](int32_t a, int32_t b) { return x[a] < x[b]; });
+  SamplingParams p;
+  p.logprobs = 20;
+  auto greedy = sampler.sample(x.data(), 3000, {}, p, 0);
+  EXPECT_EQ(greedy.error, "");
+  EXPECT_EQ(greedy.token.token, best);
+  double total = 0;
+  for (int32_t id : allowed)
+    total += std::exp(static_cast<double>(x[id]) - x[best]);
+  EXPECT_NEAR(greedy.token.logprob, -std::log(total), 1e-5);
+
+  std::vector<int32_t> known = {0, 3, best}; // two forbidden ones: a penalty must not make them possible
+  for (double temperature : {0.0, 0.5, 10.0})
+    for (double topP : {1.0, 0.9})
+      for (int64_t topK : {0, 7, 2999})
+        for (double penalty : {1.0, 0.1, 10.0})
+          for (uint64_t seed = 0; seed < 20; ++seed) {
+            SamplingParams q;
+            q.temperature = temperature, q.topK = topK, q.topP = topP, q.repeatPenalty = penalty, q.logprobs = 3;
+            auto got = sampler.sample(x.data(), 3000, known, q, seed);
+            ASSERT_EQ(got.error, "");
+            ASSERT_GT(x[got.token.token], -INFINITY);
+            ASSERT_TRUE(std::isfinite(got.token.logprob));
+            ASSERT_EQ(got.token.best.size(), 3u);
+          }
+
+  std::vector<float> one(2000, -INFINITY); // only one is left: it comes, with certainty, and stands alone in the list
+  one[1500] = -3;
+  auto only = sampler.sample(one.data(), 2000, {}, p, 0);
+  EXPECT_EQ(only.token.token, 1500);
+  EXPECT_EQ(only.token.logprob, 0);
+  ASSERT_EQ(only.token.best.size(), 1u);
+  EXPECT_EQ(only.token.best[0].token, 1500);
+
+  one[1500] = -INFINITY;
+  EXPECT_EQ(sampler.sample(one.data(), 2000, {}, {}, 0).error, "every token has a logit of -infinity");
+}
+
+TEST(Sampler, HugeFiniteLogitsAreFine) {
+  Sampler sampler;
+  std::vector<float> huge = {3e38f, -3e38f, 1e38f}; // whatever the parameters make of them
   SamplingParams p;
   p.temperature = 1e-300;
   p.repeatPenalty = 0.1;
