@@ -8,6 +8,7 @@
 #include "runtime/plan/HostCache.h"
 #include "runtime/plan/Targets.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/JSON.h"
 #include <fstream>
 #include <sstream>
 
@@ -133,7 +134,7 @@ void Compilation::advance(Stage to, const std::function<void(Stage)> &seen) {
 Manifest heddle::describe(const Compilation &compilation, const GgufModel &model) {
   ModuleOp module = compilation.module();
   Manifest m;
-  m.name = std::filesystem::path(model.name()).stem().string();
+  m.name = llvm::json::fixUTF8(std::filesystem::path(model.name()).stem().string()); // a file may be called anything
   m.architecture = model.architecture();
   m.vocabulary = model.vocabularySize();
   m.logitStride = llvm::alignTo(m.vocabulary, 16);

@@ -172,9 +172,10 @@ void addBench(CLI::App &app, Action &action) {
   auto options = std::make_shared<BenchCommand>();
   CLI::App *command = app.add_subcommand("bench", "Measure how fast a model reads prompts and writes tokens (medians)");
   command->footer(
-      "Random tokens. Prompt: logits of the last position only. Decode: from an empty context, logits every step; with\n"
-      "--parallel, the tokens of all requests are added up. The limit is what this host's memory and multipliers, measured in\n"
-      "the same run, allow for the products with the weights; attention comes on top.");
+      "Random tokens. Prompt: logits of the last position only. Decode: from an empty context or after --depth tokens, logits "
+      "every\n"
+      "step; with --parallel, the tokens of all requests are added up. The limit is what this host's memory and multipliers,\n"
+      "measured in the same run, allow for the products with the weights; attention comes on top.");
   addModelOption(*command, options->model);
   addInteger(*command, "-p,--prompt", options->bench.prompt, 1, 1 << 20, "Tokens of the prompt (default 512)")->type_name("N");
   addInteger(*command, "-n,--tokens", options->bench.tokens, 1, 1 << 20, "Tokens to decode, per request (default 64)")

@@ -69,8 +69,10 @@ int compile(const CompileCommand &command) {
 void addCompile(CLI::App &app, Action &action) {
   auto options = std::make_shared<CompileCommand>();
   CLI::App *command = app.add_subcommand("compile", "Compile a model into a plan and print where the plan lies");
-  command->footer("Without -o the plan goes into the cache, where run, serve and the others find it.\nStages: " + stageNames() +
-                  ".");
+  command->footer("Without -o the plan goes into the cache, where run, serve and the others find it; give one of --from-stage "
+                  "its place with\n"
+                  "-o. Where MODEL is a compiled plan, code for --target is added to it.\nStages: " +
+                  stageNames() + ".");
   addModelOption(*command, options->model);
   CLI::Option *output = command->add_option("-o,--output", options->output, "Write the plan here, replacing a plan that is there")
                             ->type_name("DIR");

@@ -91,8 +91,9 @@ void addTargetOption(CLI::App &command, std::string &target) {
 
 void addKvTypeOption(CLI::App &command, std::string &kvType) {
   command
-      .add_option("--kv-type", kvType,
-                  "Cache keys and values as f16, or in 8 bits (q8), in little over half of the memory (default f16)")
+      .add_option(
+          "--kv-type", kvType,
+          "Cache keys and values as f16, or in 8 bits (q8), in little over half of the memory (default f16, or as a plan has it)")
       ->check(oneOf({"f16", "q8"}))
       ->type_name("TYPE");
 }

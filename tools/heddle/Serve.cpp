@@ -60,7 +60,7 @@ void addServe(CLI::App &app, Action &action) {
   CLI::App *command = app.add_subcommand("serve", "Serve a model over gRPC, on one or more ranks, until SIGTERM or Ctrl-C");
   command->footer(
       "When requests are taken, one line on stdout says under which name and address. A worker group that dies is started\n"
-      "again. The first SIGTERM or Ctrl-C lets running requests end, the second ends them.");
+      "again. The first SIGTERM or Ctrl-C lets running requests end within --grace, the second ends them.");
   addModelOption(*command, options->model);
   addRankOptions(*command, options->ranks);
   addMemoryOptions(*command, options->memory);

@@ -75,6 +75,16 @@ class Names(unittest.TestCase):
         finally:
             server.stop()
 
+    def test_a_name_that_is_no_utf8_is_repaired(self):
+        path = os.fsencode(self.path("latin-")) + b"\xe9.gguf"
+        shutil.copy(self.gguf, path)
+        server = Server(os.fsdecode(path), environment={"XDG_CACHE_HOME": os.path.join(self.place, "other-cache")})
+        try:
+            self.assertEqual(server.name, "latin-\ufffd")
+            self.assertEqual(heddle("ask", server.address, "--model", server.name, "--raw", "-p", "a", "-n", 1), "A\n")
+        finally:
+            server.stop()
+
 
 class Addresses(unittest.TestCase):
     @classmethod
