@@ -132,14 +132,18 @@ void Compilation::advance(Stage to, const std::function<void(Stage)> &seen) {
 }
 
 Manifest heddle::describe(const Compilation &compilation, const GgufModel &model) {
-  ModuleOp module = compilation.module();
-  Manifest m;
+  Manifest m = describe(compilation.module());
   m.name = llvm::json::fixUTF8(std::filesystem::path(model.name()).stem().string()); // a file may be called anything
   m.architecture = model.architecture();
   m.vocabulary = model.vocabularySize();
   m.logitStride = llvm::alignTo(m.vocabulary, 16);
   m.width = model.integer("embedding_length").value_or(0);
   m.context = model.integer("context_length").value_or(2048);
+  return m;
+}
+
+Manifest heddle::describe(ModuleOp module) {
+  Manifest m{};
   auto bytes = module->getAttrOfType<IntegerAttr>("heddle.arena_bytes_per_token");
   if (!bytes)
     throw CompileError("the stage has no heddle.arena_bytes_per_token: go on from an unedited line of it");

@@ -36,5 +36,7 @@ private:
 
 /// What the runtime must know of a planned module; offsets of weights are not set yet.
 Manifest describe(const Compilation &compilation, const GgufModel &model);
+/// The part of it that the module itself says: arena, weights, RoPE tables, KV cache.
+Manifest describe(mlir::ModuleOp module);
 
 } // namespace heddle

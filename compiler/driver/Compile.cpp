@@ -50,6 +50,7 @@ static void start(Compilation &compilation, const CompileOptions &options, const
 CompileReport heddle::compileModel(const CompileOptions &options) {
   if (std::filesystem::is_directory(options.model))
     return addTarget(options);
+  PlanWriter::check(options.output); // before the work
   CompileReport report;
   Phases phases(options, report);
   phases.begin("graph", 0);

@@ -31,7 +31,7 @@ void run(const Task &task, PlanWriter &writer, std::vector<std::byte> &buffer) {
     }
     packRowGroup(w.format, rows, w.columns, buffer.data() + (group - task.first) * groupBytes);
   }
-  writer.writeWeight(w.offset + task.first * groupBytes, buffer);
+  writer.writeWeight(w.offset + task.first * groupBytes, buffer, groupBytes);
 }
 } // namespace
 

@@ -54,8 +54,7 @@ private:
 
 /// Null for a plan without tokenizer.json.
 std::shared_ptr<const Tokenizer> tokenizerOf(const Plan &plan) {
-  std::filesystem::path file = plan.file("tokenizer.json");
-  return std::filesystem::exists(file) ? Tokenizer::open(file) : nullptr;
+  return plan.has("tokenizer.json") ? Tokenizer::open(plan.checkedFile("tokenizer.json")) : nullptr;
 }
 
 TextDecoderFactory textOf(std::shared_ptr<const Tokenizer> tokenizer) {
@@ -82,7 +81,7 @@ StepModel loadStepModel(const Plan &plan, const std::string &target, int64_t con
                         std::atomic<uint64_t> *progress) {
   const Manifest &manifest = plan.manifest();
   std::string code = "code/" + chooseTarget(manifest.targets, hostTargets(), target, plan.directory().string()) + ".so";
-  std::shared_ptr<Loaded> loaded(new Loaded{CodeLibrary(std::filesystem::absolute(plan.file(code))),
+  std::shared_ptr<Loaded> loaded(new Loaded{CodeLibrary(plan.checkedFile(code)),
                                             RankWeights::load(plan, rank, ranks, {.progress = progress}),
                                             RopeTables(manifest.ropes, context)});
   StepModel model;

@@ -1,8 +1,11 @@
 //===- ManifestJson.cpp - manifest.json to Manifest and back ------------------------------------------------------------===//
 #include "runtime/plan/ManifestJson.h"
+#include "runtime/plan/ContentHash.h"
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
+#include <set>
 
 namespace heddle {
 namespace {
@@ -12,7 +15,8 @@ using nlohmann::json;
 constexpr int64_t kMost31 = INT32_MAX;           // ids, rows, columns: i32 in the step
 constexpr int64_t kMostArena = int64_t{1} << 36; // per token: times any token count stays in int64
 constexpr double kMostAngle = 1073741824.0;      // 2^30, the domain of math::sincos
-constexpr size_t kLongestText = 4096, kMostRopes = 64;
+constexpr size_t kLongestText = 4096, kMostRopes = 64, kMostFiles = 1000;
+constexpr std::string_view kCheck = ",\n \"check\": \"", kEnd = "\"\n}\n"; // around the checksum of the text before
 
 /// A JSON value with the way to it, for errors such as "…: 'weights[3].rows' must be …".
 class Node {
@@ -149,6 +153,34 @@ void checkOverlaps(const Manifest &m, const Node &weights) {
   }
 }
 
+/// A name such as "ir/0-graph.mlir": words and slashes.
+PlanFile fileFrom(const Node &node) {
+  PlanFile file{node.at("name").text(), static_cast<uint64_t>(node.at("bytes").integer(0, INT64_MAX)), node.at("xxh3").word()};
+  bool good = !file.name.empty() && file.name.size() <= 256 && file.name != "manifest.json" && file.name != "weights.bin";
+  char before = '/';
+  for (char c : file.name) {
+    good = good && (std::isalnum(static_cast<unsigned char>(c)) || (before != '/' && std::strchr("._+-/", c)));
+    before = c;
+  }
+  if (!good || before == '/')
+    node.at("name").fail("is no name for a file of a plan");
+  return file;
+}
+
+/// Every file once, and all that the rest of the manifest needs.
+void checkFiles(const Manifest &m, const Node &node) {
+  std::set<std::string_view> names;
+  for (const PlanFile &file : m.files)
+    if (!names.insert(file.name).second)
+      node.fail("names " + file.name + " twice");
+  if (m.files.size() > kMostFiles)
+    node.fail("must hold at most " + std::to_string(kMostFiles) + " files");
+  std::set<std::string_view> targets(m.targets.begin(), m.targets.end());
+  for (const std::string &target : m.targets)
+    if (!names.contains("code/" + target + ".so") || targets.size() != m.targets.size())
+      node.fail("must hold the code of every target once; code/" + target + ".so is missing or listed twice");
+}
+
 json toJson(const WeightEntry &w) {
   return {{"name", w.name},     {"format", traits(w.format).name}, {"rows", w.rows},          {"columns", w.columns},
           {"packed", w.packed}, {"share", shareName(w.share)},     {"unit_rows", w.unitRows}, {"offset", w.offset},
@@ -167,8 +199,15 @@ std::optional<uint64_t> weightBytes(const WeightEntry &w) {
   return bytes;
 }
 
+/// A manifest's text up to its closing brace, whole.
+static std::string withCheck(const std::string &text) {
+  return text + std::string(kCheck) + Sha256().update(text).hex() + std::string(kEnd);
+}
+
 std::string manifestToJson(const Manifest &m, uint64_t weightsBytes) {
-  json weights = json::array(), ropes = json::array();
+  json weights = json::array(), ropes = json::array(), files = json::array();
+  for (const PlanFile &file : m.files)
+    files.push_back({{"name", file.name}, {"bytes", file.bytes}, {"xxh3", file.checksum}});
   for (const WeightEntry &w : m.weights)
     weights.push_back(toJson(w));
   for (const RopeTable &r : m.ropes)
@@ -193,12 +232,11 @@ std::string manifestToJson(const Manifest &m, uint64_t weightsBytes) {
               {"bos", m.bos},
               {"eos", m.eos},
               {"add_bos", m.addBos},
-              {"end_of_text", m.endOfText}};
-  try {
-    return all.dump(1) + "\n";
-  } catch (const json::exception &) {
-    throw PlanError("manifest.json: a name in the model is not valid UTF-8: convert the model again");
-  }
+              {"end_of_text", m.endOfText},
+              {"files", files}};
+  std::string text = all.dump(1, ' ', false, json::error_handler_t::replace); // a model's file name may be no UTF-8
+  text.resize(text.size() - 2);                                               // the closing brace on its line
+  return withCheck(text);
 }
 
 ParsedManifest manifestFromJson(std::string_view text, const std::string &where) {
@@ -215,6 +253,9 @@ ParsedManifest manifestFromJson(std::string_view text, const std::string &where)
   if (version != kManifestVersion)
     throw PlanError(where + ": is of plan version " + std::to_string(version) + ", this program reads " +
                     std::to_string(kManifestVersion) + ": compile the model again");
+  root.at("check").text();
+  if (const size_t end = text.rfind(kCheck); end == text.npos || withCheck(std::string(text.substr(0, end))) != text)
+    throw PlanError(where + ": was changed after it was written: compile the model again");
   ParsedManifest result{};
   Manifest &m = result.manifest;
   m.name = root.at("name").text();
@@ -224,6 +265,8 @@ ParsedManifest manifestFromJson(std::string_view text, const std::string &where)
   root.at("targets").each([&](const Node &target) { m.targets.push_back(target.word()); });
   m.vocabulary = root.at("vocabulary").integer(1, kMost31);
   m.logitStride = root.at("logit_stride").integer(m.vocabulary, kMost31);
+  if (m.logitStride != (m.vocabulary + kGroupRows - 1) / kGroupRows * kGroupRows)
+    root.at("logit_stride").fail("must be the vocabulary in whole groups of 16");
   m.width = root.at("width").integer(1, kMost31);
   m.context = root.at("context").integer(1, kMost31);
   m.arenaBytesPerToken = root.at("arena_bytes_per_token").integer(0, kMostArena);
@@ -246,6 +289,8 @@ ParsedManifest manifestFromJson(std::string_view text, const std::string &where)
   m.eos = root.at("eos").integer(-1, m.vocabulary - 1);
   m.addBos = root.at("add_bos").boolean();
   root.at("end_of_text").each([&](const Node &id) { m.endOfText.push_back(id.integer(0, m.vocabulary - 1)); });
+  root.at("files").each([&](const Node &file) { m.files.push_back(fileFrom(file)); });
+  checkFiles(m, root.at("files"));
   return result;
 }
 

@@ -1,14 +1,15 @@
 //===- ManifestJson.h - manifest.json to Manifest and back ------------------------------------------------------------===//
 //
 // Internal to runtime/plan. Reading checks everything that can be checked without the other files: types, ranges, shapes against
-// formats, shares against heads, offsets against `weightsBytes`.
+// formats, shares against heads, offsets against `weightsBytes`. The text ends with a checksum of itself, "check": the SHA-256 of
+// everything before the comma in front of it.
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
 #include "runtime/plan/Plan.h"
 
 namespace heddle {
 
-inline constexpr int64_t kManifestVersion = 2;
+inline constexpr int64_t kManifestVersion = 3;
 inline constexpr uint64_t kWeightAlignment = 64;
 
 std::string manifestToJson(const Manifest &manifest, uint64_t weightsBytes);

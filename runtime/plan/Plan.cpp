@@ -1,15 +1,37 @@
 //===- Plan.cpp - opens a plan and cuts its weights into shares --------------------------------------------------------===//
 #include "runtime/plan/Plan.h"
+#include "runtime/plan/Checksum.h"
 #include "runtime/plan/Files.h"
 #include "runtime/plan/ManifestJson.h"
 #include <algorithm>
 #include <cassert>
-#include <fcntl.h>
+#include <span>
 
 namespace heddle {
 namespace {
 
 constexpr uint64_t kLargestManifest = 64 << 20;
+
+/// Looks only: a pipe or a device in a file's place must not be opened.
+uint64_t sizeOf(const std::filesystem::path &path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found)
+    throw PlanError(path.string() + ": is missing: compile the model again");
+  if (!error && status.type() != fs::file_type::regular)
+    throw PlanError(path.string() + ": is no regular file, as those of a plan are: compile the model again");
+  const uint64_t size = error ? 0 : fs::file_size(path, error);
+  if (error)
+    throw PlanError(path.string() + ": cannot be read: " + error.message());
+  return size;
+}
+
+void checkSize(const std::filesystem::path &path, uint64_t bytes) {
+  if (const uint64_t size = sizeOf(path); size != bytes)
+    throw PlanError(path.string() + ": has " + std::to_string(size) + " bytes, its manifest says " + std::to_string(bytes) +
+                    ": compile the model again");
+}
 
 } // namespace
 
@@ -64,15 +86,12 @@ Plan Plan::open(const std::filesystem::path &directory) {
                     ": is no plan (it has no manifest.json): name one, or compile a model with 'heddle compile'");
 
   const fs::path manifest = plan.file("manifest.json");
+  sizeOf(manifest);
   ParsedManifest parsed = manifestFromJson(files::readText(manifest, kLargestManifest), manifest.string());
   plan.manifest_ = std::move(parsed.manifest);
-  const fs::path weights = plan.file("weights.bin");
-  const uint64_t size = files::File(weights, O_RDONLY | O_NONBLOCK, "open").size();
-  if (size != parsed.weightsBytes)
-    throw PlanError(weights.string() + ": has " + std::to_string(size) + " bytes, its manifest says " +
-                    std::to_string(parsed.weightsBytes) + ": compile the model again");
-  for (const std::string &target : plan.manifest_.targets)
-    files::File(plan.file("code/" + target + ".so"), O_RDONLY | O_NONBLOCK, "open").size();
+  checkSize(plan.file("weights.bin"), parsed.weightsBytes);
+  for (const PlanFile &file : plan.manifest_.files)
+    checkSize(plan.file(file.name), file.bytes);
   return plan;
 }
 
@@ -95,6 +114,30 @@ std::filesystem::path Plan::file(std::string_view relative) const {
   if (error || inside != directory_.end())
     throw refuse();
   return directory_ / path;
+}
+
+static const PlanFile *findFile(const Manifest &manifest, std::string_view relative) {
+  auto found = std::ranges::find(manifest.files, relative, &PlanFile::name);
+  return found == manifest.files.end() ? nullptr : &*found;
+}
+
+bool Plan::has(std::string_view relative) const { return findFile(manifest_, relative); }
+
+std::string Plan::read(std::string_view relative) const {
+  const std::filesystem::path path = file(relative);
+  const PlanFile *listed = findFile(manifest_, relative);
+  if (!listed)
+    throw PlanError(path.string() + ": is no file of this plan: compile the model again");
+  checkSize(path, listed->bytes); // again: it may have changed since it was opened
+  std::string text = files::readText(path, listed->bytes);
+  if (checksumText(checksum(std::as_bytes(std::span(text)))) != listed->checksum)
+    throw PlanError(path.string() + ": is damaged, its bytes are not those that the manifest knows: compile the model again");
+  return text;
+}
+
+std::filesystem::path Plan::checkedFile(std::string_view relative) const {
+  read(relative);
+  return file(relative);
 }
 
 } // namespace heddle

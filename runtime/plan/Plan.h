@@ -1,7 +1,7 @@
 //===- Plan.h - a compiled model on disk ----------------------------------------------------------------------------===//
 //
-// NAME.plan/ manifest.json weights.bin code/TARGET.so tokenizer.json chat_template.jinja ir/0-graph.mlir … 6-llvm.ll code.s
-// Independent of the number of ranks. Written atomically by PlanWriter (compiler side), read by Plan::open.
+// NAME.plan/ manifest.json weights.bin weights.sum code/TARGET.so tokenizer.json chat_template.jinja ir/0-graph.mlir … 6-llvm.ll
+// code.s Independent of the number of ranks. Written atomically by PlanWriter (compiler side), read by Plan::open.
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
 #include "runtime/plan/Share.h"
@@ -50,6 +50,13 @@ struct PagedState {
   KvType type = KvType::F16;
 };
 
+/// A file of the plan other than manifest.json and weights.bin.
+struct PlanFile {
+  std::string name; // as "ir/0-graph.mlir"
+  uint64_t bytes;
+  std::string checksum; // 16 hexadecimal digits (Checksum.h)
+};
+
 struct Manifest {
   std::string name, architecture, build, key; // key: hex of the cache key (model content, build, target, options)
   std::vector<std::string> targets;           // code/<target>.so
@@ -60,6 +67,7 @@ struct Manifest {
   int64_t bos = -1, eos = -1;
   bool addBos = false;
   std::vector<int64_t> endOfText; // every id that ends generation
+  std::vector<PlanFile> files;    // all of them; PlanWriter fills it in
 };
 
 /// A KV type as manifests and --kv-type spell it: f16, q8.
@@ -73,13 +81,20 @@ std::string_view shareName(ShareKind kind);
 Share rowShare(const WeightEntry &weight, const PagedState &kv, int64_t rank, int64_t ranks);
 
 /// An opened plan: a checked manifest and the directory. Throws PlanError (one line: what, where, what to do) on anything
-/// malformed: every offset, size and share is checked against weights.bin before use.
+/// malformed: every offset, size and share is checked against weights.bin before use, every file of the manifest is there in
+/// the size that it says.
 class Plan {
 public:
   static Plan open(const std::filesystem::path &directory);
   const Manifest &manifest() const;
   const std::filesystem::path &directory() const;
   std::filesystem::path file(std::string_view relative) const; // inside the plan; refuses names that leave it
+  bool has(std::string_view relative) const;                   // whether the manifest lists this file
+  /// A listed file, whole, whose bytes have the checksum that the manifest says.
+  std::string read(std::string_view relative) const;
+  /// Its path, for those who want it by name, after the same check.
+  std::filesystem::path checkedFile(std::string_view relative) const;
+
 private:
   Manifest manifest_;
   std::filesystem::path directory_;

@@ -3,6 +3,7 @@
 #include "runtime/host/FileLock.h"
 #include "runtime/plan/ContentHash.h"
 #include "runtime/plan/Files.h"
+#include "runtime/plan/WeightSums.h"
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
@@ -17,15 +18,17 @@ namespace fs = std::filesystem;
 namespace {
 
 /// A plan that opens and says it is the one; nullopt also for one that a newer or older program wrote.
-std::optional<Plan> openIfGood(const fs::path &path, const std::string &key) {
+std::optional<Plan> openIfGood(const fs::path &path, const std::string &key, bool everyByte) {
   std::error_code error;
   if (!fs::exists(path, error))
     return std::nullopt;
   try {
     Plan plan = Plan::open(path);
-    if (plan.manifest().key == key)
-      return plan;
-    return std::nullopt;
+    if (plan.manifest().key != key)
+      return std::nullopt;
+    if (everyByte)
+      verifyPlan(plan);
+    return plan;
   } catch (const PlanError &) {
     return std::nullopt; // damaged: it is compiled again and replaced
   }
@@ -124,9 +127,10 @@ std::string PlanCache::fileHash(const fs::path &file) const {
 }
 
 Plan PlanCache::obtain(const std::string &key, const std::function<void(const fs::path &)> &build,
-                       const std::function<void()> &waiting, const std::function<void(const std::string &)> &note) const {
+                       const std::function<void()> &waiting, const std::function<void(const std::string &)> &note,
+                       bool everyByte) const {
   const fs::path path = planPath(key);
-  if (auto plan = openIfGood(path, key))
+  if (auto plan = openIfGood(path, key, everyByte))
     return *plan;
 
   const fs::path lockFile = folder_ / "locks" / (key + ".lock");
@@ -136,7 +140,7 @@ Plan PlanCache::obtain(const std::string &key, const std::function<void(const fs
   } catch (const std::system_error &error) {
     files::throwSystem(lockFile, "create", error.code().value());
   }
-  if (auto plan = openIfGood(path, key))
+  if (auto plan = openIfGood(path, key, everyByte))
     return *plan;
   build(path);
   Plan plan = Plan::open(path);

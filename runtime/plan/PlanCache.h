@@ -34,9 +34,11 @@ public:
 
   /// The plan of `key`, made by `build(destination)` if it is missing or does not open. Of several processes that want the same
   /// key one builds; the others call `waiting` once, sleep, and find the plan. If the builder fails or dies, the next one builds.
-  /// `note` gets a line when the folder's file system has no locks; then each builds for itself.
+  /// `note` gets a line when the folder's file system has no locks; then each builds for itself. With `everyByte` a plan that is
+  /// there is read whole, and made again where it is damaged.
   Plan obtain(const std::string &key, const std::function<void(const std::filesystem::path &destination)> &build,
-              const std::function<void()> &waiting = {}, const std::function<void(const std::string &)> &note = {}) const;
+              const std::function<void()> &waiting = {}, const std::function<void(const std::string &)> &note = {},
+              bool everyByte = false) const;
 
 private:
   std::string fileHash(const std::filesystem::path &file) const;

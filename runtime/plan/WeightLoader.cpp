@@ -2,6 +2,7 @@
 #include "runtime/plan/WeightLoader.h"
 #include "runtime/host/Resources.h"
 #include "runtime/plan/Files.h"
+#include "runtime/plan/WeightSums.h"
 #include <algorithm>
 #include <atomic>
 #include <exception>
@@ -17,7 +18,8 @@ namespace heddle {
 namespace {
 
 constexpr uint64_t kHugePage = 2 << 20, kAlignment = 64;
-constexpr uint64_t kReadBytes = 4 << 20; // of one task: large for the disk, small enough to share out
+constexpr uint64_t kReadBytes = 4 << 20;    // of one task: large for the disk, small enough to share out
+constexpr uint64_t kCheckBytes = 256 << 10; // read at once: still in the cache when it is checked
 
 uint64_t roundUp(uint64_t n, uint64_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -31,19 +33,31 @@ std::pair<uint64_t, uint64_t> fileRange(const WeightEntry &w, const PagedState &
   return {w.offset + static_cast<uint64_t>(first) * group, rows.size() > 0 ? static_cast<uint64_t>(end - first) * group : 0};
 }
 
+/// Cuts a segment into pieces of about `size` bytes, whole parts each.
+template <class Visit> void cut(const RankLayout::Segment &s, uint64_t size, Visit visit) {
+  const uint64_t parts = std::max<uint64_t>(1, size / s.part);
+  for (uint64_t at = 0, sum = s.sum; at < s.bytes; at += parts * s.part, sum += parts)
+    visit(RankLayout::Segment{s.from + at, s.to + at, std::min(parts * s.part, s.bytes - at), s.part, sum});
+}
+
 /// Fills the region with several readers; each page is first touched by the reader that fills it.
-void fill(const files::File &file, const RankLayout &layout, std::byte *region, int threads, std::atomic<uint64_t> *progress) {
+void fill(const Plan &plan, const files::File &file, const RankLayout &layout, std::byte *region, int threads,
+          std::atomic<uint64_t> *progress) {
+  const std::vector<uint64_t> sums = readWeightSums(plan);
   std::vector<RankLayout::Segment> tasks;
   for (const auto &s : layout.segments)
-    for (uint64_t at = 0; at < s.bytes; at += kReadBytes)
-      tasks.push_back({s.from + at, s.to + at, std::min(kReadBytes, s.bytes - at)});
+    cut(s, kReadBytes, [&](const RankLayout::Segment &task) { tasks.push_back(task); });
   std::atomic<size_t> next = 0;
   std::exception_ptr failure;
   std::mutex failureMutex;
   auto work = [&] {
     try {
       for (size_t i; (i = next++) < tasks.size();) {
-        file.readAt(tasks[i].from, {region + tasks[i].to, tasks[i].bytes});
+        cut(tasks[i], kCheckBytes, [&](const RankLayout::Segment &piece) {
+          const std::span<std::byte> bytes(region + piece.to, piece.bytes);
+          file.readAt(piece.from, bytes);
+          checkWeights(plan, bytes, piece.part, sums, piece.sum, piece.from);
+        });
         if (progress)
           ++*progress;
       }
@@ -75,6 +89,7 @@ void dropCachedCopyIfShort(const files::File &file) {
 RankLayout rankLayout(const Manifest &manifest, int64_t rank, int64_t ranks) {
   RankLayout layout;
   std::map<uint64_t, size_t> placed; // segment by its begin in the file
+  const SumLayout sums = sumLayout(manifest);
   // Whole weights first: tied embeddings are one weight that is listed twice, whole and cut by rows.
   layout.offsets.assign(manifest.weights.size(), 0);
   auto place = [&](size_t i) {
@@ -90,7 +105,9 @@ RankLayout rankLayout(const Manifest &manifest, int64_t rank, int64_t ranks) {
     }
     const uint64_t to = roundUp(layout.bytes, kAlignment);
     placed[from] = layout.segments.size();
-    layout.segments.push_back({from, to, bytes});
+    const WeightEntry &w = manifest.weights[i];
+    const uint64_t part = checkedBytes(w);
+    layout.segments.push_back({from, to, bytes, part, sums.first[i] + (from - w.offset) / part});
     layout.offsets[i] = static_cast<int64_t>(to);
     layout.bytes = to + bytes;
   };
@@ -110,7 +127,7 @@ RankWeights RankWeights::load(const Plan &plan, int64_t rank, int64_t ranks, con
   RankLayout layout = rankLayout(plan.manifest(), rank, ranks);
   result.memory_ = HugeBuffer(roundUp(std::max<uint64_t>(layout.bytes, 1), kHugePage), "weights");
   const int readers = options.threads > 0 ? options.threads : static_cast<int>(std::min<int64_t>(defaultThreads(1), 4));
-  fill(file, layout, result.data(), readers, options.progress);
+  fill(plan, file, layout, result.data(), readers, options.progress);
   ::mprotect(result.data(), result.bytes(), PROT_READ); // a stray write of a kernel ends here, not in wrong answers
   dropCachedCopyIfShort(file);
   result.offsets_ = std::move(layout.offsets);

@@ -12,7 +12,9 @@ struct RankLayout {
   struct Segment {
     uint64_t from;  // in weights.bin
     uint64_t to;    // in the region, a multiple of 64
-    uint64_t bytes; // > 0
+    uint64_t bytes; // > 0, whole parts
+    uint64_t part;  // bytes that have one checksum (WeightSums.h)
+    uint64_t sum;   // number of the first one
   };
   std::vector<int64_t> offsets;  // [weights] begin of the rank's share in the region; of an empty share any valid offset
   std::vector<Segment> segments; // what to read; fewer than weights where shares are empty or lie inside another weight's
@@ -28,8 +30,8 @@ struct LoadOptions {
 /// The rank's rows of every weight, read-only after loading. Move-only.
 class RankWeights {
 public:
-  /// Reads only this rank's row groups, into anonymous memory on huge pages. Throws PlanError, or std::runtime_error where there
-  /// is no memory.
+  /// Reads only this rank's row groups, into anonymous memory on huge pages, and compares each with its checksum. Throws
+  /// PlanError, or std::runtime_error where there is no memory.
   static RankWeights load(const Plan &plan, int64_t rank, int64_t ranks, const LoadOptions &options = {});
 
   std::byte *data() const { return memory_.data(); }            // aligned to 2 MiB

@@ -1,21 +1,10 @@
 //===- ServedModel.cpp ---------------------------------------------------------------------------------------------===//
 #include "services/frontend/ServedModel.h"
 #include "runtime/text/Utf8.h"
-#include <fstream>
-#include <sstream>
 #include <stdexcept>
 
 namespace heddle {
 namespace {
-
-std::string readFile(const std::filesystem::path &path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf(); // takes a read error without throwing what callers do not expect
-  if (!file || text.bad())
-    throw std::runtime_error("cannot read " + path.string() + "; compile the model again");
-  return text.str();
-}
 
 std::string tokenText(const Tokenizer &tokenizer, int64_t id) {
   if (id < 0)
@@ -31,12 +20,12 @@ TextTooLong::TextTooLong(size_t bytes, int64_t tokens)
 
 ServedModel ServedModel::open(const std::filesystem::path &directory, const std::string &name) {
   Plan plan = Plan::open(directory);
-  auto tokenizer = Tokenizer::open(plan.file("tokenizer.json"));
-  std::filesystem::path chat = plan.file("chat_template.jinja");
+  auto tokenizer = Tokenizer::open(plan.checkedFile("tokenizer.json"));
   Manifest manifest = plan.manifest();
   if (!name.empty())
     manifest.name = repairedUtf8(name);
-  return {std::move(manifest), std::move(tokenizer), std::filesystem::exists(chat) ? readFile(chat) : std::string()};
+  return {std::move(manifest), std::move(tokenizer),
+          plan.has("chat_template.jinja") ? plan.read("chat_template.jinja") : std::string()};
 }
 
 ServedModel::ServedModel(Manifest manifest, std::shared_ptr<const Tokenizer> tokenizer, std::string chatTemplate)

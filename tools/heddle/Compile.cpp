@@ -54,7 +54,7 @@ int compile(const CompileCommand &command) {
     return 0;
   }
   if (command.output.empty()) {
-    ObtainedPlan obtained = obtainPlan(options, model.name);
+    ObtainedPlan obtained = obtainPlan(options, model.name, /*everyByte=*/true); // what is told to compile again, does
     printReport(command, obtained.plan, obtained.compiled, obtained.report);
     return 0;
   }

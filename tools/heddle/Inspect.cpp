@@ -25,9 +25,13 @@ struct InspectOptions {
 };
 } // namespace
 
+static std::string readStage(const Plan &plan, std::string_view stage) {
+  return plan.read(stageFile(plan.directory(), stage).lexically_relative(plan.directory()).string());
+}
+
 /// The text of a stage, or of the one function asked for.
 static std::string stageText(const fs::path &plan, const std::string &stage, const std::string &function) {
-  std::string text = readTextFile(stageFile(plan, stage));
+  std::string text = readStage(Plan::open(plan), stage);
   if (function.empty())
     return text;
   std::string found = functionText(text, stage, function);
@@ -79,7 +83,7 @@ static int printSummary(const fs::path &directory, bool json) {
   for (const WeightEntry &weight : manifest.weights)
     weightBytes += weight.bytes;
   for (std::string_view stage : kStages) {
-    std::string text = readTextFile(stageFile(directory, stage));
+    std::string text = readStage(plan, stage);
     stages.push_back({{"stage", stage},
                       {"file", fs::relative(stageFile(directory, stage), directory).string()},
                       {"lines", std::count(text.begin(), text.end(), '\n')},

@@ -66,7 +66,7 @@ CompileReport compileNow(CompileOptions options, const std::string &called) {
   return report;
 }
 
-ObtainedPlan obtainPlan(CompileOptions options, const std::string &name) {
+ObtainedPlan obtainPlan(CompileOptions options, const std::string &name, bool everyByte) {
   ObtainedPlan obtained;
   obtained.compiled = false;
   auto build = [&](const fs::path &destination) {
@@ -76,7 +76,7 @@ ObtainedPlan obtainPlan(CompileOptions options, const std::string &name) {
   };
   auto waiting = [&] { std::cerr << "another process is compiling " << printable(name) << "; waiting for it\n"; };
   auto note = [](const std::string &text) { std::cerr << text << "\n"; };
-  obtained.plan = PlanCache().obtain(options.key, build, waiting, note).directory();
+  obtained.plan = PlanCache().obtain(options.key, build, waiting, note, everyByte).directory();
   return obtained;
 }
 

@@ -16,8 +16,9 @@ struct ObtainedPlan {
   CompileReport report;
 };
 
-/// The cached plan for `options`, compiled now if it is missing; progress and one note on stderr.
-ObtainedPlan obtainPlan(CompileOptions options, const std::string &name);
+/// The cached plan for `options`, compiled now if it is missing or, with `everyByte`, damaged anywhere; progress and one note on
+/// stderr.
+ObtainedPlan obtainPlan(CompileOptions options, const std::string &name, bool everyByte = false);
 /// Compiles into options.output, whatever the cache holds.
 CompileReport compileNow(CompileOptions options, const std::string &name);
 

@@ -45,8 +45,7 @@ class BadInput(unittest.TestCase):
         with open(os.path.join(plan, "manifest.json"), encoding="utf8") as file:
             manifest = json.load(file)
         change(plan, manifest)
-        with open(os.path.join(plan, "manifest.json"), "w", encoding="utf8") as file:
-            json.dump(manifest, file)
+        harness.write_manifest(plan, manifest)
         return plan
 
     def test_the_compiler_is_opened_only_to_compile(self):
@@ -113,6 +112,8 @@ class BadInput(unittest.TestCase):
             name, = manifest["targets"]
             os.rename(os.path.join(plan, "code", name + ".so"), os.path.join(plan, "code", "x86-64-v9.so"))
             manifest["targets"] = ["x86-64-v9"]
+            for entry in manifest["files"]:
+                entry["name"] = entry["name"].replace(name, "x86-64-v9")
         plan = self.changed_plan("other-cpu.plan", other)
         for ranks in (1, 2):
             self.check("run", plan, "-p", "x", "--raw", "--ranks", ranks, words=["heddle compile", "--target"])

@@ -153,6 +153,13 @@ def targets():
     return [name for name, needed in TARGETS.items() if flags.issuperset(needed)]
 
 
+def write_manifest(plan, manifest):
+    """A changed manifest as a plan's own would be: the text ends with the SHA-256 of what stands before it."""
+    text = json.dumps({key: value for key, value in manifest.items() if key != "check"}, indent=1).removesuffix("\n}")
+    with open(os.path.join(plan, "manifest.json"), "w", encoding="utf8") as file:
+        file.write(f'{text},\n "check": "{hashlib.sha256(text.encode()).hexdigest()}"\n}}\n')
+
+
 # ---- logits ----
 
 def evaluate(plan, out, *options, text=TEXT, environment=None):

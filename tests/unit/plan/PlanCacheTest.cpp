@@ -122,6 +122,15 @@ TEST(PlanCache, BuildsOnceAndRepairs) {
   fs::resize_file(cache.planPath("key1") / "weights.bin", 5); // damaged: once more
   EXPECT_EQ(cache.obtain("key1", build).manifest().name, "small");
   EXPECT_EQ(builds, 2);
+  {
+    std::fstream weights(cache.planPath("key1") / "weights.bin", std::ios::in | std::ios::out | std::ios::binary);
+    weights.seekp(100).put('x').seekp(101).put('y');
+  }
+  cache.obtain("key1", build); // a look at every file is not a look at every byte
+  EXPECT_EQ(builds, 2);
+  cache.obtain("key1", build, {}, {}, /*everyByte=*/true);
+  cache.obtain("key1", build, {}, {}, /*everyByte=*/true);
+  EXPECT_EQ(builds, 3);
   EXPECT_CONTAINS(planErrorOf([&] { cache.obtain("key2", build); }), "plan of another key");
   EXPECT_THROW(cache.obtain("key3", [](const fs::path &) { throw std::invalid_argument("no"); }), std::invalid_argument);
   EXPECT_FALSE(fs::exists(cache.planPath("key3")));

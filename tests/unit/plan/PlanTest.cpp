@@ -1,8 +1,10 @@
 // Reading a plan: everything comes back, and every malformed manifest is one clear line.
 #include "runtime/plan/Plan.h"
+#include "runtime/plan/ContentHash.h"
 #include "tests/unit/plan/TestPlan.h"
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 
 using namespace heddle;
 using namespace heddle::test;
@@ -70,6 +72,14 @@ TEST(Plan, NamesStayInside) {
   }
 }
 
+/// A manifest's text, with the checksum of itself at its end.
+std::string sealed(json manifest) {
+  manifest.erase("check");
+  std::string text = manifest.dump(1);
+  text.resize(text.size() - 2);
+  return text + ",\n \"check\": \"" + Sha256().update(text).hex() + "\"\n}\n";
+}
+
 class BrokenPlan : public testing::Test {
 protected:
   TemporaryFolder folder;
@@ -85,7 +95,7 @@ protected:
   std::string errorWith(const std::function<void(json &)> &edit) {
     json changed = manifest;
     edit(changed);
-    replaceFile(path / "manifest.json", changed.dump());
+    replaceFile(path / "manifest.json", changed.is_object() ? sealed(changed) : changed.dump());
     return openError();
   }
 };
@@ -98,14 +108,45 @@ TEST_F(BrokenPlan, Files) {
   fs::resize_file(path / "weights.bin", 1000);
   EXPECT_CONTAINS(openError(), "weights.bin: has 1000 bytes, its manifest says");
   fs::remove(path / "weights.bin");
-  EXPECT_CONTAINS(openError(), "weights.bin: cannot open: No such file");
+  EXPECT_CONTAINS(openError(), "weights.bin: is missing");
   fs::create_directory(path / "weights.bin");
-  EXPECT_CONTAINS(openError(), "not a regular file");
+  EXPECT_CONTAINS(openError(), "weights.bin: is no regular file");
 }
 
 TEST_F(BrokenPlan, MissingCode) {
   fs::remove(path / "code" / "x86-64-v3.so");
-  EXPECT_CONTAINS(openError(), "x86-64-v3.so: cannot open");
+  EXPECT_CONTAINS(openError(), "x86-64-v3.so: is missing");
+}
+
+TEST_F(BrokenPlan, EveryFileHasTheSizeAndTheBytesThatTheManifestSays) {
+  ASSERT_EQ(manifest["files"].size(), 3u); // code, tokenizer, checksums of weights
+  for (const json &entry : manifest["files"]) {
+    const std::string name = entry["name"], sound = readFile(path / name);
+    replaceFile(path / name, sound + "x");
+    EXPECT_CONTAINS(openError(), name + ": has " + std::to_string(sound.size() + 1) + " bytes, its manifest says");
+    fs::remove(path / name);
+    ASSERT_EQ(::mkfifo((path / name).c_str(), 0600), 0);
+    EXPECT_CONTAINS(openError(), name + ": is no regular file");
+    fs::remove(path / name);
+    for (size_t at = 0; at < sound.size(); ++at) {
+      std::string changed = sound;
+      changed[at] = static_cast<char>(changed[at] ^ 1 << at % 8);
+      replaceFile(path / name, changed);
+      EXPECT_CONTAINS(planErrorOf([&] { Plan::open(path).read(name); }), name + ": is damaged") << at;
+    }
+    replaceFile(path / name, sound);
+    EXPECT_EQ(Plan::open(path).read(name), sound);
+  }
+  EXPECT_CONTAINS(planErrorOf([&] { Plan::open(path).read("manifest.json"); }), "is no file of this plan");
+}
+
+TEST_F(BrokenPlan, AManifestThatWasChangedIsNoLongerBelieved) {
+  std::string text = readFile(path / "manifest.json");
+  const size_t at = text.find("10000.0"); // a base of RoPE, which nothing else could tell to be wrong
+  ASSERT_NE(at, text.npos);
+  text[at] = '2';
+  replaceFile(path / "manifest.json", text);
+  EXPECT_CONTAINS(openError(), "manifest.json: was changed after it was written");
 }
 
 TEST_F(BrokenPlan, LinkThatLeavesThePlan) {
@@ -132,7 +173,7 @@ TEST_F(BrokenPlan, EveryFieldMissingOrOfAnotherType) {
   int tried = 0;
   for (const auto &[pointer, value] : flat.items()) {
     for (json wrong : {json("text \n"), json(nullptr), json(-5), json(1.5), json(18446744073709551615ull), json::object()}) {
-      if (wrong.is_string() && value.is_string())
+      if ((wrong.is_string() && value.is_string()) || pointer == "/check")
         continue;
       if (wrong.is_number() && value.is_number() && pointer.find("ropes") != std::string::npos)
         continue;
@@ -141,7 +182,7 @@ TEST_F(BrokenPlan, EveryFieldMissingOrOfAnotherType) {
       ++tried;
     }
     std::string key = json::json_pointer(pointer).back();
-    if (!std::isdigit(static_cast<unsigned char>(key[0])))
+    if (key != "check" && !std::isdigit(static_cast<unsigned char>(key[0])))
       EXPECT_CONTAINS(errorWith([&](json &m) { m[json::json_pointer(pointer).parent_pointer()].erase(key); }), "is missing")
           << pointer;
   }
@@ -152,10 +193,17 @@ TEST_F(BrokenPlan, Values) {
   auto with = [&](const char *pointer, json value) {
     return errorWith([&](json &m) { m[json::json_pointer(pointer)] = value; });
   };
-  EXPECT_CONTAINS(with("/heddle_plan", 1), "plan version 1, this program reads 2");
+  EXPECT_CONTAINS(with("/heddle_plan", 1), "plan version 1, this program reads 3");
   EXPECT_CONTAINS(with("/key", "../x"), "'key' must be a word");
   EXPECT_CONTAINS(with("/targets/0", "../../tmp/evil"), "'targets[0]' must be a word");
   EXPECT_CONTAINS(with("/logit_stride", 2499), "'logit_stride' must be an integer from 2500");
+  EXPECT_CONTAINS(with("/logit_stride", 2528), "'logit_stride' must be the vocabulary in whole groups of 16");
+  EXPECT_CONTAINS(with("/targets", json::array({"x86-64-v4"})), "code/x86-64-v4.so is missing");
+  EXPECT_CONTAINS(with("/targets", json::array({"x86-64-v3", "x86-64-v3"})), "listed twice");
+  for (const char *bad : {"../x", "/etc/passwd", "a//b", "", ".x", "a/.x", "code/", "manifest.json", "weights.bin", "a b"})
+    EXPECT_CONTAINS(with("/files/0/name", bad), "'files[0].name' is no name for a file of a plan") << bad;
+  EXPECT_CONTAINS(with("/files/1/name", "code/x86-64-v3.so"), "names code/x86-64-v3.so twice");
+  EXPECT_CONTAINS(with("/files/0/xxh3", "../../x"), "'files[0].xxh3'");
   EXPECT_CONTAINS(with("/bos", 2500), "'bos' must be an integer from -1 to 2499");
   EXPECT_CONTAINS(with("/end_of_text/0", -1), "'end_of_text[0]'");
   EXPECT_CONTAINS(with("/kv/kv_heads", 4), "'kv.heads' must be a multiple of kv_heads");

@@ -36,10 +36,11 @@ TEST(PlanWriter, LeavesOnlyThePlan) {
 TEST(PlanWriter, ReplacesAPlan) {
   TemporaryFolder folder;
   writePlan(folder / "a.plan", smallManifest("old"));
-  replaceFile(folder / "a.plan" / "extra", "of the old one");
+  fs::create_directory(folder / "a.plan" / "ir");
+  replaceFile(folder / "a.plan" / "ir" / "9-old.mlir", "of an older version");
   writePlan(folder / "a.plan/", smallManifest("new"));
   EXPECT_EQ(Plan::open(folder / "a.plan").manifest().key, "new");
-  EXPECT_FALSE(fs::exists(folder / "a.plan" / "extra"));
+  EXPECT_FALSE(fs::exists(folder / "a.plan" / "ir"));
   EXPECT_EQ(folder.entries(), Names{"a.plan"});
   fs::create_directory(folder / "b.plan"); // an empty folder may be filled
   writePlan(folder / "b.plan", smallManifest("new"));
@@ -66,6 +67,25 @@ TEST(PlanWriter, TouchesNothingElse) {
   }
   EXPECT_EQ(folder.entries(), (Names{"file", "home", "late"}));
   EXPECT_EQ(readFile(folder / "late" / "letter"), "dear");
+}
+
+TEST(PlanWriter, DeletesNothingThatNoPlanHas) {
+  TemporaryFolder folder;
+  for (const char *name :
+       {"letter", "code/notes.txt", "ir/sub/0-graph.mlir", "tokenizer.json/x", "my/manifest.json", ".hidden"}) {
+    fs::remove_all(folder / "a.plan");
+    writePlan(folder / "a.plan", smallManifest("old"));
+    if (fs::is_regular_file((folder / "a.plan" / name).parent_path()))
+      fs::remove((folder / "a.plan" / name).parent_path());
+    fs::create_directories((folder / "a.plan" / name).parent_path());
+    replaceFile(folder / "a.plan" / name, "dear");
+    EXPECT_CONTAINS(planErrorOf([&] { PlanWriter::check(folder / "a.plan"); }), "not only one: it holds ") << name;
+    EXPECT_CONTAINS(planErrorOf([&] { PlanWriter writer(folder / "a.plan"); }), "choose another name or remove that") << name;
+    EXPECT_EQ(readFile(folder / "a.plan" / name), "dear");
+  }
+  fs::create_directory_symlink(folder / "a.plan", folder / "link");
+  EXPECT_CONTAINS(planErrorOf([&] { PlanWriter::check(folder / "link"); }), "is a link");
+  EXPECT_CONTAINS(planErrorOf([&] { PlanWriter::check("."); }), "is the folder that you are in");
 }
 
 TEST(PlanWriter, AbandonedWritersLeaveNothing) {
@@ -109,15 +129,29 @@ TEST(PlanWriter, RefusesAWrongManifest) {
   };
   EXPECT_CONTAINS(failed([](Manifest &m) { m.weights[3].rows = 64; }), "'weights[3].rows'");
   EXPECT_CONTAINS(failed([](Manifest &m) { m.weights[6].offset += 64; }), "reaches beyond");
-  EXPECT_CONTAINS(failed([](Manifest &m) { m.targets.push_back("x86-64-v4"); }), "x86-64-v4.so: cannot open");
-  EXPECT_CONTAINS(failed([](Manifest &m) { m.name = "\xff\xfe"; }), "not valid UTF-8");
+  EXPECT_CONTAINS(failed([](Manifest &m) { m.targets.push_back("x86-64-v4"); }), "code/x86-64-v4.so is missing");
   EXPECT_CONTAINS(failed([](Manifest &m) { m.key.clear(); }), "'key' must be a word");
   EXPECT_CONTAINS(failed([](Manifest &m) { m.ropes[0].base = NAN; }), "'ropes[0].base' must be a number"); // JSON writes null
 }
 
+TEST(PlanWriter, ANameThatIsNoUtf8IsWrittenAsFarAsItCan) { // a model's file may have any name
+  TemporaryFolder folder;
+  writePlan(folder / "a.plan", smallManifest(), [](Manifest &m) { m.name = "caf\xe9"; });
+  EXPECT_EQ(Plan::open(folder / "a.plan").manifest().name, "caf\xEF\xBF\xBD");
+}
+
+TEST(PlanWriter, WeightsMustComeInRowGroups) {
+  TemporaryFolder folder;
+  Manifest m = smallManifest();
+  m.weights = {{"w", Format::F16, 64, 64, true, ShareKind::Rows, 16, 0, 64 * 128}};
+  PlanWriter writer(folder / "a.plan");
+  m.weights[0].offset = writer.addWeight(randomBytes(64 * 128, 1), 64 * 64);
+  EXPECT_CONTAINS(planErrorOf([&] { writer.finish(m); }), "were not written in row groups");
+}
+
 TEST(PlanWriter, NamesAndRooms) {
   TemporaryFolder folder;
-  for (const char *bad : {"../x", "/tmp/x", "manifest.json", "weights.bin", "", "code/../../x"}) {
+  for (const char *bad : {"../x", "/tmp/x", "manifest.json", "weights.bin", "weights.sum", "", "code/../../x"}) {
     PlanWriter writer(folder / "a.plan");
     EXPECT_CONTAINS(planErrorOf([&] { writer.addFile(bad, ""); }), "is no name for a file of a plan");
     EXPECT_CONTAINS(planErrorOf([&] { writer.addFile("good", ""); }), "failed before"); // the writer is over

@@ -1,6 +1,7 @@
 //===- TestPlan.h - a small plan with every kind of share, and folders that clean themselves up ----------------------===//
 #pragma once
 #include "runtime/plan/PlanWriter.h"
+#include "runtime/plan/WeightSums.h"
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -84,7 +85,7 @@ inline Manifest writePlan(const fs::path &destination, Manifest m, const std::fu
   for (size_t i = 0; i < m.weights.size(); ++i) {
     WeightEntry &w = m.weights[i];
     w.bytes = expectedBytes(w);
-    w.offset = i == 7 ? m.weights[0].offset : writer.addWeight(randomBytes(w.bytes, i));
+    w.offset = i == 7 ? m.weights[0].offset : writer.addWeight(randomBytes(w.bytes, i), checkedBytes(w));
   }
   m.targets = {"x86-64-v3"};
   writer.addFile("code/x86-64-v3.so", "not really code");

@@ -95,6 +95,34 @@ TEST_F(Loader, LargeWeightsByManyReaders) {
   }
 }
 
+TEST_F(Loader, ADamagedRowGroupIsSeenByTheRanksThatReadIt) {
+  for (size_t i = 0; i < m.weights.size() - 1; ++i) {
+    const WeightEntry &w = m.weights[i];
+    const uint64_t group = checkedBytes(w);
+    for (uint64_t n = 0; n < w.bytes / group; n += 37) {
+      std::string damaged = file;
+      const uint64_t at = w.offset + n * group + n % group;
+      damaged[at] = static_cast<char>(damaged[at] ^ 4);
+      replaceFile(folder / "a.plan" / "weights.bin", damaged);
+      int seen = 0;
+      for (int64_t rank = 0; rank < 3; ++rank) {
+        RankLayout layout = rankLayout(m, rank, 3);
+        bool reads = std::ranges::any_of(layout.segments, [&](auto &s) { return at >= s.from && at < s.from + s.bytes; });
+        std::string text = planErrorOf([&] { RankWeights::load(plan, rank, 3); });
+        if (reads)
+          EXPECT_CONTAINS(text, "weights.bin: is damaged between bytes " + std::to_string(at - n % group) + " and ");
+        else
+          EXPECT_EQ(text, "no error");
+        seen += reads;
+      }
+      EXPECT_GE(seen, 1);
+      EXPECT_CONTAINS(planErrorOf([&] { verifyPlan(plan); }), "weights.bin: is damaged");
+    }
+  }
+  replaceFile(folder / "a.plan" / "weights.bin", file);
+  EXPECT_EQ(planErrorOf([&] { verifyPlan(plan); }), "no error");
+}
+
 TEST_F(Loader, Errors) {
   EXPECT_CONTAINS(planErrorOf([&] { RankWeights::load(plan, 2, 2); }), "there is no rank 2 of 2");
   EXPECT_CONTAINS(planErrorOf([&] { RankWeights::load(plan, 0, 0); }), "there is no rank 0 of 0");

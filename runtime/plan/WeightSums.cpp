@@ -1,0 +1,58 @@
+//===- WeightSums.cpp - one checksum for each row group of weights.bin ------------------------------------------------===//
+#include "runtime/plan/WeightSums.h"
+#include "runtime/plan/Checksum.h"
+#include "runtime/plan/WeightLoader.h"
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+namespace heddle {
+
+uint64_t checkedBytes(const WeightEntry &w) {
+  return w.packed ? static_cast<uint64_t>(traits(w.format).groupBytes(w.columns)) : w.bytes;
+}
+
+SumLayout sumLayout(const Manifest &manifest) {
+  const auto &weights = manifest.weights;
+  std::vector<size_t> order(weights.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::sort(order, {}, [&](size_t i) { return std::pair(weights[i].offset, i); });
+  SumLayout layout;
+  layout.first.resize(weights.size());
+  for (size_t i = 0; i < order.size(); ++i) {
+    const WeightEntry &w = weights[order[i]];
+    if (i > 0 && weights[order[i - 1]].offset == w.offset) { // tied: equal or disjoint, says the manifest's check
+      layout.first[order[i]] = layout.first[order[i - 1]];
+      continue;
+    }
+    layout.first[order[i]] = layout.count;
+    layout.count += w.bytes / checkedBytes(w);
+  }
+  return layout;
+}
+
+std::vector<uint64_t> readWeightSums(const Plan &plan) {
+  const std::string text = plan.read(kWeightSums);
+  std::vector<uint64_t> sums(sumLayout(plan.manifest()).count);
+  if (text.size() != sums.size() * sizeof(uint64_t))
+    throw PlanError(plan.file(kWeightSums).string() + ": has " + std::to_string(text.size() / sizeof(uint64_t)) +
+                    " checksums for " + std::to_string(sums.size()) + " row groups: compile the model again");
+  std::memcpy(sums.data(), text.data(), text.size());
+  return sums;
+}
+
+void checkWeights(const Plan &plan, std::span<const std::byte> bytes, uint64_t part, const std::vector<uint64_t> &sums,
+                  uint64_t sum, uint64_t offset) {
+  for (uint64_t at = 0; at < bytes.size(); at += part, ++sum)
+    if (checksum(bytes.subspan(at, part)) != sums[sum])
+      throw PlanError(plan.file("weights.bin").string() + ": is damaged between bytes " + std::to_string(offset + at) + " and " +
+                      std::to_string(offset + at + part) + ": compile the model again");
+}
+
+void verifyPlan(const Plan &plan) {
+  for (const PlanFile &file : plan.manifest().files)
+    plan.read(file.name);
+  RankWeights::load(plan, 0, 1); // one rank reads all of them
+}
+
+} // namespace heddle
