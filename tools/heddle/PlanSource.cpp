@@ -1,5 +1,6 @@
 //===- PlanSource.cpp - plans out of the cache, compiled when they are missing ---------------------------------------------===//
 #include "tools/heddle/PlanSource.h"
+#include "runtime/host/Resources.h"
 #include "runtime/plan/HostCache.h"
 #include "runtime/plan/PlanCache.h"
 #include "runtime/plan/Targets.h"
@@ -13,6 +14,8 @@
 
 namespace heddle::tool {
 namespace fs = std::filesystem;
+
+constexpr uint64_t kLeastToCompile = 48 << 20;
 
 static std::string targetOrHost(const std::string &target) {
   if (!target.empty())
@@ -53,6 +56,9 @@ CompileOptions compileOptions(const ResolvedModel &model, const std::string &tar
 
 CompileReport compileNow(CompileOptions options, const std::string &called) {
   std::string name = printable(called);
+  // Weights pass through; what the compiler itself takes grows with the vocabulary, but no model does with less.
+  requireMemory(kLeastToCompile, "compiling",
+                "raise the limit, or compile on another machine (heddle compile -o) and copy the plan");
   std::cerr << "compiling " << name << " for " << options.target << "\n";
   auto start = std::chrono::steady_clock::now();
   Progress progress("compiling " + name);

@@ -150,6 +150,19 @@ class Memory(unittest.TestCase):
             run = harness.attempt("run", plan()["small"], "--raw", "-p", "a", "--kv-memory", "900T", "--ranks", ranks)
             self.refused(run, "for the KV memory that was asked for", "available")
 
+    def test_logits_of_a_text_that_have_no_room_are_refused(self):
+        place = os.path.dirname(plan()["small"])
+        model = say_model.write(os.path.join(place, "words.gguf"), vocabulary=50000)
+        with open(os.path.join(place, "long.txt"), "w", encoding="utf8") as file:
+            file.write("a" * 600)
+        harness.heddle("compile", model)
+        run = inside(MEMORY.format(125000000), "eval", model, "--text", os.path.join(place, "long.txt"))
+        lines = complaint(run)
+        self.assertEqual((run.returncode, len(lines)), (1, 1), lines)
+        self.assertRegex(lines[0], r"no memory for logits: 102.\d MB are needed and .*--chunk")
+        run = inside(MEMORY.format(125000000), "eval", model, "--text", os.path.join(place, "long.txt"), "--chunk", 64, "--json")
+        self.assertEqual(json.loads(run.stdout)["tokens"], 600, run.stderr)
+
     def test_a_limit_on_the_address_space(self):
         script = "ulimit -v 300000"
         run = subprocess.run(["sh", "-c", f'{script}; exec "$@"', "sh", HEDDLE, "run", plan()["large"], "--raw", "-p", "a"],
@@ -192,9 +205,48 @@ class RealGroup(unittest.TestCase):
             run = self.in_group(place, "run", large, "--raw", "-p", "a " * 700, "-n", 20, "--ranks", ranks)
             self.assertEqual((run.returncode, run.stdout), (0, b"A" * 20 + b"\n"), run.stderr)
 
+    def test_a_paused_container_goes_on_as_if_nothing_had_been(self):
+        """docker pause: everything but the client is frozen in the middle of an answer."""
+        place = self.group("freezer")
+        state = os.path.join(place, "freezer.state")
+
+        def freeze(word):
+            with open(state, "w", encoding="utf8") as file:
+                file.write(word)
+
+        server = harness.Server(plan()["large"], "--ranks", 2, "--threads", 1)
+        try:
+            for pid in server.family():
+                with open(os.path.join(place, "cgroup.procs"), "w", encoding="utf8") as file:
+                    file.write(str(pid))
+            client = subprocess.Popen([HEDDLE, "ask", server.address, "--raw", "-p", "a", "-n", "800"], stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE)
+            begun = client.stdout.read(1)
+            freeze("FROZEN")
+            time.sleep(9)
+            freeze("THAWED")
+            rest, error = client.communicate(timeout=200)
+            self.assertEqual((client.returncode, begun + rest), (0, b"A" * 800 + b"\n"), error)
+            self.assertNotIn("ended", server.messages())
+        finally:
+            freeze("THAWED")
+            server.stop()
+            for _ in range(50):  # until the group is empty
+                with open(os.path.join(place, "cgroup.procs"), encoding="utf8") as file:
+                    if not file.read():
+                        break
+                time.sleep(0.1)
+
     def test_a_quota_is_seen(self):
         place = self.group("cpu", cfs_quota_us=100000)
-        run = self.in_group(place, "run", plan()["small"], "--raw", "-p", "a", "-n", 3, "--ranks", 2, "--verbose")
+        inner = os.path.join(place, "inner")  # its own quota is none: the outer group's binds
+        os.mkdir(inner)
+        self.addCleanup(os.rmdir, inner)
+        run = self.in_group(inner, "run", plan()["small"], "--raw", "-p", "a", "-n", 3, "--verbose")
+        words = "1 rank of 1 thread; this host lets us use 1"
+        self.assertIn(words if CORES == 1 else f"{words} of {CORES} cores: a CPU quota of 1 core ({place}/cpu.cfs_quota_us)",
+                      run.stderr.decode())
+        run = self.in_group(inner, "run", plan()["small"], "--raw", "-p", "a", "-n", 3, "--ranks", 2, "--verbose")
         self.assertIn("2 ranks of 1 thread;", run.stderr.decode())
 
 

@@ -98,6 +98,18 @@ public:
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, 10s, [this] { return lost_; });
   }
+  /// The next heartbeat; an empty one after 10 s.
+  internal::WorkerHeartbeat nextHeartbeat() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      if (!changed_.wait_for(lock, 10s, [this] { return !messages_.empty(); }))
+        return {};
+      internal::WorkerMessage message = messages_.front();
+      messages_.erase(messages_.begin());
+      if (message.has_heartbeat())
+        return message.heartbeat();
+    }
+  }
   bool waitHeartbeats(size_t count) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, 10s, [&] { return messages_.size() >= count; });
@@ -322,6 +334,25 @@ TEST_F(LinkTest, BothEndsNoticeTheLoss) {
   } // closes in order
   EXPECT_TRUE(ears.waitLost());
   EXPECT_TRUE(second.reasons.empty());
+}
+
+TEST_F(LinkTest, HeartbeatsTellWhetherAStepComputes) {
+  server.expect(7);
+  std::atomic<uint64_t> kernels = 40;
+  WorkerLink link(directory.socket(), hello(7), lost.callback(), [&] { return kernels.load(); });
+  link.stepBegins();
+  auto start = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - start < 900ms)
+    ; // a step that computes
+  internal::WorkerHeartbeat computed = ears.nextHeartbeat();
+  kernels = 41;
+  internal::WorkerHeartbeat slept = ears.nextHeartbeat(); // this thread waited for it
+  EXPECT_TRUE(computed.busy() && slept.busy());
+  EXPECT_GT(computed.cpu_nanoseconds(), 50'000'000) << "of 900 ms, on a crowded machine";
+  EXPECT_LT(slept.cpu_nanoseconds() - computed.cpu_nanoseconds(), 50'000'000);
+  EXPECT_EQ(computed.progress(), 40u);
+  EXPECT_EQ(slept.progress(), 41u);
+  link.stepEnds();
 }
 
 TEST_F(LinkTest, AnIdleWorkerSendsHeartbeats) {
