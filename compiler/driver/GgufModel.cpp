@@ -63,43 +63,10 @@ std::vector<float> GgufModel::vectorValues(std::string_view tensorName) const {
 }
 
 std::string GgufModel::tokenizerJson(Manifest &manifest) const {
-  GgufVocabulary v;
-  v.model = file_.string("tokenizer.ggml.model");
-  v.pre = file_.findString("tokenizer.ggml.pre").value_or("");
-  for (std::string_view token : file_.strings("tokenizer.ggml.tokens"))
-    v.tokens.emplace_back(token);
-  if (file_.has("tokenizer.ggml.scores"))
-    for (double score : file_.numbers("tokenizer.ggml.scores"))
-      v.scores.push_back(static_cast<float>(score));
-  if (file_.has("tokenizer.ggml.token_type"))
-    for (int64_t type : file_.integers("tokenizer.ggml.token_type"))
-      v.types.push_back(static_cast<int32_t>(type));
-  if (file_.has("tokenizer.ggml.merges"))
-    for (std::string_view merge : file_.strings("tokenizer.ggml.merges"))
-      v.merges.emplace_back(merge);
-  v.bos = file_.findInteger("tokenizer.ggml.bos_token_id").value_or(-1);
-  v.eos = file_.findInteger("tokenizer.ggml.eos_token_id").value_or(-1);
-  v.unknown = file_.findInteger("tokenizer.ggml.unknown_token_id").value_or(-1);
-  v.addSpacePrefix = file_.findBoolean("tokenizer.ggml.add_space_prefix");
-  v.addBos = file_.findBoolean("tokenizer.ggml.add_bos_token");
-  applyTokenizerDefaults(v);
-  manifest.bos = v.bos, manifest.eos = v.eos, manifest.addBos = v.addBos.value_or(false);
-
-  // What ends a text: the file's ids, and control tokens that chat models end a turn with whatever id the file names.
-  static constexpr std::string_view endings[] = {"<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "<|eot_id|>", "<|eom_id|>",
-                                                 "<end_of_turn>", "<|end|>",         "</s>",       "<EOT>"};
-  auto ends = [&](int64_t id) {
-    if (id >= 0 && id < vocabulary_ && std::ranges::find(manifest.endOfText, id) == manifest.endOfText.end())
-      manifest.endOfText.push_back(id);
-  };
-  ends(v.eos);
-  for (const char *key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
-    ends(file_.findInteger(key).value_or(-1));
-  for (size_t id = 0; id < v.tokens.size() && !v.types.empty(); ++id)
-    if ((v.types[id] == kControl || v.types[id] == kUserDefined) && std::ranges::find(endings, v.tokens[id]) != std::end(endings))
-      ends(static_cast<int64_t>(id));
-  std::ranges::sort(manifest.endOfText);
-  return buildTokenizerJson(v);
+  const GgufVocabulary vocabulary = readVocabulary(file_);
+  manifest.bos = vocabulary.bos, manifest.eos = vocabulary.eos, manifest.addBos = vocabulary.addBos.value_or(false);
+  manifest.endOfText = endsOfText(vocabulary);
+  return buildTokenizerJson(vocabulary);
 }
 
 std::string GgufModel::chatTemplate() const { return std::string(file_.findString("tokenizer.chat_template").value_or("")); }

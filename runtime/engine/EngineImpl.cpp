@@ -242,10 +242,13 @@ void Engine::Impl::extend(Running &r, Sampler::Result &&sampled) {
     r.known.push_back(token);
     event.tokens.push_back(std::move(sampled.token));
     event.stop = stopReason(r, token);
-    if (event.stop != StopReason::EndOfText)
-      event.text = r.text.push(token);
-    if (r.text.stopped())
-      event.stop = StopReason::StopString;
+    try {
+      event.text = event.stop == StopReason::EndOfText ? r.text.pushEnd(token) : r.text.push(token);
+      if (r.text.stopped())
+        event.stop = StopReason::StopString;
+    } catch (const std::exception &error) {
+      failText(r, event, error);
+    }
   }
   if (event.stop != StopReason::None) {
     finish(r, event);
@@ -269,9 +272,21 @@ StopReason Engine::Impl::stopReason(const Running &r, int32_t token) const {
   return StopReason::None;
 }
 
+/// What goes wrong with the text of one request is the end of that request, not of the group.
+void Engine::Impl::failText(Running &r, Event &event, const std::exception &error) {
+  if (event.stop != StopReason::Cancelled)
+    event.stop = StopReason::Error;
+  event.error = "request " + std::to_string(r.request.id) + ": its tokens could not be made text: " + error.what();
+  r.text = OutputText(nullptr, {});
+}
+
 /// Completes a request's last event and gives its pages back.
 void Engine::Impl::finish(Running &r, Event &event) {
-  event.text += r.text.finish(); // the withheld tail may itself hold a stop string
+  try {
+    event.text += r.text.finish(); // the withheld tail may itself hold a stop string
+  } catch (const std::exception &error) {
+    failText(r, event, error);
+  }
   if (r.text.stopped()) {
     event.stopString = *r.text.stopped();
     if (event.stop != StopReason::Cancelled && event.stop != StopReason::Error)

@@ -60,6 +60,7 @@ private:
   void extend(Running &running, Sampler::Result &&sampled);
   StopReason stopReason(const Running &running, int32_t token) const;
   void finish(Running &running, Event &event);
+  void failText(Running &running, Event &event, const std::exception &error);
   void checkTokens(const std::vector<int32_t> &tokens, const char *what) const;
   StepLimits limits() const;
 

@@ -3,6 +3,21 @@
 #include <algorithm>
 
 namespace heddle {
+namespace {
+
+/// The longest end of `text` that is the beginning of a stop string, but no whole one.
+size_t openTail(std::string_view text, const std::vector<std::string> &stops) {
+  size_t longest = 0;
+  for (const std::string &stop : stops)
+    for (size_t n = std::min(stop.size() - 1, text.size()); n > longest; --n)
+      if (text.substr(text.size() - n) == std::string_view(stop).substr(0, n)) {
+        longest = n;
+        break;
+      }
+  return longest;
+}
+
+} // namespace
 
 OutputText::OutputText(std::unique_ptr<TextDecoder> decoder, std::vector<std::string> stops)
     : decoder_(std::move(decoder)), stops_(std::move(stops)) {}
@@ -10,38 +25,71 @@ OutputText::OutputText(std::unique_ptr<TextDecoder> decoder, std::vector<std::st
 std::string OutputText::push(int32_t id) {
   if (!decoder_ || stopped_)
     return "";
-  held_ += decoder_->push(id);
-  return take(false);
+  take(decoder_->push(id), false);
+  if (!stops_.empty())
+    take(decoder_->hidden(id), true);
+  return release(false);
+}
+
+std::string OutputText::pushEnd(int32_t id) {
+  if (!decoder_ || stopped_)
+    return "";
+  if (!stops_.empty())
+    take(decoder_->hidden(id), true);
+  return release(false);
 }
 
 std::string OutputText::finish() {
   if (!decoder_ || stopped_)
     return "";
-  held_ += decoder_->flush();
-  return take(true);
+  take(decoder_->flush(), false);
+  return release(true);
 }
 
-std::string OutputText::take(bool last) {
-  size_t first = std::string::npos;
-  for (const std::string &stop : stops_) {
-    size_t at = held_.find(stop);
-    if (at < first)
-      first = at, stopped_ = stop;
+/// Adds text byte by byte, up to the byte that completes a stop string. (Stop strings are whole characters, so it ends one.) What
+/// stands before it can be released then.
+void OutputText::take(std::string_view text, bool hidden) {
+  if (stops_.empty()) {
+    held_ += text;
+    return;
   }
-  size_t out = held_.size();
-  if (stopped_) {
-    out = first;
-  } else if (!last) {
-    for (const std::string &stop : stops_) // the longest tail that begins a stop string stays
-      for (size_t n = std::min(stop.size() - 1, held_.size()); n > 0; --n)
-        if (held_.compare(held_.size() - n, n, stop, 0, n) == 0) {
-          out = std::min(out, held_.size() - n);
-          break;
-        }
+  for (size_t i = 0; i < text.size() && !stopped_; ++i) {
+    full_ += text[i];
+    fullHidden_.push_back(hidden);
+    if (!hidden)
+      held_ += text[i];
+    size_t keep = std::string::npos; // of the text before the stop string
+    for (const std::string &stop : stops_) {
+      size_t before = std::string::npos;
+      if (!hidden && held_.ends_with(stop))
+        before = held_.size() - stop.size();
+      else if (full_.ends_with(stop))
+        before = held_.size() - shownIn(stop.size());
+      if (before < keep)
+        keep = before, stopped_ = stop;
+    }
+    if (stopped_)
+      held_.resize(keep);
   }
-  std::string text = held_.substr(0, out);
-  held_.erase(0, out);
+}
+
+/// What may be given out.
+std::string OutputText::release(bool last) {
+  size_t stays = 0;
+  if (!stopped_ && !last && !stops_.empty()) {
+    const size_t open = openTail(full_, stops_);
+    stays = std::max(openTail(held_, stops_), shownIn(open));
+    fullHidden_.erase(fullHidden_.begin(), fullHidden_.end() - static_cast<std::ptrdiff_t>(open));
+    full_.erase(0, full_.size() - open);
+  }
+  std::string text = held_.substr(0, held_.size() - stays);
+  held_.erase(0, text.size());
   return text;
+}
+
+/// Bytes that are given out, of the last `tail` of `full_`.
+size_t OutputText::shownIn(size_t tail) const {
+  return static_cast<size_t>(std::count(fullHidden_.end() - static_cast<std::ptrdiff_t>(tail), fullHidden_.end(), false));
 }
 
 } // namespace heddle

@@ -44,12 +44,15 @@ struct Loaded {
 
 class StreamTextDecoder : public TextDecoder {
 public:
-  explicit StreamTextDecoder(std::shared_ptr<const Tokenizer> tokenizer) : decoder_(std::move(tokenizer)) {}
+  explicit StreamTextDecoder(std::shared_ptr<const Tokenizer> tokenizer)
+      : decoder_(tokenizer), tokenizer_(std::move(tokenizer)) {}
   std::string push(int32_t id) override { return decoder_.push(id); }
   std::string flush() override { return decoder_.flush(); }
+  std::string hidden(int32_t id) override { return tokenizer_->isHidden(id) ? tokenizer_->tokenText(id) : ""; }
 
 private:
   StreamDecoder decoder_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
 };
 
 /// Null for a plan without tokenizer.json.

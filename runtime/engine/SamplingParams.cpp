@@ -1,5 +1,6 @@
 //===- SamplingParams.cpp - ranges of sampling parameters ------------------------------------------------------------===//
 #include "runtime/engine/Engine.h"
+#include "runtime/text/Utf8.h"
 #include <charconv>
 #include <cmath>
 
@@ -9,27 +10,6 @@ namespace {
 std::string number(double value) {
   char text[32]; // the shortest text that gives this very number: 1.0000001 is not shown as 1
   return {text, std::to_chars(text, text + sizeof text, value).ptr};
-}
-
-/// Whole characters only: an overlong form, a surrogate or a cut-off character is no UTF-8.
-bool validUtf8(const std::string &text) {
-  for (size_t i = 0; i < text.size();) {
-    unsigned char lead = text[i];
-    size_t more = lead < 0x80 ? 0 : lead >> 5 == 6 ? 1 : lead >> 4 == 14 ? 2 : lead >> 3 == 30 ? 3 : 4;
-    if (more == 4 || i + more >= text.size())
-      return false;
-    uint32_t code = more == 0 ? lead : lead & (0x3f >> more);
-    for (size_t k = 1; k <= more; ++k) {
-      if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80)
-        return false;
-      code = code << 6 | (static_cast<unsigned char>(text[i + k]) & 0x3f);
-    }
-    constexpr uint32_t kFirst[] = {0, 0x80, 0x800, 0x10000};
-    if (code < kFirst[more] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-      return false;
-    i += more + 1;
-  }
-  return true;
 }
 
 } // namespace
@@ -58,7 +38,7 @@ std::optional<FieldError> validate(const SamplingParams &p) {
   for (const std::string &text : p.stop) {
     if (text.empty() || text.size() > 256)
       return FieldError{"stop", "stop texts must have 1 to 256 bytes, not " + std::to_string(text.size())};
-    if (!validUtf8(text))
+    if (firstInvalidUtf8(text) != std::string::npos)
       return FieldError{"stop", "stop texts must be valid UTF-8"};
   }
   return std::nullopt;

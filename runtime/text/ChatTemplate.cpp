@@ -20,17 +20,28 @@ std::string toJson(std::span<const ChatMessage> messages) {
 
 } // namespace
 
-ChatTemplate::ChatTemplate(std::string source, std::string bosToken, std::string eosToken)
-    : source_(std::move(source)), bos_(std::move(bosToken)), eos_(std::move(eosToken)) {
-  check(heddle_template_check(source_.data(), source_.size()));
+ChatTemplate::ChatTemplate(std::string_view source, std::string_view bosToken, std::string_view eosToken) {
+  heddle_template *handle = nullptr;
+  check(heddle_template_create(source.data(), source.size(), bosToken.data(), bosToken.size(), eosToken.data(), eosToken.size(),
+                               &handle));
+  handle_.reset(handle, [](void *chat) { heddle_template_free(static_cast<heddle_template *>(chat)); });
 }
 
 std::string ChatTemplate::render(std::span<const ChatMessage> messages, bool addGenerationPrompt) const {
   const std::string json = toJson(messages);
   Bytes text;
-  check(heddle_template_render(source_.data(), source_.size(), json.data(), json.size(), bos_.data(), bos_.size(), eos_.data(),
-                               eos_.size(), addGenerationPrompt, &text.data, &text.size));
+  check(heddle_template_render(static_cast<heddle_template *>(handle_.get()), json.data(), json.size(), addGenerationPrompt,
+                               &text.data, &text.size));
   return text.copy();
+}
+
+std::vector<int32_t> ChatTemplate::encode(const Tokenizer &tokenizer, std::span<const ChatMessage> messages,
+                                          bool addGenerationPrompt, bool parseSpecial) const {
+  const std::string json = toJson(messages);
+  Ids ids;
+  check(heddle_template_encode(static_cast<heddle_template *>(handle_.get()), static_cast<heddle_tokenizer *>(tokenizer.handle_),
+                               json.data(), json.size(), addGenerationPrompt, parseSpecial, &ids.data, &ids.count));
+  return std::vector<int32_t>(ids.data, ids.data + ids.count);
 }
 
 } // namespace heddle

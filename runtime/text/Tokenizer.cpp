@@ -51,6 +51,14 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skipSpecial) co
   return text.copy();
 }
 
+std::string Tokenizer::tokenText(int32_t id) const {
+  Bytes text;
+  check(heddle_tokenizer_token_text(of(handle_), id, &text.data, &text.size));
+  return text.copy();
+}
+
+bool Tokenizer::isHidden(int32_t id) const { return heddle_tokenizer_is_hidden(of(handle_), id); }
+
 std::string Tokenizer::decodeNext(int32_t previous, int32_t id) const {
   Bytes bytes;
   check(heddle_tokenizer_decode_next(of(handle_), previous, id, &bytes.data, &bytes.size));

@@ -24,10 +24,18 @@ public:
   std::vector<int32_t> encode(std::string_view text, bool parseSpecial) const;
 
   /// Always valid UTF-8: what is broken becomes U+FFFD. Ids outside the vocabulary have no text. The space that some
-  /// SentencePiece models put before the first word is taken away again.
+  /// SentencePiece models put before the first word of a text is taken away again, so this is for whole texts. `skipSpecial`
+  /// leaves out what is hidden.
   std::string decode(std::span<const int32_t> ids, bool skipSpecial) const;
 
-  /// The bytes that `id` adds after `previous` (-1: nothing), perhaps a part of a character; none for special tokens.
+  /// The text of one token by itself, special or not, with the space that it may begin with; UTF-8 like decode's. Texts of tokens
+  /// joined are the text that they make, but for characters that several share.
+  std::string tokenText(int32_t id) const;
+
+  /// Whether a token is never printed: control tokens.
+  bool isHidden(int32_t id) const;
+
+  /// The bytes that `id` adds after `previous` (-1: nothing), perhaps a part of a character; none for hidden tokens.
   std::string decodeNext(int32_t previous, int32_t id) const;
 
   /// One more than the highest id. A model may have more rows than that.
@@ -44,6 +52,7 @@ public:
 
 private:
   Tokenizer() = default;
+  friend class ChatTemplate;
   void *handle_ = nullptr;
 };
 
@@ -68,12 +77,17 @@ struct ChatMessage {
 class ChatTemplate {
 public:
   /// Throws at syntax errors.
-  ChatTemplate(std::string source, std::string bosToken, std::string eosToken);
+  ChatTemplate(std::string_view source, std::string_view bosToken, std::string_view eosToken);
   /// The prompt for a conversation; `addGenerationPrompt` opens the assistant's turn.
   std::string render(std::span<const ChatMessage> messages, bool addGenerationPrompt) const;
+  /// Its tokens, without a BOS that the template does not write. Special tokens count where the template wrote them; written in a
+  /// message they are text, unless `parseSpecial` (third_party/text/src/chat.rs has how the two are told apart). Throws also
+  /// where they cannot be. The tokenizer is the same in every call.
+  std::vector<int32_t> encode(const Tokenizer &tokenizer, std::span<const ChatMessage> messages, bool addGenerationPrompt,
+                              bool parseSpecial) const;
 
 private:
-  std::string source_, bos_, eos_;
+  std::shared_ptr<void> handle_;
 };
 
 } // namespace heddle

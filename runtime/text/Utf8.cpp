@@ -1,4 +1,4 @@
-//===- Utf8.cpp - whole characters out of a stream of bytes ----------------------------------------------------------===//
+//===- Utf8.cpp - what is well-formed UTF-8 --------------------------------------------------------------------------===//
 #include "runtime/text/Utf8.h"
 #include <cstdint>
 
@@ -26,18 +26,34 @@ Lead leadOf(uint8_t byte) {
   return {0, 0, 0};
 }
 
+/// How many bytes at `at` belong together: those of a character, or of the longest beginning of one (at least 1).
+size_t together(std::string_view bytes, size_t at, const Lead &lead) {
+  size_t good = 1;
+  for (; good < lead.length && at + good < bytes.size(); ++good) {
+    const uint8_t byte = uint8_t(bytes[at + good]);
+    if (byte < (good == 1 ? lead.low : 0x80) || byte > (good == 1 ? lead.high : 0xBF))
+      break;
+  }
+  return good;
+}
+
 } // namespace
+
+size_t firstInvalidUtf8(std::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    const Lead lead = leadOf(uint8_t(text[at]));
+    if (together(text, at, lead) != lead.length)
+      return at;
+    at += lead.length;
+  }
+  return std::string_view::npos;
+}
 
 size_t appendWholeCharacters(std::string_view bytes, std::string &out) {
   size_t at = 0;
   while (at < bytes.size()) {
     const Lead lead = leadOf(uint8_t(bytes[at]));
-    size_t good = 1; // bytes that belong together so far
-    for (; good < lead.length && at + good < bytes.size(); ++good) {
-      const uint8_t byte = uint8_t(bytes[at + good]);
-      if (byte < (good == 1 ? lead.low : 0x80) || byte > (good == 1 ? lead.high : 0xBF))
-        break;
-    }
+    const size_t good = together(bytes, at, lead);
     if (good == lead.length)
       out.append(bytes, at, good);
     else if (good < lead.length && at + good == bytes.size())

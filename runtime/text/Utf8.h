@@ -1,9 +1,13 @@
-//===- Utf8.h - whole characters out of bytes ------------------------------------------------------------------------===//
+//===- Utf8.h - what is well-formed UTF-8 ----------------------------------------------------------------------------===//
+// The one judge of it, for files, requests and streams. Depends on nothing: the importers see it too.
 #pragma once
 #include <string>
 #include <string_view>
 
 namespace heddle {
+
+/// Where the first byte stands that begins no well-formed character; npos when all is well.
+size_t firstInvalidUtf8(std::string_view text);
 
 /// Appends the characters of `bytes` to `out`, each maximal broken part as one U+FFFD (as the Unicode Standard recommends),
 /// and returns how many bytes were used: all but a last character that more bytes could complete.

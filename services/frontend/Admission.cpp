@@ -130,7 +130,8 @@ std::variant<std::vector<int32_t>, grpc::Status> Admission::inputTokens(const v1
   case v1::GenerateRequest::kPrompt:
     return encoded("prompt", [&] { return model_.encodePrompt(request.prompt(), request.raw(), most); });
   case v1::GenerateRequest::kChat:
-    return encoded("chat.messages", [&] { return model_.encodeChat(messages(request.chat()), most); });
+    return encoded("chat.messages",
+                   [&] { return model_.encodeChat(messages(request.chat()), request.chat().parse_special(), most); });
   default:
     return std::vector<int32_t>(request.tokens().ids().begin(), request.tokens().ids().end());
   }
@@ -174,7 +175,7 @@ std::variant<std::vector<int32_t>, grpc::Status> Admission::tokenize(const v1::T
   if (grpc::Status status = check(request); !status.ok())
     return status;
   if (request.has_chat())
-    return encoded("chat.messages", [&] { return model_.encodeChat(messages(request.chat())); });
+    return encoded("chat.messages", [&] { return model_.encodeChat(messages(request.chat()), request.chat().parse_special()); });
   return encoded("text", [&] { return model_.encodePrompt(request.text(), /*raw=*/true); });
 }
 

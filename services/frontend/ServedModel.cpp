@@ -4,16 +4,6 @@
 #include <stdexcept>
 
 namespace heddle {
-namespace {
-
-std::string tokenText(const Tokenizer &tokenizer, int64_t id) {
-  if (id < 0)
-    return {};
-  int32_t ids[] = {static_cast<int32_t>(id)};
-  return tokenizer.decode(ids, /*skipSpecial=*/false);
-}
-
-} // namespace
 
 TextTooLong::TextTooLong(size_t bytes, int64_t tokens)
     : std::runtime_error("has " + std::to_string(bytes) + " bytes, at least " + std::to_string(tokens) + " tokens") {}
@@ -30,11 +20,19 @@ ServedModel ServedModel::open(const std::filesystem::path &directory, const std:
 
 ServedModel::ServedModel(Manifest manifest, std::shared_ptr<const Tokenizer> tokenizer, std::string chatTemplate)
     : manifest_(std::move(manifest)), tokenizer_(std::move(tokenizer)) {
-  if (!chatTemplate.empty())
-    chat_.emplace(std::move(chatTemplate), tokenText(*tokenizer_, manifest_.bos), tokenText(*tokenizer_, manifest_.eos));
+  const auto text = [&](int64_t id) { return id < 0 ? "" : tokenizer_->tokenText(static_cast<int32_t>(id)); };
+  try {
+    if (chatTemplate.empty())
+      whyNoChat_ = "model " + manifest_.name + " has no chat template";
+    else
+      chat_.emplace(chatTemplate, text(manifest_.bos), text(manifest_.eos));
+  } catch (const TextError &error) {
+    brokenTemplate_ = true;
+    whyNoChat_ = error.what();
+  }
 }
 
-void ServedModel::checkSize(const std::string &text, int64_t most) const {
+void ServedModel::checkSize(std::string_view text, int64_t most) const {
   if (static_cast<int64_t>(text.size()) <= most)
     return; // a bound is at most the number of bytes
   if (int64_t atLeast = tokenizer_->leastTokens(text); atLeast > most)
@@ -42,28 +40,31 @@ void ServedModel::checkSize(const std::string &text, int64_t most) const {
 }
 
 void ServedModel::checkPrompt(const std::string &text, bool raw, int64_t most) const {
-  if (raw || !chat_) // a template may leave out what it likes
+  if (raw || (!chat_ && !brokenTemplate_)) // a template may leave out what it likes
     checkSize(text, most);
 }
 
-std::vector<int32_t> ServedModel::encode(const std::string &text, int64_t most) const {
-  checkSize(text, most);
-  return tokenizer_->encode(text, /*parseSpecial=*/true);
-}
-
 std::vector<int32_t> ServedModel::encodePrompt(const std::string &text, bool raw, int64_t most) const {
-  if (raw)
-    return encode(text, most);
-  if (!chat_)
-    return withBegin(encode(text, most));
-  ChatMessage turn{"user", text};
-  return encodeChat({&turn, 1}, most);
+  if (!raw && (chat_ || brokenTemplate_)) {
+    ChatMessage turn{"user", text};
+    return encodeChat({&turn, 1}, /*parseSpecial=*/false, most);
+  }
+  checkSize(text, most);
+  std::vector<int32_t> ids = tokenizer_->encode(text, /*parseSpecial=*/true);
+  return raw ? ids : withBegin(std::move(ids));
 }
 
-std::vector<int32_t> ServedModel::encodeChat(std::span<const ChatMessage> messages, int64_t most) const {
+std::vector<int32_t> ServedModel::encodeChat(std::span<const ChatMessage> messages, bool parseSpecial, int64_t most) const {
+  if (brokenTemplate_)
+    throw TextError(whyNoChat_ + "; send a prompt as it is (raw)");
   if (!chat_)
-    throw std::invalid_argument("model " + manifest_.name + " has no chat template; send a prompt instead");
-  return withBegin(encode(chat_->render(messages, /*addGenerationPrompt=*/true), most));
+    throw std::invalid_argument(whyNoChat_ + "; send a prompt instead");
+  size_t bytes = 0;
+  for (const ChatMessage &message : messages)
+    bytes += message.content.size();
+  if (static_cast<int64_t>(bytes) > most) // else no look at the prompt is worth its rendering
+    checkSize(chat_->render(messages, /*addGenerationPrompt=*/true), most);
+  return withBegin(chat_->encode(*tokenizer_, messages, /*addGenerationPrompt=*/true, parseSpecial));
 }
 
 /// Many templates write the token themselves, so it is added only where it is missing.

@@ -26,27 +26,33 @@ public:
 
   const Manifest &manifest() const { return manifest_; }
   const std::shared_ptr<const Tokenizer> &tokenizer() const { return tokenizer_; }
+  /// Whether encodeChat works; if not, `whyNoChat` says why, one line.
   bool hasChatTemplate() const { return chat_.has_value(); }
+  const std::string &whyNoChat() const { return whyNoChat_; }
   /// Tokens that prompt and output may have together when `asked` is what the user set (0: nothing).
   int64_t context(int64_t asked) const { return asked ? asked : std::min<int64_t>(manifest_.context, 8192); }
 
-  /// One user turn through the chat template, if there is one; without, or with `raw`, the text as it is (`raw` adds no BOS
-  /// either). Throws TextTooLong for a text that certainly has more than `most` tokens, before it makes any: millions of
-  /// characters would take seconds and gigabytes. One that passes may still have more.
+  /// One user turn through the chat template, if there is one; without, or with `raw`, the text as it is, special tokens written
+  /// in it being such (`raw` adds no BOS either). Throws TextError, also for a template that does not parse, and TextTooLong for
+  /// a text that certainly has more than `most` tokens, before it makes any: millions of characters would take seconds and
+  /// gigabytes. One that passes may still have more.
   std::vector<int32_t> encodePrompt(const std::string &text, bool raw, int64_t most = INT64_MAX) const;
   /// Throws TextTooLong as encodePrompt does, where the text's size shows it before the template: cheap.
   void checkPrompt(const std::string &text, bool raw, int64_t most) const;
-  /// As encodePrompt, and throws std::invalid_argument when the model has no template, TextError when the template refuses.
-  std::vector<int32_t> encodeChat(std::span<const ChatMessage> messages, int64_t most = INT64_MAX) const;
+  /// Special tokens written in messages are text unless `parseSpecial`. Throws as encodePrompt, and std::invalid_argument when
+  /// the model has no template.
+  std::vector<int32_t> encodeChat(std::span<const ChatMessage> messages, bool parseSpecial = false,
+                                  int64_t most = INT64_MAX) const;
 
 private:
-  void checkSize(const std::string &text, int64_t most) const;
-  std::vector<int32_t> encode(const std::string &text, int64_t most) const;
+  void checkSize(std::string_view text, int64_t most) const;
   std::vector<int32_t> withBegin(std::vector<int32_t> ids) const;
 
   Manifest manifest_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::optional<ChatTemplate> chat_;
+  bool brokenTemplate_ = false; // there is one, which does not parse: that costs chats alone
+  std::string whyNoChat_;
 };
 
 } // namespace heddle

@@ -1,5 +1,6 @@
 //===- Wire.cpp ----------------------------------------------------------------------------------------------------===//
 #include "services/grpc/Wire.h"
+#include "runtime/text/Utf8.h"
 #include <google/protobuf/descriptor.pb.h>
 #include <google/protobuf/dynamic_message.h>
 #include <google/protobuf/stubs/logging.h>
@@ -14,28 +15,6 @@ using google::protobuf::DescriptorProto;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::FieldDescriptorProto;
 using google::protobuf::Message;
-
-/// Index of the first byte that is no part of a well-formed UTF-8 character; text.size() when there is none.
-size_t firstBadByte(const std::string &text) {
-  auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  for (size_t i = 0; i < text.size();) {
-    unsigned lead = byte(i);
-    if (lead < 0x80) {
-      ++i;
-      continue;
-    }
-    size_t length = lead >= 0xC2 && lead < 0xE0 ? 2 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
-    unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;  // no overlong forms
-    unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF; // no surrogates, nothing past U+10FFFF
-    if (length == 0 || byte(i + 1) < low || byte(i + 1) > high)
-      return i;
-    for (size_t k = 2; k < length; ++k)
-      if (byte(i + k) < 0x80 || byte(i + k) > 0xBF)
-        return i;
-    i += length;
-  }
-  return text.size();
-}
 
 void stringsToBytes(DescriptorProto &message) {
   for (FieldDescriptorProto &field : *message.mutable_field())
@@ -62,7 +41,7 @@ std::string findBrokenText(const Message &loose, const Descriptor &strict, const
       } else if (original->type() == FieldDescriptor::TYPE_STRING) {
         std::string text = field->is_repeated() ? loose.GetReflection()->GetRepeatedString(loose, field, i)
                                                 : loose.GetReflection()->GetString(loose, field);
-        if (size_t bad = firstBadByte(text); bad < text.size())
+        if (size_t bad = firstInvalidUtf8(text); bad != std::string::npos)
           return path + " must be UTF-8; byte " + std::to_string(bad) + " is not";
       }
     }

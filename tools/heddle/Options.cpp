@@ -139,24 +139,4 @@ std::string readTextFile(const std::filesystem::path &file) {
   return text;
 }
 
-size_t firstInvalidUtf8(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    auto byte = [&](size_t k) { return i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0u; };
-    unsigned lead = byte(0), length = lead < 0x80 ? 1 : lead >> 5 == 6 ? 2 : lead >> 4 == 14 ? 3 : lead >> 3 == 30 ? 4 : 0;
-    if (length == 0)
-      return i;
-    unsigned code = length == 1 ? lead : lead & (0x7fu >> length);
-    for (unsigned k = 1; k < length; ++k) {
-      if (byte(k) >> 6 != 2)
-        return i;
-      code = code << 6 | (byte(k) & 63);
-    }
-    const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
-    if (code < least[length] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-      return i;
-    i += length;
-  }
-  return std::string_view::npos;
-}
-
 } // namespace heddle::tool

@@ -1,6 +1,7 @@
 //===- Options.h - options that several commands share -----------------------------------------------------------------===//
 #pragma once
 #include "runtime/engine/Engine.h"
+#include "runtime/text/Utf8.h"
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -50,7 +51,5 @@ CLI::Validator oneOf(std::vector<std::string> words);
 
 /// The whole of a file that must be UTF-8 text. Throws Failure.
 std::string readTextFile(const std::filesystem::path &file);
-/// Where the first byte stands that is no UTF-8; npos when all is well.
-size_t firstInvalidUtf8(std::string_view text);
 
 } // namespace heddle::tool

@@ -91,7 +91,7 @@ void printNote(const Answer &answer, bool seedMatters) {
 }
 
 void printJson(const Answer &answer, const ServedModel &model, const SamplingParams &sampling, double loadSeconds) {
-  auto pieceOf = [&](int32_t id) { return model.tokenizer()->decode(std::span(&id, 1), /*skipSpecial=*/false); };
+  auto pieceOf = [&](int32_t id) { return model.tokenizer()->tokenText(id); };
   nlohmann::ordered_json tokens = nlohmann::json::array();
   for (const TokenResult &token : answer.tokens) {
     nlohmann::ordered_json entry = {{"id", token.token}, {"text", pieceOf(token.token)}};
@@ -157,7 +157,7 @@ int run(RunOptions options) {
   auto start = Clock::now();
   ServedModel model = ServedModel::open(plan, resolved.name);
   if (!options.prompt && !model.hasChatTemplate())
-    throw Failure("the model '" + model.manifest().name + "' has no chat template; give a text to continue with -p TEXT");
+    throw Failure(model.whyNoChat() + "; give a text to continue with --raw -p TEXT");
   if (!options.sampling.seed)
     options.sampling.seed = uint64_t(std::random_device()()) << 32 | std::random_device()();
   auto session = openSession(plan, options.ranks, options.memory, model.tokenizer());

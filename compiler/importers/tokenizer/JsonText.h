@@ -6,9 +6,6 @@
 
 namespace heddle {
 
-/// The first byte that breaks UTF-8, or npos.
-size_t findBrokenUtf8(std::string_view text);
-
 /// Appends `text`, which is UTF-8, as a JSON string.
 void appendJsonString(std::string &out, std::string_view text);
 

@@ -71,12 +71,14 @@ std::string readFile(const std::filesystem::path &path) {
 
 class Decoder final : public TextDecoder {
 public:
-  explicit Decoder(std::shared_ptr<const Tokenizer> tokenizer) : decoder_(std::move(tokenizer)) {}
+  explicit Decoder(std::shared_ptr<const Tokenizer> tokenizer) : decoder_(tokenizer), tokenizer_(std::move(tokenizer)) {}
   std::string push(int32_t id) override { return decoder_.push(id); }
   std::string flush() override { return decoder_.flush(); }
+  std::string hidden(int32_t id) override { return tokenizer_->isHidden(id) ? tokenizer_->tokenText(id) : ""; }
 
 private:
   StreamDecoder decoder_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
 };
 
 WorkerModel openFake(const WorkerArguments &arguments) {

@@ -1,12 +1,13 @@
 //===- TokenIds.cpp - token ids of texts, for compare.py -------------------------------------------------------------===//
 //
-//   token_ids VOCABULARY.json [TOKENIZER.json] < requests > answers
+//   token_ids VOCABULARY [TOKENIZER.json] < requests > answers
 //
-// The vocabulary is what compare.py dumps from a GGUF file; the tokenizer.json made of it is written where asked. A request is a
-// line {"text": …, "parse_special": …} or
-// {"ids": […], "skip_special": …}; the answer is a line, the list of ids or the text. Times go to stderr.
+// The vocabulary is a GGUF file (tensors are not needed), or what compare.py dumps from one; the tokenizer.json made of it is
+// written where asked. A request is a line {"text": …, "parse_special": …} or {"ids": […], "skip_special": …}; the answer is a
+// line, the list of ids or the text. Times go to stderr.
 //
 //===----------------------------------------------------------------------------------------------------------------===//
+#include "compiler/importers/gguf/GgufFile.h"
 #include "compiler/importers/tokenizer/GgufTokenizer.h"
 #include "runtime/text/Tokenizer.h"
 #include <chrono>
@@ -18,7 +19,9 @@ using nlohmann::json;
 
 namespace {
 
-heddle::GgufVocabulary readVocabulary(const std::string &path) {
+heddle::GgufVocabulary vocabularyOf(const std::string &path) {
+  if (path.ends_with(".gguf"))
+    return heddle::readVocabulary(heddle::GgufFile::open(path));
   std::ifstream file(path);
   const json source = json::parse(file);
   heddle::GgufVocabulary vocabulary;
@@ -49,11 +52,11 @@ double milliseconds(std::chrono::steady_clock::time_point from) {
 
 int main(int argc, char **argv) {
   if (argc != 2 && argc != 3) {
-    std::cerr << "usage: token_ids VOCABULARY.json [TOKENIZER.json] < requests > answers\n";
+    std::cerr << "usage: token_ids VOCABULARY [TOKENIZER.json] < requests > answers\n";
     return 2;
   }
   try {
-    const heddle::GgufVocabulary vocabulary = readVocabulary(argv[1]);
+    const heddle::GgufVocabulary vocabulary = vocabularyOf(argv[1]);
     const auto start = std::chrono::steady_clock::now();
     const std::string source = heddle::buildTokenizerJson(vocabulary);
     const double building = milliseconds(start);

@@ -76,6 +76,15 @@ TEST(SentencePiece, PrefixSpaceComesAtTheStartAndAfterSpecialTokens) {
   EXPECT_EQ(without->decode(Ids{269, 269}, true), " hi hi");
 }
 
+TEST(SentencePiece, TextsOfSingleTokensKeepTheirSpace) {
+  const auto tokenizer = tokenizerOf(tinySentencePiece(true));
+  EXPECT_EQ(tokenizer->tokenText(269), " hi");
+  EXPECT_EQ(tokenizer->tokenText(260), " ");
+  EXPECT_EQ(tokenizer->tokenText(1), "<s>");
+  EXPECT_EQ(tokenizer->tokenText(4 + 0xC3), "\uFFFD");
+  EXPECT_EQ(tokenizer->tokenText(1 << 20), "");
+}
+
 TEST(SentencePiece, FallsBackToBytes) {
   const auto tokenizer = tokenizerOf(tinySentencePiece(false));
   EXPECT_EQ(tokenizer->encode("aé", false), (Ids{261, 4 + 0xC3, 4 + 0xA9}));
@@ -87,7 +96,9 @@ TEST(SentencePiece, UserDefinedAlwaysControlWhenParsed) {
   EXPECT_EQ(tokenizer->encode("a\n\nb", false), (Ids{261, 3, 262}));
   EXPECT_EQ(tokenizer->encode("<s>", true), Ids{1});
   EXPECT_GT(tokenizer->encode("<s>", false).size(), 1u);
-  // "</s>" is in the file as user-defined, but means the end of a text.
+  // "</s>" is in the file as user-defined: a tag of HTML that is printed, but not made of a user's text.
+  EXPECT_FALSE(tokenizer->isHidden(2));
+  EXPECT_EQ(tokenizer->decode(Ids{261, 2}, true), "a</s>");
   EXPECT_EQ(tokenizer->encode("</s>", true), Ids{2});
   EXPECT_GT(tokenizer->encode("</s>", false).size(), 1u);
 }
@@ -169,7 +180,9 @@ TEST(LeastTokens, AreUnknownWhereCharactersMayVanish) {
       changed("/pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "[a]"}}}, {"behavior", "Removed"}, {"invert", false}}),
       0);
   EXPECT_EQ(changed("/added_tokens/0/rstrip", true), 0);
-  EXPECT_EQ(changed("/model/fuse_unk", true), 0);
+  json["model"]["unk_id"] = nullptr;
+  EXPECT_EQ(changed("/model/vocab/4", json["model"]["vocab"][4]), 2); // <0x00>: every byte has a token
+  EXPECT_EQ(changed("/model/vocab/4/0", "zero"), 0);                  // one has none, and there is no unknown token
 }
 
 TEST(LeastTokens, AreNeverMoreThanTheTextHas) {

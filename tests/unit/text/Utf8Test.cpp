@@ -36,8 +36,8 @@ TEST(Utf8, APrintableLineHasNoControlCharacters) {
   EXPECT_EQ(printable("\xFF\xE2\x82"), "\uFFFD\uFFFD");
 }
 
-// The two judges of UTF-8 agree, on every string of three bytes out of the ones where rules change.
-TEST(Utf8, ImporterAndRuntimeAgree) {
+// Judging a whole and reading a stream agree, on every string of three bytes out of the ones where rules change.
+TEST(Utf8, WholeTextsAndStreamsAreJudgedAlike) {
   const std::string bytes = "\x41\x7F\x80\x8F\x90\x9F\xA0\xBF\xC0\xC1\xC2\xDF\xE0\xE1\xED\xEF\xF0\xF1\xF4\xF5\xFF";
   for (char a : bytes)
     for (char b : bytes)
@@ -45,16 +45,16 @@ TEST(Utf8, ImporterAndRuntimeAgree) {
         const std::string text{a, b, c, '\x80', 'x'};
         std::string out;
         const bool good = appendWholeCharacters(text, out) == text.size() && out == text;
-        EXPECT_EQ(findBrokenUtf8(text) == std::string::npos, good) << testing::PrintToString(text);
+        EXPECT_EQ(firstInvalidUtf8(text) == std::string::npos, good) << testing::PrintToString(text);
       }
 }
 
 TEST(Utf8, FindsTheFirstBrokenByte) {
-  EXPECT_EQ(findBrokenUtf8("grün"), std::string::npos);
-  EXPECT_EQ(findBrokenUtf8("gr\xFC"
-                           "n"),
+  EXPECT_EQ(firstInvalidUtf8("grün"), std::string::npos);
+  EXPECT_EQ(firstInvalidUtf8("gr\xFC"
+                             "n"),
             2u);
-  EXPECT_EQ(findBrokenUtf8("ab\xE2\x82"), 2u);
+  EXPECT_EQ(firstInvalidUtf8("ab\xE2\x82"), 2u);
 }
 
 TEST(JsonText, EscapesWhatJsonMust) {

@@ -51,7 +51,7 @@ inline GgufVocabulary tinySentencePiece(bool spacePrefix) {
   };
   add("<unk>", 0, kUnknown);        // 0
   add("<s>", 0, kControl);          // 1
-  add("</s>", 0, kUserDefined);     // 2: a control token by its text
+  add("</s>", 0, kUserDefined);     // 2: a tag of HTML, as in Gemma
   add("\n\n", -1000, kUserDefined); // 3
   for (int byte = 0; byte < 256; ++byte) {
     char text[8];

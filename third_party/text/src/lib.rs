@@ -2,14 +2,21 @@
 //!
 //! Every entry catches panics, so that none crosses into C++, and returns null or a message of one line.
 
-mod bpe;
+mod chat;
+mod digits;
+mod jinja;
+mod model;
 mod pieces;
+mod sentencepiece;
 mod template;
 mod tokenizer;
+mod vocabulary;
+mod wordpiece;
 
 use std::ffi::{CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
+use template::Template;
 use tokenizer::Tokenizer;
 
 /// Runs an entry; its error, or its panic, becomes a string that the caller frees.
@@ -158,33 +165,90 @@ pub unsafe extern "C" fn heddle_tokenizer_decode_next(
 
 #[unsafe(no_mangle)]
 #[allow(clippy::missing_safety_doc)]
-pub unsafe extern "C" fn heddle_template_check(source: *const c_char, size: usize) -> *mut c_char {
-    guarded(|| unsafe { template::check(text_of(source, size, "the chat template")?) })
+pub unsafe extern "C" fn heddle_tokenizer_token_text(
+    tokenizer: *const Tokenizer,
+    id: i32,
+    text: *mut *mut u8,
+    size: *mut usize,
+) -> *mut c_char {
+    guarded(|| unsafe {
+        let decoded = (*tokenizer).token_text(id).map_err(|error| format!("tokenizer: {error}"))?;
+        give(decoded.into_bytes(), text, size);
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+#[allow(clippy::missing_safety_doc)]
+pub unsafe extern "C" fn heddle_tokenizer_is_hidden(tokenizer: *const Tokenizer, id: i32) -> bool {
+    unsafe { (*tokenizer).is_hidden(id) }
 }
 
 #[unsafe(no_mangle)]
 #[allow(clippy::missing_safety_doc)]
 #[allow(clippy::too_many_arguments)]
-pub unsafe extern "C" fn heddle_template_render(
+pub unsafe extern "C" fn heddle_template_create(
     source: *const c_char,
     source_size: usize,
-    messages: *const c_char,
-    messages_size: usize,
     bos: *const c_char,
     bos_size: usize,
     eos: *const c_char,
     eos_size: usize,
+    out: *mut *mut Template,
+) -> *mut c_char {
+    guarded(|| unsafe {
+        let source = text_of(source, source_size, "the chat template")?;
+        let bos = text_of(bos, bos_size, "the BOS token")?;
+        let eos = text_of(eos, eos_size, "the EOS token")?;
+        *out = Box::into_raw(Box::new(Template::new(source, bos, eos)?));
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+#[allow(clippy::missing_safety_doc)]
+pub unsafe extern "C" fn heddle_template_free(template: *mut Template) {
+    if !template.is_null() {
+        guarded(|| unsafe {
+            drop(Box::from_raw(template));
+            Ok(())
+        });
+    }
+}
+
+#[unsafe(no_mangle)]
+#[allow(clippy::missing_safety_doc)]
+pub unsafe extern "C" fn heddle_template_render(
+    template: *const Template,
+    messages: *const c_char,
+    messages_size: usize,
     add_generation_prompt: bool,
     text: *mut *mut u8,
     size: *mut usize,
 ) -> *mut c_char {
     guarded(|| unsafe {
-        let source = text_of(source, source_size, "the chat template")?;
-        let messages = text_of(messages, messages_size, "a message")?;
-        let bos = text_of(bos, bos_size, "the BOS token")?;
-        let eos = text_of(eos, eos_size, "the EOS token")?;
-        let rendered = template::render(source, messages, bos, eos, add_generation_prompt)?;
-        give(rendered.into_bytes(), text, size);
+        let messages = text_of(messages, messages_size, "a chat message")?;
+        give((*template).render(messages, add_generation_prompt)?.into_bytes(), text, size);
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+#[allow(clippy::missing_safety_doc)]
+#[allow(clippy::too_many_arguments)]
+pub unsafe extern "C" fn heddle_template_encode(
+    template: *const Template,
+    tokenizer: *const Tokenizer,
+    messages: *const c_char,
+    messages_size: usize,
+    add_generation_prompt: bool,
+    parse_special: bool,
+    ids: *mut *mut i32,
+    count: *mut usize,
+) -> *mut c_char {
+    guarded(|| unsafe {
+        let messages = text_of(messages, messages_size, "a chat message")?;
+        give((*template).encode(&*tokenizer, messages, add_generation_prompt, parse_special)?, ids, count);
         Ok(())
     })
 }

@@ -1,36 +1,96 @@
 //! Chat templates as Hugging Face writes them: Jinja2 with Python's methods on strings and dictionaries, block trimming, and
 //! the functions `raise_exception`, `strftime_now` and a `tojson` that prints as Python's `json.dumps` does.
 
+use crate::chat::Specials;
+use crate::jinja;
+use crate::tokenizer::Tokenizer;
 use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, Error, ErrorKind, context};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 use std::io::{self, Write};
+use std::sync::OnceLock;
 
 /// Instructions that one rendering may take, so that a template from a file cannot hang the server.
 const FUEL: u64 = 20_000_000;
 
-/// Syntax errors of a template, without rendering it.
-pub fn check(source: &str) -> Result<(), String> {
-    environment().template_from_named_str("chat_template", source).map(|_| ()).map_err(|error| one_line(&error))
+/// A template that parses. Immutable; any number of threads may use it.
+pub struct Template {
+    source: String,
+    bos: String,
+    eos: String,
+    /// Made by the first `encode`.
+    specials: OnceLock<Result<Specials, String>>,
 }
 
-/// The prompt for `messages`, a JSON array of objects with `role` and `content`.
-pub fn render(source: &str, messages: &str, bos: &str, eos: &str, add_generation_prompt: bool) -> Result<String, String> {
-    let messages: serde_json::Value =
-        serde_json::from_str(messages).map_err(|error| format!("messages are not JSON: {error}"))?;
-    let context = context! {
-        messages => messages,
-        bos_token => bos,
-        eos_token => eos,
-        add_generation_prompt => add_generation_prompt,
-        tools => (),
-        documents => (),
-    };
-    environment().render_named_str("chat_template", source, context).map_err(|error| one_line(&error))
+/// What one rendering reads.
+#[derive(Clone, Copy)]
+pub struct Rendering<'a> {
+    pub source: &'a str,
+    pub messages: &'a serde_json::Value,
+    pub bos: &'a str,
+    pub eos: &'a str,
+    pub add_generation_prompt: bool,
+    /// What `strftime_now` calls now.
+    pub now: libc::time_t,
 }
 
-fn environment() -> Environment<'static> {
+impl Template {
+    /// Fails at syntax errors.
+    pub fn new(source: &str, bos: &str, eos: &str) -> Result<Template, String> {
+        let source = jinja::without_generation_tags(source);
+        environment(0).template_from_named_str("chat_template", &source).map_err(|error| one_line(&error))?;
+        Ok(Template { source, bos: bos.to_owned(), eos: eos.to_owned(), specials: OnceLock::new() })
+    }
+
+    /// The prompt for `messages`, a JSON array of objects with `role` and `content`.
+    pub fn render(&self, messages: &str, add_generation_prompt: bool) -> Result<String, String> {
+        self.rendering(&parsed(messages)?, add_generation_prompt).render()
+    }
+
+    /// Its tokens; special tokens in the messages are text unless `parse_special`. The tokenizer is the same in every call.
+    pub fn encode(
+        &self,
+        tokenizer: &Tokenizer,
+        messages: &str,
+        add_generation_prompt: bool,
+        parse_special: bool,
+    ) -> Result<Vec<i32>, String> {
+        let messages = parsed(messages)?;
+        let rendering = self.rendering(&messages, add_generation_prompt);
+        if parse_special {
+            return tokenizer.encode(&rendering.render()?, true).map_err(|error| format!("tokenizer: {error}"));
+        }
+        let specials = self.specials.get_or_init(|| Specials::of(tokenizer, &self.source));
+        specials.as_ref().map_err(String::clone)?.encode(tokenizer, &rendering)
+    }
+
+    fn rendering<'a>(&'a self, messages: &'a serde_json::Value, add_generation_prompt: bool) -> Rendering<'a> {
+        // SAFETY: a null pointer asks for the result alone.
+        let now = unsafe { libc::time(std::ptr::null_mut()) };
+        Rendering { source: &self.source, messages, bos: &self.bos, eos: &self.eos, add_generation_prompt, now }
+    }
+}
+
+impl Rendering<'_> {
+    pub fn render(&self) -> Result<String, String> {
+        let context = context! {
+            messages => self.messages,
+            bos_token => self.bos,
+            eos_token => self.eos,
+            add_generation_prompt => self.add_generation_prompt,
+            tools => (),
+            documents => (),
+        };
+        environment(self.now).render_named_str("chat_template", self.source, context).map_err(|error| one_line(&error))
+    }
+}
+
+fn parsed(messages: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(messages).map_err(|error| format!("messages are not JSON: {error}"))
+}
+
+fn environment(now: libc::time_t) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
@@ -39,7 +99,7 @@ fn environment() -> Environment<'static> {
     environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
-    environment.add_function("strftime_now", strftime_now);
+    environment.add_function("strftime_now", move |format: String| strftime(&format, now));
     environment.add_filter("tojson", to_json);
     // minijinja can iterate over none; templates ask `tools is iterable and tools | length > 0`, which Python ends early.
     environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
@@ -60,15 +120,14 @@ fn one_line(error: &Error) -> String {
     }
 }
 
-/// The local time, formatted as C's `strftime` does.
-fn strftime_now(format: String) -> Result<String, Error> {
+/// `now` in local time, formatted as C's `strftime` does.
+fn strftime(format: &str, now: libc::time_t) -> Result<String, Error> {
     let invalid = |why: &str| Error::new(ErrorKind::InvalidOperation, format!("strftime_now('{format}'): {why}"));
     // strftime gives 0 for "did not fit" and for "nothing to print"; a character in front tells them apart.
     let pattern = std::ffi::CString::new(format!("-{format}")).map_err(|_| invalid("the format holds a NUL"))?;
     let mut buffer = [0u8; 1024];
     // SAFETY: the buffers are ours and their sizes are passed; `now` and `parts` outlive the calls.
     let length = unsafe {
-        let now = libc::time(std::ptr::null_mut());
         let mut parts: libc::tm = std::mem::zeroed();
         if libc::localtime_r(&now, &mut parts).is_null() {
             return Err(invalid("the clock is out of range"));

@@ -2,42 +2,74 @@
 
 mod bound;
 
-use crate::bpe::load_model;
+use crate::digits::Step;
+use crate::model::{Model, load_model};
 use crate::pieces::Pieces;
-use ahash::AHashSet;
+use ahash::{AHashMap, AHashSet};
 use bound::Bound;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::OnceLock;
+use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::{
-    AddedToken, AddedVocabulary, Decoder, DecoderWrapper, Model, ModelWrapper, NormalizerWrapper, OffsetReferential, OffsetType,
-    PreTokenizer, PreTokenizerWrapper, Result,
+    AddedToken, AddedVocabulary, Decoder, DecoderWrapper, NormalizerWrapper, OffsetReferential, OffsetType, Result,
 };
 
 /// Immutable after loading; any number of threads may use it.
 pub struct Tokenizer {
-    model: ModelWrapper,
+    model: Model,
     normalizer: Option<NormalizerWrapper>,
-    pre_tokenizer: Option<PreTokenizerWrapper>,
+    steps: Vec<Step>,
+    /// The steps as the file has them.
+    splitting: serde_json::Value,
     decoder: Option<DecoderWrapper>,
     pieces: Option<Pieces>,
-    /// All added tokens, for texts in which special tokens are meant as such.
+    /// Tokens found in a text before anything else, in the file's order.
+    added: Vec<Added>,
+    /// All of them, for texts in which special tokens are meant as such.
     every: AddedVocabulary,
     /// Without the special ones, for texts of users.
     plain: AddedVocabulary,
-    special: AHashSet<u32>,
+    duplicates: AHashMap<u32, Duplicate>,
+    /// Special tokens that are not printed.
+    hidden: AHashSet<u32>,
     size: usize,
     bound: OnceLock<Option<Bound>>,
+}
+
+/// An entry of "added_tokens". `printed` is ours: special, that is found only where special tokens are meant, but text when it
+/// is generated.
+#[derive(Deserialize)]
+struct Added {
+    id: u32,
+    #[serde(flatten)]
+    token: AddedToken,
+    #[serde(default)]
+    printed: bool,
+}
+
+/// Ours: a token whose text is that of another too. No text becomes it, but it can be generated. `added`: its content is text
+/// as it stands; otherwise it is written as the model writes tokens.
+#[derive(Deserialize)]
+struct Duplicate {
+    id: u32,
+    content: String,
+    #[serde(default)]
+    added: bool,
+    #[serde(default)]
+    hidden: bool,
 }
 
 #[derive(Deserialize)]
 struct Document<'a> {
     #[serde(default)]
-    added_tokens: Vec<AddedToken>,
+    added_tokens: Vec<Added>,
+    #[serde(default)]
+    duplicates: Vec<Duplicate>,
     #[serde(default)]
     normalizer: Option<NormalizerWrapper>,
     #[serde(default)]
-    pre_tokenizer: Option<PreTokenizerWrapper>,
+    pre_tokenizer: Option<serde_json::Value>,
     #[serde(default)]
     decoder: Option<serde_json::Value>,
     #[serde(borrow)]
@@ -48,36 +80,31 @@ impl Tokenizer {
     /// Reads a tokenizer.json. Truncation, padding and the post-processor are the caller's business and ignored.
     pub fn from_json(json: &str) -> Result<Tokenizer> {
         let document: Document = serde_json::from_str(json)?;
-        let (model, last) = load_model(document.model, document.pre_tokenizer.is_none())?;
-        let normalizer = document.normalizer;
-        let tokens = document.added_tokens;
-
-        let mut every = AddedVocabulary::new();
-        every.add_tokens(tokens.clone(), &model, normalizer.as_ref())?;
-        let mut plain = AddedVocabulary::new();
-        plain.add_tokens(tokens.iter().filter(|token| !token.special).cloned(), &model, normalizer.as_ref())?;
-        // A token outside the model's vocabulary gets its id by counting, so leaving some out shifts it. Then one table
-        // serves both, and skips special tokens as it finds them.
-        if plain.get_vocab().iter().any(|(token, id)| every.get_vocab().get(token) != Some(id)) {
-            plain = every.clone();
-            plain.set_encode_special_tokens(true);
-        }
-
-        let added = every.get_added_tokens_decoder();
-        let special = added.iter().filter(|(_, token)| token.special).map(|(id, _)| *id).collect();
-        let last = added.keys().copied().chain(last).max();
+        let splitting = document.pre_tokenizer.unwrap_or_default();
+        let steps = Step::read(splitting.clone())?;
+        let (model, last) = load_model(document.model, steps.is_empty())?;
+        let added = document.added_tokens;
+        let every = vocabulary_of(added.iter())?;
+        let plain = vocabulary_of(added.iter().filter(|entry| !entry.token.special))?;
+        let duplicates: AHashMap<u32, Duplicate> = document.duplicates.into_iter().map(|entry| (entry.id, entry)).collect();
+        let hidden = added.iter().filter(|entry| entry.token.special && !entry.printed).map(|entry| entry.id);
+        let hidden = hidden.chain(duplicates.values().filter(|entry| entry.hidden).map(|entry| entry.id)).collect();
+        let last = added.iter().map(|entry| entry.id).chain(duplicates.keys().copied()).chain(last).max();
         let decoder = document.decoder.filter(|decoder| !decoder.is_null());
         let pieces = decoder.as_ref().and_then(Pieces::from_decoder);
         let decoder = decoder.map(serde_json::from_value).transpose()?;
         Ok(Tokenizer {
             model,
-            normalizer,
-            pre_tokenizer: document.pre_tokenizer,
+            normalizer: document.normalizer,
+            steps,
+            splitting,
             decoder,
             pieces,
+            added,
             every,
             plain,
-            special,
+            duplicates,
+            hidden,
             size: last.map_or(0, |id| id as usize + 1),
             bound: OnceLock::new(),
         })
@@ -90,14 +117,36 @@ impl Tokenizer {
 
     /// The ids of a text; special tokens written in it are recognised only when `parse_special`.
     pub fn encode(&self, text: &str, parse_special: bool) -> Result<Vec<i32>> {
-        let added = if parse_special { &self.every } else { &self.plain };
+        let mut ids = Vec::new();
+        self.append_ids(text, if parse_special { &self.every } else { &self.plain }, &mut ids)?;
+        Ok(ids)
+    }
+
+    /// Appends the ids of a text in which only the tokens of `added` are found before anything else.
+    pub fn append_ids(&self, text: &str, added: &AddedVocabulary, ids: &mut Vec<i32>) -> Result<()> {
         let mut words = added.extract_and_normalize(self.normalizer.as_ref(), text);
-        if let Some(pre_tokenizer) = &self.pre_tokenizer {
-            pre_tokenizer.pre_tokenize(&mut words)?;
+        for step in &self.steps {
+            step.cut(&mut words)?;
         }
         words.tokenize(|word| self.model.tokenize(word.get()))?;
         let splits = words.get_splits(OffsetReferential::Original, OffsetType::None);
-        Ok(splits.iter().filter_map(|(_, _, tokens)| tokens.as_ref()).flatten().map(|token| token.id as i32).collect())
+        ids.extend(splits.iter().filter_map(|(_, _, tokens)| tokens.as_ref()).flatten().map(|token| token.id as i32));
+        Ok(())
+    }
+
+    /// Tokens with a meaning of their own, found only where special tokens are meant: ids and texts.
+    pub fn special_tokens(&self) -> impl Iterator<Item = (u32, &str)> {
+        self.added.iter().filter(|entry| entry.token.special).map(|entry| (entry.id, entry.token.content.as_str()))
+    }
+
+    /// Tokens found in every text, those of users too.
+    pub fn user_defined_tokens(&self) -> impl Iterator<Item = (u32, &str)> {
+        self.added.iter().filter(|entry| !entry.token.special).map(|entry| (entry.id, entry.token.content.as_str()))
+    }
+
+    /// What `append_ids` wants for texts in which neither special tokens nor `left_out` are found.
+    pub fn plain_without(&self, left_out: &AHashSet<u32>) -> Result<AddedVocabulary> {
+        vocabulary_of(self.added.iter().filter(|entry| !entry.token.special && !left_out.contains(&entry.id)))
     }
 
     /// The text of a list of tokens; ids outside the vocabulary have none. Broken characters become U+FFFD.
@@ -112,8 +161,23 @@ impl Tokenizer {
         Ok(String::from_utf8_lossy(&bytes[pieces.leading(&bytes)..]).into_owned())
     }
 
-    /// The bytes that `id` adds after `previous` (if any), special tokens having none. Where they do not depend on
-    /// neighbours, a space at the start of a text is kept: the text goes on from a prompt.
+    /// The text of a token by itself, special or not, with the space that it may begin with.
+    pub fn token_text(&self, id: i32) -> Result<String> {
+        let Some(pieces) = &self.pieces else {
+            return self.decode_in_context(&[id], false);
+        };
+        let mut bytes = Vec::new();
+        self.append(pieces, id, false, &mut bytes);
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Whether a token is never printed.
+    pub fn is_hidden(&self, id: i32) -> bool {
+        u32::try_from(id).is_ok_and(|id| self.hidden.contains(&id))
+    }
+
+    /// The bytes that `id` adds after `previous` (if any), hidden tokens having none. Where they do not depend on neighbours,
+    /// a space at the start of a text is kept: the text goes on from a prompt.
     pub fn decode_next(&self, previous: Option<i32>, id: i32) -> Result<Vec<u8>> {
         if let Some(pieces) = &self.pieces {
             let mut bytes = Vec::new();
@@ -131,27 +195,47 @@ impl Tokenizer {
 
     fn append(&self, pieces: &Pieces, id: i32, skip_special: bool, bytes: &mut Vec<u8>) {
         let Ok(id) = u32::try_from(id) else { return };
-        if skip_special && self.special.contains(&id) {
+        if skip_special && self.hidden.contains(&id) {
             return;
         }
-        if let Some(token) = self.every.get_added_tokens_decoder().get(&id) {
-            bytes.extend_from_slice(token.content.as_bytes());
-        } else if let Some(token) = self.model.id_to_token(id) {
-            pieces.append(&token, bytes);
+        match self.written(id) {
+            Some((text, true)) => bytes.extend_from_slice(text.as_bytes()),
+            Some((text, false)) => pieces.append(&text, bytes),
+            None => {}
         }
     }
 
+    /// A token as the vocabulary writes it, and whether that is its text as it stands.
+    fn written(&self, id: u32) -> Option<(String, bool)> {
+        if let Some(token) = self.every.get_added_tokens_decoder().get(&id) {
+            return Some((token.content.clone(), true));
+        }
+        if let Some(entry) = self.duplicates.get(&id) {
+            return Some((entry.content.clone(), entry.added));
+        }
+        Some((self.model.text(id)?, false))
+    }
+
     fn decode_in_context(&self, ids: &[i32], skip_special: bool) -> Result<String> {
-        let text_of = |id: u32| self.every.simple_id_to_token(id).or_else(|| self.model.id_to_token(id));
         let tokens: Vec<String> = ids
             .iter()
             .filter_map(|id| u32::try_from(*id).ok())
-            .filter(|id| !skip_special || !self.special.contains(id))
-            .filter_map(text_of)
+            .filter(|id| !skip_special || !self.hidden.contains(id))
+            .filter_map(|id| Some(self.written(id)?.0))
             .collect();
         match &self.decoder {
             Some(decoder) => decoder.decode(tokens),
             None => Ok(tokens.join(" ")),
         }
     }
+}
+
+/// The crate asks a model for the ids of added tokens; ours are those that the file names.
+fn vocabulary_of<'a>(entries: impl Iterator<Item = &'a Added> + Clone) -> Result<AddedVocabulary> {
+    let ids = entries.clone().map(|entry| (entry.token.content.clone(), entry.id)).collect();
+    let ids = WordLevel::builder().vocab(ids).build()?;
+    let mut vocabulary = AddedVocabulary::new();
+    // Already checked against the text before it is normalised, so none needs the normaliser.
+    vocabulary.add_tokens(entries.map(|entry| entry.token.clone()), &ids, None::<&NormalizerWrapper>)?;
+    Ok(vocabulary)
 }

@@ -1,11 +1,10 @@
 //! How many tokens a text has at least, seen by its size alone: no token stands for more bytes than the longest one.
 
-use super::Tokenizer;
+use super::{Added, Tokenizer};
+use crate::model::Model;
 use crate::pieces::Pieces;
-use serde::Serialize;
 use serde_json::Value;
-use tokenizers::models::bpe::BPE;
-use tokenizers::{Model, ModelWrapper};
+use tokenizers::{Model as _, ModelWrapper};
 
 /// What the vocabulary says about sizes.
 pub struct Bound {
@@ -26,21 +25,19 @@ impl Tokenizer {
     /// characters become one token together, where a token takes the white space beside it. What this function does not know
     /// counts as such.
     fn find_bound(&self) -> Option<Bound> {
-        let ModelWrapper::BPE(model) = &self.model else { return None };
         let pieces = self.pieces.as_ref()?;
-        let splitting = described(&self.pre_tokenizer)?;
-        let known = |letter: char| model.token_to_id(letter.encode_utf8(&mut [0; 4])).is_some();
-        if !keeps_all(&described(&self.normalizer)?, &known) || !keeps_all(&splitting, &known) {
+        let normalizer = serde_json::to_value(&self.normalizer).ok()?;
+        let known = |letter: char| self.model.finds(letter.encode_utf8(&mut [0; 4]));
+        if !keeps_all(&normalizer, &known) || !keeps_all(&self.splitting, &known) {
             return None;
         }
-        let kept = kept_bytes(model, pieces, &splitting)?;
-        let added = self.every.get_added_tokens_decoder();
-        if added.values().any(|token| token.lstrip || token.rstrip) {
+        let kept = kept_bytes(&self.model, pieces, &self.splitting)?;
+        if self.added.iter().any(|entry| entry.token.lstrip || entry.token.rstrip) {
             return None;
         }
         // A normalised token is searched for in the normalised text, where a space may be a mark of three bytes.
-        let of_added = added.values().map(|token| token.content.len() * if token.normalized { 3 } else { 1 });
-        let of_model = (0..self.size as u32).filter_map(|id| model.id_to_token(id)).map(|token| match pieces {
+        let of_added = self.added.iter().map(|Added { token, .. }| token.content.len() * if token.normalized { 3 } else { 1 });
+        let of_model = (0..self.size as u32).filter_map(|id| self.model.text(id)).map(|token| match pieces {
             Pieces::ByteLevel(_) => token.chars().count(), // each stands for one byte
             Pieces::Marked { .. } => token.len(),          // the mark itself may be in a text
         });
@@ -49,17 +46,13 @@ impl Tokenizer {
     }
 }
 
-fn described<T: Serialize>(step: &Option<T>) -> Option<Value> {
-    serde_json::to_value(step).ok()
-}
-
 /// Whether a normalizer or a pre-tokenizer gives at least a byte for each byte that it reads, but for letters without a token.
 fn keeps_all(step: &Value, known: &impl Fn(char) -> bool) -> bool {
     let steps = |name: &str| step[name].as_array().is_some_and(|steps| steps.iter().all(|step| keeps_all(step, known)));
     match step["type"].as_str() {
         None => step.is_null(),
         Some("Sequence") => steps("normalizers") || steps("pretokenizers"),
-        Some("Prepend" | "ByteLevel" | "Metaspace" | "Digits") => true,
+        Some("Prepend" | "ByteLevel" | "Metaspace" | "Digits" | "DigitGroups") => true,
         Some("Replace") => match (step["pattern"]["String"].as_str(), step["content"].as_str()) {
             (Some(pattern), Some(content)) => content.len() >= pattern.len(),
             _ => false,
@@ -92,27 +85,33 @@ fn only_unknown(regex: &str, known: &impl Fn(char) -> bool) -> bool {
     true
 }
 
-/// The bytes of a text that end up in tokens; none where unknown characters join to one token.
-fn kept_bytes(model: &BPE, pieces: &Pieces, splitting: &Value) -> Option<[bool; 256]> {
-    if model.continuing_subword_prefix.is_some() || model.end_of_word_suffix.is_some() || model.fuse_unk {
-        return None;
-    }
+/// The bytes of a text that end up in tokens; none where characters vanish by themselves, or unknown ones join to one token.
+fn kept_bytes(model: &Model, pieces: &Pieces, splitting: &Value) -> Option<[bool; 256]> {
     let mut kept = [true; 256];
-    match pieces {
-        Pieces::ByteLevel(alphabet) if splitting.to_string().contains("\"ByteLevel\"") => {
-            for (letter, byte) in (0u32..).zip(alphabet) {
-                if let (Some(letter), Some(byte)) = (char::from_u32(letter), byte) {
-                    kept[*byte as usize] = model.token_to_id(&letter.to_string()).is_some();
+    match (model, pieces) {
+        (Model::SentencePiece(model), Pieces::Marked { .. }) => model.keeps_all().then_some(kept),
+        (Model::Crate { model, .. }, _) => {
+            let ModelWrapper::BPE(model) = &**model else { return None };
+            if model.continuing_subword_prefix.is_some() || model.end_of_word_suffix.is_some() || model.fuse_unk {
+                return None;
+            }
+            let finds = |text: &str| model.token_to_id(text).is_some();
+            match pieces {
+                Pieces::ByteLevel(alphabet) if splitting.to_string().contains("\"ByteLevel\"") => {
+                    for (letter, byte) in (0u32..).zip(alphabet) {
+                        if let (Some(letter), Some(byte)) = (char::from_u32(letter), byte) {
+                            kept[*byte as usize] = finds(&letter.to_string());
+                        }
+                    }
+                    Some(kept)
+                }
+                Pieces::ByteLevel(_) => None,
+                Pieces::Marked { .. } => {
+                    let bytes = (0..=255u8).all(|byte| finds(&format!("<0x{byte:02X}>")));
+                    (model.byte_fallback && bytes || model.unk_token.is_some()).then_some(kept)
                 }
             }
         }
-        Pieces::ByteLevel(_) => return None,
-        Pieces::Marked { .. } => {
-            let bytes = (0..=255u8).all(|byte| model.token_to_id(&format!("<0x{byte:02X}>")).is_some());
-            if !(model.byte_fallback && bytes) && model.unk_token.is_none() {
-                return None;
-            }
-        }
+        _ => None,
     }
-    Some(kept)
 }
