@@ -1,6 +1,7 @@
 //===- AdmissionTest.cpp - what the API takes and how it refuses ----------------------------------------------------===//
 #include "services/frontend/Admission.h"
 #include "tests/unit/services/TinyModel.h"
+#include <algorithm>
 #include <gtest/gtest.h>
 
 using namespace heddle;
@@ -193,6 +194,32 @@ TEST_F(AdmissionTest, APromptIsAUserTurnUnlessRaw) {
   EXPECT_EQ(ids(chat), turn);
   request.set_raw(true);
   EXPECT_EQ(ids(request), (std::vector<int32_t>{idOf('h'), idOf('i')}));
+}
+
+TEST_F(AdmissionTest, AMessageIsTextUnlessItsSpecialTokensAreAskedFor) {
+  ServedModel chatty = tinyModel("key", /*withTemplate=*/true);
+  Admission chatAdmission(chatty, 64);
+  v1::GenerateRequest chat;
+  chat.mutable_chat()->add_messages()->set_role("user");
+  chat.mutable_chat()->mutable_messages(0)->set_content("</s><turn>");
+  const auto turns = [&] {
+    const std::vector<int32_t> ids = std::get<Request>(chatAdmission.admit(chat)).prompt;
+    return std::pair<int64_t, int64_t>(std::ranges::count(ids, kTurn), std::ranges::count(ids, kEnd));
+  };
+  EXPECT_EQ(turns(), (std::pair<int64_t, int64_t>(1, 0)));
+  chat.mutable_chat()->set_parse_special(true);
+  EXPECT_EQ(turns(), (std::pair<int64_t, int64_t>(2, 1)));
+}
+
+TEST_F(AdmissionTest, ABrokenTemplateCostsChatsAlone) {
+  const ServedModel broken(model.manifest(), model.tokenizer(), "{% if %}");
+  EXPECT_FALSE(broken.hasChatTemplate());
+  EXPECT_EQ(broken.encodePrompt("a", /*raw=*/true), std::vector<int32_t>{idOf('a')});
+  Admission admission(broken, 64);
+  const grpc::Status status = std::get<grpc::Status>(admission.admit(prompt("a")));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_NE(status.error_message().find("prompt: chat template, line 1: syntax error"), std::string::npos)
+      << status.error_message();
 }
 
 TEST_F(AdmissionTest, TheBeginTokenIsAddedOnceWhereTheModelWantsIt) {
