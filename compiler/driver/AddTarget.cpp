@@ -42,11 +42,12 @@ static void add(const Plan &plan, const std::string &target, const std::filesyst
   *listed = {name, fresh.bytes, fresh.checksum};
   if (std::ranges::find(manifest.targets, target) == manifest.targets.end())
     manifest.targets.push_back(target);
-  std::error_code error;
-  std::filesystem::rename(made, plan.directory() / name, error);
-  if (error)
-    throw CompileError(made.string() + ": cannot be renamed (" + error.message() + "): check the folder's rights");
-  replaceManifest(plan, manifest);
+  replaceManifest(plan, manifest, [&] {
+    std::error_code error;
+    std::filesystem::rename(made, plan.directory() / name, error);
+    if (error)
+      throw CompileError(made.string() + ": cannot be renamed (" + error.message() + "): check the folder's rights");
+  });
 }
 
 CompileReport heddle::addTarget(const CompileOptions &options) {

@@ -301,7 +301,7 @@ void PlanWriter::discard() noexcept {
   lock_ = {};
 }
 
-void replaceManifest(const Plan &plan, const Manifest &manifest) {
+void replaceManifest(const Plan &plan, const Manifest &manifest, const std::function<void()> &addFiles) {
   const fs::path final = plan.directory() / "manifest.json", made = plan.directory() / "manifest.json.new";
   std::error_code error;
   const uint64_t weights = fs::file_size(plan.directory() / "weights.bin", error);
@@ -310,9 +310,16 @@ void replaceManifest(const Plan &plan, const Manifest &manifest) {
   const std::string text = manifestToJson(manifest, weights);
   manifestFromJson(text, final.string());
   ::unlink(made.c_str()); // what a killed writer left
-  files::writeFile(made, text);
-  if (::rename(made.c_str(), final.c_str()) != 0)
-    files::throwSystem(final, "replace", errno);
+  try {
+    files::writeFile(made, text);
+    if (addFiles)
+      addFiles();
+    if (::rename(made.c_str(), final.c_str()) != 0)
+      files::throwSystem(final, "replace", errno);
+  } catch (...) {
+    ::unlink(made.c_str());
+    throw;
+  }
   files::syncFolder(plan.directory());
 }
 

@@ -3,6 +3,7 @@
 #include "runtime/plan/Files.h"
 #include "runtime/plan/Plan.h"
 #include <atomic>
+#include <functional>
 #include <mutex>
 #include <span>
 
@@ -65,7 +66,7 @@ private:
 PlanFile planFile(const std::filesystem::path &folder, std::string_view relative);
 
 /// Replaces the manifest of an opened plan at once (rename), after checking that it describes the same weights.bin. For code
-/// added later.
-void replaceManifest(const Plan &plan, const Manifest &manifest);
+/// added later: `addFiles` puts in place what the new manifest names, when that is written and needs no more room.
+void replaceManifest(const Plan &plan, const Manifest &manifest, const std::function<void()> &addFiles = {});
 
 } // namespace heddle

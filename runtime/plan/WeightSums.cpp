@@ -1,9 +1,11 @@
 //===- WeightSums.cpp - one checksum for each row group of weights.bin ------------------------------------------------===//
 #include "runtime/plan/WeightSums.h"
 #include "runtime/plan/Checksum.h"
+#include "runtime/plan/Files.h"
 #include "runtime/plan/WeightLoader.h"
 #include <algorithm>
 #include <cstring>
+#include <fcntl.h>
 #include <numeric>
 
 namespace heddle {
@@ -52,7 +54,15 @@ void checkWeights(const Plan &plan, std::span<const std::byte> bytes, uint64_t p
 void verifyPlan(const Plan &plan) {
   for (const PlanFile &file : plan.manifest().files)
     plan.read(file.name);
-  RankWeights::load(plan, 0, 1); // one rank reads all of them
+  const std::vector<uint64_t> sums = readWeightSums(plan);
+  files::File weights(plan.file("weights.bin"), O_RDONLY | O_NONBLOCK, "open");
+  std::vector<std::byte> buffer; // not all at once: a plan may be larger than this machine's memory
+  for (const RankLayout::Segment &s : rankLayout(plan.manifest(), 0, 1).segments) // one rank reads all
+    for (uint64_t at = 0, step = std::max<uint64_t>(1, (4 << 20) / s.part) * s.part; at < s.bytes; at += step) {
+      buffer.resize(std::min(step, s.bytes - at));
+      weights.readAt(s.from + at, buffer);
+      checkWeights(plan, buffer, s.part, sums, s.sum + at / s.part, s.from + at);
+    }
 }
 
 } // namespace heddle

@@ -135,7 +135,7 @@ class ModelFile(unittest.TestCase):
     def test_keys_of_the_tokenizer(self):
         ggml = "tokenizer.ggml."
         for key, value in {"add_eos_token": boolean(True), "add_sep_token": boolean(True), "remove_extra_whitespaces": boolean(True),
-                           "precompiled_charsmap": u32s([1]), "normalizer.lowercase": boolean(True), "a_key_of_tomorrow": u32(1)}.items():
+                           "precompiled_charsmap": u32s([1]), "a_key_of_tomorrow": u32(1)}.items():
             with self.subTest(key):
                 run = attempt("run", self.file(keys={ggml + key: value}), "--raw", "-p", "a", environment=self.cache, timeout=60)
                 refused(self, run, ggml + key, status=1)
