@@ -34,13 +34,13 @@ Decoder heddle::readDecoder(const ModelSource &m) {
   Decoder d{};
   d.layers = m.requiredInteger("block_count", 1, 1024);
   d.width = m.requiredInteger("embedding_length", kVector, 1 << 20);
-  requireMultiple(m, "embedding_length", d.width);
   d.heads = m.requiredInteger("attention.head_count", 1, 4096);
   d.kvHeads = m.integerWithin("attention.head_count_kv", 1, d.heads).value_or(d.heads);
   if (d.heads % d.kvHeads)
     m.refuse("attention.head_count_kv", "is " + std::to_string(d.kvHeads) + ", which does not divide the head_count of " +
                                             std::to_string(d.heads) + ": convert the model again");
   d.headDim = readHeadDim(m, d.width, d.heads);
+  requireMultiple(m, "embedding_length", d.width); // after the head size, which often is why
   d.rotated = m.integerWithin("rope.dimension_count", kVector, d.headDim).value_or(d.headDim);
   requireMultiple(m, "rope.dimension_count", d.rotated);
   d.feedForward = m.requiredInteger("feed_forward_length", 1, 1 << 24);

@@ -172,11 +172,12 @@ class ModelFile(unittest.TestCase):
             self.refuses(f"llama.{key} differs from layer to layer", layers=2, keys={key: u32s(values)})
 
     def test_sizes_that_kernels_cannot_take(self):
-        for size, width in ((100, 400), (100, 64), (8, 64), (72, 64), (4112, 64)):
-            self.refuses(f"a head size of {size} is not supported", "multiples of 16", head_size=size, width=width)
+        for size, width in ((100, 400), (100, 200), (100, 64), (8, 64), (72, 64), (4112, 64)):
+            self.refuses(f"a head size of {size} is not supported", "multiples of 16", head_size=size, width=width, heads=2)
         for size in (100, 8):
-            self.refuses(f"a head size of {size} is not supported", "multiples of 16", head_size=size, width=4 * size,
-                         without=["attention.key_length", "attention.value_length", "rope.dimension_count"])
+            for heads in (2, 4):
+                self.refuses(f"a head size of {size} is not supported", "multiples of 16", head_size=size, heads=heads,
+                             width=heads * size, without=["attention.key_length", "attention.value_length", "rope.dimension_count"])
         self.refuses("embedding_length is 72", "multiples of 16", width=72)
         self.refuses("rope.dimension_count is 24", "multiples of 16", head_size=32, keys={"rope.dimension_count": u32(24)})
         for size in (48, 80, 112):

@@ -128,7 +128,7 @@ TEST_F(BrokenPlan, EveryFileHasTheSizeAndTheBytesThatTheManifestSays) {
     ASSERT_EQ(::mkfifo((path / name).c_str(), 0600), 0);
     EXPECT_CONTAINS(openError(), name + ": is no regular file");
     fs::remove(path / name);
-    for (size_t at = 0; at < sound.size(); ++at) {
+    for (size_t at = 0; at < sound.size(); at += 1 + sound.size() / 50) {
       std::string changed = sound;
       changed[at] = static_cast<char>(changed[at] ^ 1 << at % 8);
       replaceFile(path / name, changed);
