@@ -65,7 +65,7 @@ MemoryFit::MemoryFit(std::vector<RankMemory> ranks, std::vector<uint64_t> fixed,
     ++place.ranks;
     if (memory.available < memory.shared)
       places_.push_back({host, memory.limit, memory.available, reserveOf(memory.available) + kAddressReserve,
-                         fixed[static_cast<size_t>(r)], page, 1});
+                         fixed[static_cast<size_t>(r)], page, 1, true});
   }
   pages_ = std::numeric_limits<int64_t>::max();
   for (size_t p = 0; p < places_.size(); ++p)
@@ -79,8 +79,8 @@ std::string MemoryFit::refusal(int64_t pages, const std::string &what) const {
   uint64_t kv = static_cast<uint64_t>(pages) * place.page;
   return "the model does not fit into memory: " + who + " " + inBytes(place.fixed + kv + place.reserve) + ", " +
          inBytes(place.fixed) + " for weights and buffers and " + inBytes(kv) + " for " + what + ", and " +
-         inBytes(place.available) + " are available" + (place.limit.empty() ? "" : ", with " + place.limit) +
-         "; use a smaller or more quantised model, a shorter context, less --kv-memory" +
+         inBytes(place.available) + " are available" + (place.limit.empty() ? "" : ", with " + place.limit) + "; " +
+         (place.own ? "raise that limit, " : "") + "use a smaller or more quantised model, a shorter context, less --kv-memory" +
          (type_ == KvType::F16 ? ", --kv-type q8" : "") + " or more hosts";
 }
 

@@ -33,6 +33,7 @@ private:
     std::string name, limit;
     uint64_t available, reserve, fixed = 0, page = 0; // bytes; of the reserve see MemoryFit.cpp
     int64_t ranks = 0;
+    bool own = false; // a single process
     int64_t pagesLeft() const;
   };
   std::vector<RankMemory> ranks_;

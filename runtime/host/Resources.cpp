@@ -29,15 +29,11 @@ int64_t affinityCores() {
   return 0;
 }
 
-/// The soft limits on address space and on private memory, the smaller one.
-uint64_t addressSpaceLimit() {
-  uint64_t least = kNone;
-  for (auto resource : {RLIMIT_AS, RLIMIT_DATA}) {
-    rlimit limit{};
-    if (getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-      least = std::min<uint64_t>(least, limit.rlim_cur);
-  }
-  return least;
+/// The soft limit; kNone when there is none.
+uint64_t softLimit(int resource) {
+  rlimit limit{};
+  return getrlimit(static_cast<__rlimit_resource>(resource), &limit) == 0 && limit.rlim_cur != RLIM_INFINITY ? limit.rlim_cur
+                                                                                                             : kNone;
 }
 
 /// Files of "Key: NUMBER kB" lines, in bytes.
@@ -115,9 +111,13 @@ Memory usableMemory(const HostView &view) {
     limit(group.limit, minus(group.limit, group.used),
           "a memory limit of " + formatBytes(static_cast<double>(group.limit)) + " (" + group.file.string() + ")");
   memory.shared = memory.available;
-  if (uint64_t most = view.addressSpace ? view.addressSpace : addressSpaceLimit(); most != kNone)
-    limit(most, minus(most, kilobytes(view.root / "proc/self/status")["VmSize"]),
-          "a limit of " + formatBytes(static_cast<double>(most)) + " on this process (ulimit -v or -d)");
+  auto ownLimit = [&](uint64_t most, const char *taken, const std::string &how) {
+    if (most != kNone)
+      limit(most, minus(most, kilobytes(view.root / "proc/self/status")[taken]),
+            "a limit of " + formatBytes(static_cast<double>(most)) + " on this process (" + how + ")");
+  };
+  ownLimit(view.addressLimit ? view.addressLimit : softLimit(RLIMIT_AS), "VmSize", "ulimit -v");
+  ownLimit(view.dataLimit ? view.dataLimit : softLimit(RLIMIT_DATA), "VmData", "ulimit -d");
   return memory;
 }
 

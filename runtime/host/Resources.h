@@ -14,7 +14,8 @@ struct HostView {
   std::filesystem::path root = "/"; // before /proc and /sys
   int64_t machineCores = 0;         // 0: ask
   int64_t affinityCores = 0;        // 0: ask
-  uint64_t addressSpace = 0;        // RLIMIT_AS and RLIMIT_DATA, the smaller one; 0: ask
+  uint64_t addressLimit = 0;        // RLIMIT_AS: ask where 0
+  uint64_t dataLimit = 0;           // RLIMIT_DATA, of private memory: ask where 0
 };
 
 struct Cores {

@@ -1,8 +1,12 @@
 //===- GroupOptions.cpp --------------------------------------------------------------------------------------------===//
 #include "services/frontend/GroupOptions.h"
 #include "runtime/engine/Engine.h"
+#include "runtime/host/Resources.h"
 
 namespace heddle {
+
+// gRPC's threads and ours: stacks, and the heaps that the C library sets aside for them. A worker has hardly less.
+constexpr uint64_t kFrontendBytes = 1'000'000'000;
 
 void checkGroupOptions(const GroupOptions &options) {
   auto within = [](const char *name, int64_t value, int64_t low, int64_t high) {
@@ -14,6 +18,11 @@ void checkGroupOptions(const GroupOptions &options) {
   within("--threads", options.threads, 0, 1024);
   within("--context", options.context, 0, int64_t{1} << 30);
   within("--token-budget", options.tokenBudget, 0, kMostTokenBudget);
+  // A thread that cannot be started would end the process without a word of ours.
+  if (Memory memory = usableMemory(); memory.available < memory.shared && memory.available < kFrontendBytes)
+    throw GroupError("a group of workers needs " + formatBytes(kFrontendBytes) + " of addresses in this process, and " +
+                     formatBytes(static_cast<double>(memory.available)) + " are available, with " + memory.limit +
+                     "; raise it, or use `heddle run` with one rank");
   std::error_code error;
   if (!options.hostfile.empty() && !std::filesystem::is_regular_file(options.hostfile, error))
     throw GroupError("--hostfile " + options.hostfile.string() + " is no file; write one line a host, as \"node1 slots=1\"");

@@ -33,7 +33,7 @@ struct GroupOptions {
   std::chrono::milliseconds stopLimit{5000};    // for the group to end by itself
 };
 
-/// Throws GroupError naming the option.
+/// Throws GroupError naming the option, or a limit on this process (ulimit) that leaves no room for a frontend's threads.
 void checkGroupOptions(const GroupOptions &options);
 
 } // namespace heddle

@@ -167,7 +167,11 @@ class Memory(unittest.TestCase):
         script = "ulimit -v 300000"
         run = subprocess.run(["sh", "-c", f'{script}; exec "$@"', "sh", HEDDLE, "run", plan()["large"], "--raw", "-p", "a"],
                              capture_output=True, check=False)
-        self.refused(run, "a limit of 307.2 MB on this process")
+        self.refused(run, "a limit of 307.2 MB on this process", "raise that limit")
+        run = subprocess.run(["sh", "-c", f'{script}; exec "$@"', "sh", HEDDLE, "run", plan()["small"], "--raw", "-p", "a", "--ranks",
+                              "2"], capture_output=True, check=False)
+        self.assertEqual((run.returncode, len(complaint(run))), (1, 1), run.stderr)
+        self.assertIn("a limit of 307.2 MB on this process (ulimit -v); raise it", complaint(run)[0])
 
 
 class RealGroup(unittest.TestCase):

@@ -41,6 +41,7 @@ TEST(MemoryFit, AProcessMayHaveALimitOfItsOwn) {
   MemoryFit fit({rankOn("a", 8000 * kMega, 1000 * kMega), rankOn("a", 8000 * kMega)}, {500 * kMega, 500 * kMega}, kShape);
   EXPECT_LT(fit.pages(), 450'000'000 / 327680);
   EXPECT_GT(fit.pages(), 300'000'000 / 327680);
+  EXPECT_NE(fit.refusal(10'000, "x").find("with a limit; raise that limit, use a smaller"), std::string::npos);
 }
 
 TEST(MemoryFit, WhatDoesNotFitIsRefusedWithBothSizes) {

@@ -2,6 +2,7 @@
 #include "tests/unit/host/FakeHost.h"
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <thread>
 
 using namespace heddle;
@@ -73,7 +74,7 @@ TEST(Cores, RanksOfAHostShareThem) {
 TEST(Memory, OfAMachineWithoutLimits) {
   FakeHost host;
   host.write("/proc/meminfo", "MemTotal:       16000000 kB\nMemFree: 1000 kB\nMemAvailable:   8000000 kB\nHugePages_Total: 0\n");
-  Memory memory = usableMemory({.root = host.root(), .addressSpace = kNoLimit});
+  Memory memory = usableMemory({.root = host.root(), .addressLimit = kNoLimit, .dataLimit = kNoLimit});
   EXPECT_EQ(memory.total, uint64_t{16000000} * 1024);
   EXPECT_EQ(memory.available, uint64_t{8000000} * 1024);
   EXPECT_EQ(memory.shared, memory.available);
@@ -84,8 +85,8 @@ TEST(Memory, TheTightestLimitIsNamed) {
   FakeHost host;
   host.write("/proc/meminfo",
              "MemTotal: 16000000 kB\nMemAvailable: 8000000 kB\nCommitLimit: 3000000 kB\nCommitted_AS: 500000 kB\n");
-  host.write("/proc/self/status", "Name:\tx\nVmSize:\t  100000 kB\n");
-  HostView view{.root = host.root(), .addressSpace = kNoLimit};
+  host.write("/proc/self/status", "Name:\tx\nVmSize:\t  100000 kB\nVmData:\t  10000 kB\n");
+  HostView view{.root = host.root(), .addressLimit = kNoLimit, .dataLimit = kNoLimit};
 
   host.write("/proc/sys/vm/overcommit_memory", "2\n");
   EXPECT_EQ(usableMemory(view).available, uint64_t{2500000} * 1024);
@@ -101,15 +102,31 @@ TEST(Memory, TheTightestLimitIsNamed) {
   EXPECT_EQ(group.shared, 250000000u);
   EXPECT_EQ(group.limit, "a memory limit of 400.0 MB (" + host.named("/sys/fs/cgroup/memory/memory.limit_in_bytes") + ")");
 
-  view.addressSpace = 300000000; // of each process, not of all together
+  view.addressLimit = 300000000; // of each process, not of all together
   Memory process = usableMemory(view);
   EXPECT_EQ(process.total, 300000000u);
   EXPECT_EQ(process.available, 300000000u - 100000 * 1024);
   EXPECT_EQ(process.shared, 250000000u);
-  EXPECT_EQ(process.limit, "a limit of 300.0 MB on this process (ulimit -v or -d)");
+  EXPECT_EQ(process.limit, "a limit of 300.0 MB on this process (ulimit -v)");
+
+  view.dataLimit = 200000000;
+  EXPECT_EQ(usableMemory(view).available, 200000000u - 10000 * 1024);
+  EXPECT_EQ(usableMemory(view).limit, "a limit of 200.0 MB on this process (ulimit -d)");
 
   host.write("/sys/fs/cgroup/memory/memory.usage_in_bytes", "500000000"); // above its limit, for a moment
   EXPECT_EQ(usableMemory(view).available, 0u);
+}
+
+TEST(Memory, TheRealLimitOfTheProcessIsRead) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_DATA, &before), 0);
+  rlimit tight = before;
+  tight.rlim_cur = rlim_t{1} << 33;
+  ASSERT_EQ(setrlimit(RLIMIT_DATA, &tight), 0);
+  FakeHost host;
+  host.write("/proc/meminfo", "MemTotal: 1600000000 kB\nMemAvailable: 800000000 kB\n");
+  EXPECT_EQ(usableMemory({.root = host.root()}).total, uint64_t{1} << 33);
+  ASSERT_EQ(setrlimit(RLIMIT_DATA, &before), 0);
 }
 
 TEST(Memory, OfThisMachine) {
