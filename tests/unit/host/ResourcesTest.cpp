@@ -121,11 +121,11 @@ TEST(Memory, TheRealLimitOfTheProcessIsRead) {
   rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_DATA, &before), 0);
   rlimit tight = before;
-  tight.rlim_cur = rlim_t{1} << 33;
+  tight.rlim_cur = rlim_t{1} << 46; // more than a sanitizer has mapped
   ASSERT_EQ(setrlimit(RLIMIT_DATA, &tight), 0);
   FakeHost host;
-  host.write("/proc/meminfo", "MemTotal: 1600000000 kB\nMemAvailable: 800000000 kB\n");
-  EXPECT_EQ(usableMemory({.root = host.root()}).total, uint64_t{1} << 33);
+  host.write("/proc/meminfo", "MemTotal: 160000000000000 kB\nMemAvailable: 80000000000000 kB\n");
+  EXPECT_EQ(usableMemory({.root = host.root()}).total, uint64_t{1} << 46);
   ASSERT_EQ(setrlimit(RLIMIT_DATA, &before), 0);
 }
 
