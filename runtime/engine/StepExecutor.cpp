@@ -1,6 +1,7 @@
 //===- StepExecutor.cpp - runs the compiled step on this rank --------------------------------------------------------===//
 #include "runtime/engine/StepExecutor.h"
 #include "runtime/engine/SpinBarrier.h"
+#include "runtime/host/OpenMpFiles.h"
 #include "runtime/host/Resources.h"
 #include <algorithm>
 #include <csetjmp>
@@ -80,6 +81,7 @@ StepExecutor::StepExecutor(const StepModel &model, int64_t pages, int64_t thread
 #pragma omp parallel num_threads(static_cast<int>(threads))
   if (omp_get_thread_num() == 0)
     got = omp_get_num_threads();
+  removeOpenMpFiles();
   if (got != threads) // the step's barrier would wait for ever
     throw std::runtime_error("asked for " + std::to_string(threads) + " threads, OpenMP gave " + std::to_string(got) +
                              "; lower --threads or raise OMP_THREAD_LIMIT");

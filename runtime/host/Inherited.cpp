@@ -4,6 +4,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
+#include <sstream>
+#include <string>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,14 +34,23 @@ void resetSignals() {
   pthread_sigmask(SIG_SETMASK, &none, nullptr);
 }
 
+void keepAbsolutePath() {
+  const char *set = std::getenv("PATH");
+  std::istringstream parts(set ? set : "");
+  std::string kept;
+  for (std::string part; std::getline(parts, part, ':');)
+    if (part.starts_with('/'))
+      kept += (kept.empty() ? "" : ":") + part;
+  setenv("PATH", kept.empty() ? "/usr/local/bin:/usr/bin:/bin" : kept.c_str(), 1);
+}
+
 } // namespace
 
 void putInheritedStateRight() {
   openStandardDescriptors();
   resetSignals();
   umask(umask(0077) & 0077);
-  if (const char *path = std::getenv("PATH"); !path || !*path)
-    setenv("PATH", "/usr/local/bin:/usr/bin:/bin", 1);
+  keepAbsolutePath();
   constexpr rlim_t kEnough = 1 << 16; // some programs walk through all numbers up to the limit
   if (rlimit files{}; getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
     files.rlim_cur = std::max(files.rlim_cur, std::min(files.rlim_max, kEnough));

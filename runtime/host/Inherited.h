@@ -9,7 +9,9 @@ namespace heddle {
 ///   signals blocked, or SIGCHLD ignored, with which no child can be waited for: set to the usual. SIGHUP stays ignored if it was
 ///     (nohup). SIGPIPE is ignored: a reader that went away is an error of that one write;
 ///   a umask that denies the owner: what we write for ourselves we must be able to read;
-///   no PATH: the usual one is set;
+///   no PATH, or one with relative or empty parts: what lies in the current folder is not run by accident, so only the absolute
+///   parts
+///     stay, or else the usual ones are set;
 ///   few descriptors: the soft limit is raised to the hard one.
 void putInheritedStateRight();
 

@@ -4,11 +4,8 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstdlib>
 #include <fcntl.h>
-#include <filesystem>
 #include <spawn.h>
-#include <sstream>
 #include <system_error>
 #include <unistd.h>
 
@@ -19,40 +16,13 @@ namespace {
 
 std::string_view nameOf(std::string_view variable) { return variable.substr(0, variable.find('=')); }
 
-/// The absolute folders of PATH, or the usual ones where there are none.
-std::string searchPath() {
-  const char *set = std::getenv("PATH");
-  std::istringstream parts(set ? set : "");
-  std::string all;
-  for (std::string part; std::getline(parts, part, ':');)
-    if (part.starts_with('/'))
-      all += (all.empty() ? "" : ":") + part;
-  return all.empty() ? "/usr/local/bin:/usr/bin:/bin" : all;
-}
-
-/// Where `program` lies; as it is when it has a slash.
-std::string find(const std::string &program, const std::string &path) {
-  if (program.find('/') != std::string::npos)
-    return program;
-  std::istringstream parts(path);
-  for (std::string part; std::getline(parts, part, ':');) {
-    std::error_code error;
-    std::string file = part + "/" + program;
-    if (std::filesystem::is_regular_file(file, error) && access(file.c_str(), X_OK) == 0)
-      return file;
-  }
-  throw std::system_error(ENOENT, std::generic_category(), program);
-}
-
-std::vector<std::string> environment(const SpawnOptions &options, const std::string &path) {
+std::vector<std::string> environment(const SpawnOptions &options) {
   std::vector<std::string> all;
   auto has = [&](std::string_view name) {
     return std::ranges::any_of(all, [&](const std::string &variable) { return nameOf(variable) == name; });
   };
   for (auto &[name, value] : options.set)
     all.push_back(name + "=" + value);
-  if (!has("PATH"))
-    all.push_back("PATH=" + path);
   for (char **entry = environ; entry && *entry; ++entry) {
     std::string_view name = nameOf(*entry);
     bool unwanted =
@@ -128,7 +98,10 @@ bool belongsToLauncher(std::string_view name) {
 
 pid_t spawn(const std::vector<std::string> &argv, const SpawnOptions &options) {
   Files files;
-  posix_spawn_file_actions_addopen(&files.actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  if (options.input >= 0)
+    posix_spawn_file_actions_adddup2(&files.actions, options.input, STDIN_FILENO);
+  else
+    posix_spawn_file_actions_addopen(&files.actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   if (options.output >= 0) {
     posix_spawn_file_actions_adddup2(&files.actions, options.output, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&files.actions, options.output, STDERR_FILENO);
@@ -146,11 +119,10 @@ pid_t spawn(const std::vector<std::string> &argv, const SpawnOptions &options) {
   posix_spawnattr_setflags(&attributes.attributes, static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
                                                                       (options.ownGroup ? POSIX_SPAWN_SETPGROUP : 0)));
 
-  std::string path = searchPath(), program = find(argv[0], path);
-  std::vector<std::string> variables = environment(options, path);
+  std::vector<std::string> variables = environment(options);
   pid_t child = 0;
-  int error = posix_spawn(&child, program.c_str(), &files.actions, &attributes.attributes, pointers(argv).data(),
-                          pointers(variables).data());
+  int error = posix_spawnp(&child, argv[0].c_str(), &files.actions, &attributes.attributes, pointers(argv).data(),
+                           pointers(variables).data());
   if (error)
     throw std::system_error(error, std::generic_category(), argv[0]);
   return child;

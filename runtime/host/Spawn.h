@@ -9,6 +9,7 @@
 namespace heddle {
 
 struct SpawnOptions {
+  int input = -1;                                       // descriptor for its stdin; -1: empty
   int output = -1;                                      // descriptor for its stdout and stderr; -1: ours
   bool ownGroup = false;                                // a process group of its own, out of reach of the terminal's Ctrl-C
   bool dropLauncher = false;                            // of the environment, what an outer MPI job or batch system left there
@@ -16,10 +17,9 @@ struct SpawnOptions {
   std::vector<std::pair<std::string, std::string>> set; // variables on top of ours
 };
 
-/// Starts argv[0], looked up in PATH, without a shell, as a fresh program expects to be started whatever we inherited: stdin is
-/// empty, no other descriptor is open, no signal is blocked, ignored or caught, there is a PATH of absolute folders (what lies in
-/// the current folder is not run by accident), and the current folder exists. Returns its process id, to be waited for with
-/// waitpid. Throws std::system_error. Any thread.
+/// Starts argv[0], looked up in PATH, without a shell, as a fresh program expects to be started whatever we inherited: no other
+/// descriptor is open, no signal is blocked, ignored or caught, and the current folder exists. Returns its process id, to be
+/// waited for with waitpid. Throws std::system_error. Any thread.
 pid_t spawn(const std::vector<std::string> &argv, const SpawnOptions &options = {});
 
 /// Does a variable of this name belong to an MPI job or batch system around us, rather than to the user's settings? A launcher

@@ -1,7 +1,7 @@
 //===- GroupProcess.cpp --------------------------------------------------------------------------------------------===//
 #include "services/frontend/GroupProcess.h"
+#include "runtime/host/ProcFs.h"
 #include "runtime/host/Spawn.h"
-#include "services/frontend/ProcFs.h"
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -30,15 +30,15 @@ std::vector<std::string> commandLine(const GroupOptions &options, uint64_t epoch
   add({"-np", std::to_string(options.ranks), "--oversubscribe", "--bind-to", "none"});
   if (hosts)
     add({"--hostfile", std::filesystem::absolute(options.hostfile).string()});
-  // ob1 starts in half the time; a group on one host needs no network.
-  add({"--mca", "pml", "ob1", "--mca", "btl", hosts ? "tcp,vader,self" : "vader,self"});
-  add({"--mca", "btl_vader_single_copy_mechanism", "none"}); // cma needs ptrace rights that containers lack
-  add({"--mca", "odls_base_sigkill_timeout", "0"});          // else a dead rank is noticed after a second
-  if (hosts)                                                 // a host that is gone is noticed after seconds, not minutes
+  // ob1 starts in half the time. Ranks of one host gather in a window of their own (runtime/comm) and need messages only to make
+  // it: TCP does for that, where vader would leave 4 MB a rank in /dev/shm whenever mpirun is killed.
+  add({"--mca", "pml", "ob1", "--mca", "btl", "tcp,self"});
+  add({"--mca", "odls_base_sigkill_timeout", "0"}); // else a dead rank is noticed after a second
+  if (hosts)                                        // a host that is gone is noticed after seconds, not minutes
     add({"--mca", "oob_tcp_keepalive_time", "5", "--mca", "oob_tcp_keepalive_intvl", "2", "--mca", "oob_tcp_keepalive_probes",
          "3"});
   else // a machine without network can serve
-    add({"--mca", "oob_tcp_if_include", "lo"});
+    add({"--mca", "oob_tcp_if_include", "lo", "--mca", "btl_tcp_if_include", "lo"});
   add({worker, "--plan", std::filesystem::absolute(options.plan).string(), "--socket", socket, "--epoch", std::to_string(epoch)});
   add({"--threads", std::to_string(options.threads), "--context", std::to_string(options.context)});
   add({"--kv-memory", std::to_string(options.kvBytes), "--token-budget", std::to_string(options.tokenBudget)});
@@ -47,18 +47,19 @@ std::vector<std::string> commandLine(const GroupOptions &options, uint64_t epoch
   return line;
 }
 
-SpawnOptions spawnOptions(int output) {
+SpawnOptions spawnOptions(int output, const std::filesystem::path &session) {
   SpawnOptions how;
   how.output = output;
   how.ownGroup = true;
   how.dropLauncher = true; // we may ourselves be a rank of something
-  how.set = {{"OMPI_ALLOW_RUN_AS_ROOT", "1"}, {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"}};
+  how.set = {{"OMPI_ALLOW_RUN_AS_ROOT", "1"}, {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"}, {"TMPDIR", session.string()}};
   return how;
 }
 
 } // namespace
 
-GroupProcess::GroupProcess(const GroupOptions &options, uint64_t epoch, const std::string &socket, std::function<void()> exited)
+GroupProcess::GroupProcess(const GroupOptions &options, uint64_t epoch, const std::string &socket,
+                           const std::filesystem::path &session, std::function<void()> exited)
     : socket_(socket), verbose_(options.verbose), exited_(std::move(exited)) {
   int pipe[2];
   if (pipe2(pipe, O_CLOEXEC) != 0)
@@ -66,8 +67,8 @@ GroupProcess::GroupProcess(const GroupOptions &options, uint64_t epoch, const st
   std::promise<std::string> started;
   std::future<std::string> problem = started.get_future();
   reader_ = std::thread([this, input = pipe[0]] { read(input); });
-  life_ = std::thread([this, options, epoch, output = pipe[1], started = std::move(started)]() mutable {
-    live(options, epoch, output, std::move(started));
+  life_ = std::thread([this, options, epoch, session, output = pipe[1], started = std::move(started)]() mutable {
+    live(options, epoch, session, output, std::move(started));
   });
   std::string text = problem.get();
   if (text.empty())
@@ -88,11 +89,12 @@ bool GroupProcess::running() const {
   return pid_ != 0;
 }
 
-void GroupProcess::live(const GroupOptions &options, uint64_t epoch, int output, std::promise<std::string> started) {
+void GroupProcess::live(const GroupOptions &options, uint64_t epoch, const std::filesystem::path &session, int output,
+                        std::promise<std::string> started) {
   pid_t pid = 0;
   std::string problem;
   try {
-    pid = spawn(commandLine(options, epoch, socket_), spawnOptions(output));
+    pid = spawn(commandLine(options, epoch, socket_), spawnOptions(output, session));
   } catch (const std::system_error &error) {
     problem = "cannot start " + workerPath(options).string() + ": " + error.code().message() +
               "; build the target heddle-worker or name its path";

@@ -18,7 +18,9 @@ namespace heddle {
 /// kills and reaps whatever is left, here by process id; ranks on other hosts end with mpirun's daemons there.
 class GroupProcess {
 public:
-  GroupProcess(const GroupOptions &options, uint64_t epoch, const std::string &socket, std::function<void()> exited);
+  /// `session`: the TMPDIR of all processes, where mpirun keeps its files.
+  GroupProcess(const GroupOptions &options, uint64_t epoch, const std::string &socket, const std::filesystem::path &session,
+               std::function<void()> exited);
   ~GroupProcess();
   GroupProcess(const GroupProcess &) = delete;
 
@@ -32,7 +34,8 @@ public:
   std::string reason() const;
 
 private:
-  void live(const GroupOptions &options, uint64_t epoch, int output, std::promise<std::string> started);
+  void live(const GroupOptions &options, uint64_t epoch, const std::filesystem::path &session, int output,
+            std::promise<std::string> started);
   void read(int input);
   void keep(const std::string &line);
 

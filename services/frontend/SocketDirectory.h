@@ -1,20 +1,24 @@
-//===- SocketDirectory.h - where the engine link's socket lives -----------------------------------------------------===//
+//===- SocketDirectory.h - where the engine link's socket and mpirun's session files live ----------------------------===//
 #pragma once
+#include "runtime/host/KeptFolder.h"
+#include <cstdint>
 #include <string>
 
 namespace heddle {
 
-/// A fresh directory of mode 0700 under $XDG_RUNTIME_DIR, or /tmp, for one Unix socket. Its name carries this process's id: the
-/// constructor also removes directories that killed frontends of this user left behind. Removed by the destructor.
+/// A fresh folder of mode 0700 under $XDG_RUNTIME_DIR, $TMPDIR or /tmp, for one Unix socket and for what an epoch's mpirun and
+/// ranks put into their TMPDIR. It is gone when this process is, however that ended (KeptFolder).
 class SocketDirectory {
 public:
   SocketDirectory(); // throws GroupError
-  ~SocketDirectory();
-  SocketDirectory(const SocketDirectory &) = delete;
   const std::string &socket() const { return socket_; }
+  /// The TMPDIR of an epoch's processes; to be removed when they are gone. Throws GroupError.
+  std::filesystem::path makeSession(uint64_t epoch) const;
+  void removeSession(uint64_t epoch) const;
 
 private:
-  std::string directory_, socket_;
+  KeptFolder folder_;
+  std::string socket_;
 };
 
 } // namespace heddle

@@ -1,8 +1,8 @@
 //===- Supervisor.cpp ----------------------------------------------------------------------------------------------===//
 #include "services/frontend/Supervisor.h"
+#include "runtime/host/ProcFs.h"
 #include "runtime/host/SharedMemory.h"
 #include "services/frontend/GroupProcess.h"
-#include "services/frontend/ProcFs.h"
 #include <algorithm>
 
 namespace heddle {
@@ -99,7 +99,7 @@ std::string Supervisor::runEpoch(bool &wasReady, bool &explained) {
     }
   std::unique_ptr<GroupProcess> process;
   try {
-    process = std::make_unique<GroupProcess>(options_, epoch, directory_.socket(), [this] {
+    process = std::make_unique<GroupProcess>(options_, epoch, directory_.socket(), directory_.makeSession(epoch), [this] {
       std::lock_guard lock(mutex_);
       exited_ = true;
       changed_.notify_all();
@@ -139,6 +139,7 @@ std::string Supervisor::runEpoch(bool &wasReady, bool &explained) {
   link_.expect(0);
   link_.drop();
   process->kill(ranks);
+  directory_.removeSession(epoch);
   if (stopping)
     return {};
   explained = process->workerError().has_value();

@@ -4,6 +4,7 @@
 // only find out what memory and multipliers can give. The model's kernels are the compiler's alone.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "tools/heddle/HostPeaks.h"
+#include "runtime/host/OpenMpFiles.h"
 #include "runtime/host/Resources.h"
 #include <algorithm>
 #include <array>
@@ -100,7 +101,9 @@ double secondsOf(int64_t threads, const std::function<void(int64_t)> &body) {
   double begin = omp_get_wtime();
 #pragma omp parallel num_threads(static_cast<int>(threads))
   body(omp_get_thread_num());
-  return omp_get_wtime() - begin;
+  double seconds = omp_get_wtime() - begin;
+  removeOpenMpFiles();
+  return seconds;
 }
 
 double medianOfRounds(const std::function<double()> &round) {

@@ -1,6 +1,6 @@
 //===- FailureTest.cpp - workers, launcher and frontend die, hang and drain -----------------------------------------===//
 #include "runtime/comm/Host.h"
-#include "services/frontend/ProcFs.h"
+#include "runtime/host/ProcFs.h"
 #include "tests/e2e/services/Client.h"
 #include "tests/e2e/services/ServerProcess.h"
 #include <algorithm>

@@ -1,6 +1,6 @@
 //===- GroupSessionTest.cpp - run, eval and bench over a group ------------------------------------------------------===//
 #include "services/frontend/GroupSession.h"
-#include "services/frontend/ProcFs.h"
+#include "runtime/host/ProcFs.h"
 #include "tests/e2e/services/ServerProcess.h"
 #include "tests/unit/services/TinyModel.h"
 #include <csignal>
@@ -57,9 +57,27 @@ TEST_F(GroupSessionTest, GeneratesOverAnyNumberOfRanks) {
 
 TEST_F(GroupSessionTest, FalseFromTheCallbackCancels) {
   GroupSession session(options(2), "tiny-plan-key");
-  int events = 0;
-  session.generate(request("a", 500), [&](const Event &) { return ++events < 3; });
-  EXPECT_EQ(events, 3);
+  std::vector<StopReason> stops;
+  auto keep = [&](const Event &event) {
+    stops.push_back(event.stop);
+    return stops.size() < 3;
+  };
+  session.generate(request("a", 500), keep);
+  EXPECT_EQ(stops, (std::vector{StopReason::None, StopReason::None, StopReason::None, StopReason::Cancelled}));
+  EXPECT_EQ(textOf(session, request("b", 2)), "cd") << "and the session goes on";
+}
+
+TEST_F(GroupSessionTest, WhatIsCancelledFromOutsideEndsAtOnce) {
+  GroupSession session(options(2), "tiny-plan-key");
+  std::vector<Event> events;
+  auto keep = [&](const Event &event) {
+    events.push_back(event);
+    return true;
+  };
+  session.generate(request("abc", 500), keep, [] { return true; });
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].stop, StopReason::Cancelled);
+  EXPECT_EQ(events[0].promptTokens, 3);
   EXPECT_EQ(textOf(session, request("b", 2)), "cd") << "and the session goes on";
 }
 

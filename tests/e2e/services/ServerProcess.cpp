@@ -1,6 +1,7 @@
 //===- ServerProcess.cpp -------------------------------------------------------------------------------------------===//
 #include "tests/e2e/services/ServerProcess.h"
-#include "services/frontend/ProcFs.h"
+#include "runtime/host/KeptFolder.h"
+#include "runtime/host/ProcFs.h"
 #include "tests/unit/services/TinyModel.h"
 #include <csignal>
 #include <cstring>
@@ -83,8 +84,7 @@ ServerProcess::~ServerProcess() {
   EXPECT_TRUE(eventually([this] { return group().empty(); })) << "processes of the group are left over";
   for (pid_t left : group())
     kill(left, SIGKILL);
-  if (std::string directory = linkDirectory(); !directory.empty())
-    fs::remove_all(directory); // of a frontend that was killed
+  EXPECT_TRUE(eventually([this] { return linkDirectory().empty(); })) << linkDirectory() << " is left over";
   close(output_);
   if (testing::Test::HasFailure())
     std::fprintf(stderr, "--- stderr of the server ---\n%s----------------------------\n", notes().c_str());
@@ -138,12 +138,11 @@ pid_t ServerProcess::mpirun() const {
 }
 
 std::string ServerProcess::linkDirectory() const {
-  const char *runtime = std::getenv("XDG_RUNTIME_DIR");
-  for (std::string base : {std::string("/tmp"), std::string(runtime ? runtime : "/tmp")})
-    if (fs::is_directory(base))
-      for (const fs::directory_entry &entry : fs::directory_iterator(base))
-        if (entry.path().filename().string().starts_with("heddle-link-" + std::to_string(pid_) + "-"))
-          return entry.path();
+  std::error_code ignored;
+  for (const fs::path &base : temporaryBases())
+    for (fs::directory_iterator entry(base, ignored), end; entry != end; entry.increment(ignored))
+      if (entry->path().filename().string().starts_with("heddle-link-" + std::to_string(pid_) + "-"))
+        return entry->path();
   return {};
 }
 

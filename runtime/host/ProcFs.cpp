@@ -1,5 +1,5 @@
 //===- ProcFs.cpp --------------------------------------------------------------------------------------------------===//
-#include "services/frontend/ProcFs.h"
+#include "runtime/host/ProcFs.h"
 #include <algorithm>
 #include <charconv>
 #include <climits>
