@@ -3,6 +3,7 @@
 #include "runtime/comm/Host.h"
 #include "runtime/engine/EngineImpl.h"
 #include "runtime/engine/HostTarget.h"
+#include "runtime/host/Mounts.h"
 #include "runtime/plan/RopeTables.h"
 #include "runtime/plan/Targets.h"
 #include "runtime/plan/WeightLoader.h"
@@ -18,6 +19,10 @@ namespace {
 class CodeLibrary {
 public:
   explicit CodeLibrary(const std::filesystem::path &file) : handle_(dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL)) {
+    if (!handle_ && mountedNoexec(file))
+      throw std::runtime_error(file.string() +
+                               " cannot be run: its file system is mounted noexec; set XDG_CACHE_HOME to a folder on " +
+                               "another, or compile the model with -o DIR on another and give that plan");
     if (!handle_)
       throw std::runtime_error("cannot load " + file.string() + ": " + dlerror() + "; compile the plan again");
     step_ = reinterpret_cast<StepFunction>(dlsym(handle_, "_mlir_ciface_step"));

@@ -1,8 +1,11 @@
 //===- Doctor.cpp - heddle doctor: what this host offers, what is missing, how to fix it --------------------------------===//
+#include "runtime/host/Mounts.h"
 #include "runtime/host/Resources.h"
 #include "runtime/host/SharedMemory.h"
 #include "runtime/plan/PlanCache.h"
 #include "runtime/plan/Targets.h"
+#include "services/frontend/GroupOptions.h"
+#include "services/frontend/SocketDirectory.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/Host.h"
 #include "tools/heddle/HostPeaks.h"
@@ -125,18 +128,36 @@ static Finding checkCompiler() {
 }
 
 /// The nearest existing parent decides: the folder itself is made when it is first needed.
-static Finding checkFolder(const std::string &what, const fs::path &folder, const std::string &variable) {
+static Finding checkFolder(const std::string &what, fs::path (*where)(), const std::string &variable, bool holdsCode) {
+  fs::path folder;
+  try {
+    folder = where();
+  } catch (const std::exception &error) { // no HOME
+    return {what, error.what(), State::Missing, "set " + variable + " to a writable folder"};
+  }
   fs::path existing = folder;
   std::error_code error;
   while (!fs::exists(existing, error) && existing.has_relative_path())
     existing = existing.parent_path();
   if (!fs::is_directory(existing, error) || access(existing.c_str(), W_OK | X_OK) != 0)
     return {what, folder.string() + " cannot be written", State::Missing, "set " + variable + " to a writable folder"};
+  if (holdsCode && mountedNoexec(existing))
+    return {what, folder.string() + " is on a file system that is mounted noexec: no plan in it can be run", State::Missing,
+            "set " + variable + " to a folder on another, or compile with -o DIR elsewhere"};
   fs::space_info space = fs::space(existing, error);
   Finding finding{what, folder.string() + ", " + formatBytes(double(space.available)) + " free"};
   if (!error && space.available < 1'000'000'000)
     finding.state = State::Slow, finding.fix = "little space for models and plans: free some, or set " + variable;
   return finding;
+}
+
+/// Of the workers' socket and of mpirun, for serve and --ranks above 1.
+static Finding checkTemporary() {
+  try {
+    return {"temporary files", fs::path(SocketDirectory().socket()).parent_path().parent_path().string()};
+  } catch (const GroupError &error) {
+    return {"temporary files", error.what(), State::Missing, "needed by serve and by --ranks above 1: set TMPDIR"};
+  }
 }
 
 static Finding checkBandwidth(int64_t cores) {
@@ -161,8 +182,9 @@ static int doctor(bool json) {
                                    checkLauncher(),
                                    checkCompiler(),
                                    checkWorker(),
-                                   checkFolder("plan cache", PlanCache::defaultFolder(), "XDG_CACHE_HOME"),
-                                   checkFolder("models", modelsDirectory(), "XDG_DATA_HOME"),
+                                   checkFolder("plan cache", PlanCache::defaultFolder, "XDG_CACHE_HOME", true),
+                                   checkFolder("models", modelsDirectory, "XDG_DATA_HOME", false),
+                                   checkTemporary(),
                                    checkBandwidth(cores.usable)};
   bool missing = false;
   nlohmann::ordered_json report = nlohmann::ordered_json::array();
