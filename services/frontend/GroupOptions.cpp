@@ -2,6 +2,7 @@
 #include "services/frontend/GroupOptions.h"
 #include "runtime/engine/Engine.h"
 #include "runtime/host/Resources.h"
+#include <sys/resource.h>
 
 namespace heddle {
 
@@ -23,6 +24,13 @@ void checkGroupOptions(const GroupOptions &options) {
     throw GroupError("a group of workers needs " + formatBytes(kFrontendBytes) + " of addresses in this process, and " +
                      formatBytes(static_cast<double>(memory.available)) + " are available, with " + memory.limit +
                      "; raise it, or use `heddle run` with one rank");
+  // Short of descriptors mpirun waits for ever and gRPC aborts.
+  rlimit files{};
+  rlim_t needed = 64 + 8 * static_cast<rlim_t>(options.ranks);
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < needed)
+    throw GroupError("a process may open only " + std::to_string(files.rlim_cur) + " files here, and a group of " +
+                     std::to_string(options.ranks) + " ranks needs " + std::to_string(needed) +
+                     "; raise the limit (ulimit -n, or LimitNOFILE of the service)");
   std::error_code error;
   if (!options.hostfile.empty() && !std::filesystem::is_regular_file(options.hostfile, error))
     throw GroupError("--hostfile " + options.hostfile.string() + " is no file; write one line a host, as \"node1 slots=1\"");

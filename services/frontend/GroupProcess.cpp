@@ -194,7 +194,14 @@ std::string GroupProcess::reason() const {
     return *death_;
   std::string text = WIFSIGNALED(status_) ? "mpirun was ended by signal " + std::to_string(WTERMSIG(status_))
                                           : "mpirun ended with status " + std::to_string(WEXITSTATUS(status_));
-  return lines_.empty() ? text : text + ": " + lines_.front();
+  // mpirun breaks its sentences over lines and leaves the names for the last of them.
+  constexpr size_t kMost = 400;
+  for (const std::string &line : lines_) {
+    text += (&line == &lines_.front() ? ": " : " ") + line.substr(std::min(line.size(), line.find_first_not_of(' ')));
+    if (text.size() > kMost)
+      return text.substr(0, kMost) + " …; all of it with --verbose";
+  }
+  return text;
 }
 
 } // namespace heddle

@@ -163,6 +163,15 @@ class Inherited(unittest.TestCase):
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         self.answers(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (16, hard)))
 
+    def test_too_few_descriptors_are_one_line(self):
+        few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
+        for command in (["run", self.plan, "--raw", "-p", "a", "--ranks", "2"], ["serve", self.plan, "--grpc", "127.0.0.1:0"]):
+            run = subprocess.run([harness.HEDDLE, *command], capture_output=True, timeout=60, preexec_fn=few)
+            refused(self, run, "only 20 files", "ulimit -n", status=1)
+        alone = subprocess.run([harness.HEDDLE, "run", self.plan, "--raw", "-p", "a", "-n", "3"], capture_output=True, timeout=60,
+                               preexec_fn=few)
+        self.assertEqual((alone.returncode, alone.stdout), (0, b"ABA\n"), alone.stderr)
+
     def test_core_files_are_the_users_business(self):
         self.answers(lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
 

@@ -5,6 +5,7 @@ import os
 import pty
 import select
 import signal
+import socket
 import subprocess
 import time
 import unittest
@@ -110,6 +111,28 @@ class Compile(unittest.TestCase):
                 child.communicate(timeout=30)
                 self.assertEqual(child.returncode, -number)
                 self.assertEqual([name for name in tree(out) if ".plan" in name and ".lock" not in name], [])
+
+
+class Pull(unittest.TestCase):
+    def test_a_signal_during_a_download_ends_pip_and_leaves_no_file(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never answers
+            index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                with self.subTest(number):
+                    data = folder()
+                    child = subprocess.Popen([harness.HEDDLE, "pull", "smollm2-135m"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                             env=dict(os.environ, XDG_DATA_HOME=data, PIP_INDEX_URL=index, PIP_CONFIG_FILE="/dev/null"))
+                    silent.settimeout(60)
+                    connection, _ = silent.accept()
+                    child.send_signal(number)
+                    _, error = child.communicate(timeout=30)
+                    self.assertEqual(child.returncode, -number, error)
+                    self.assertIn(b"interrupted", error)
+                    self.assertEqual([name for name in tree(data) if "pull-" in name], [])
+                    connection.settimeout(10)
+                    while connection.recv(65536):  # until pip is gone
+                        pass
+                    connection.close()
 
 
 class Chat(unittest.TestCase):
