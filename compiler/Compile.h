@@ -21,6 +21,8 @@ struct CompileOptions {
   KvType kvType = KvType::F16;     // of the KV cache; with `fromStage` the stage's own
   std::filesystem::path fromStage; // go on from this text of a stage; empty: from the model's graph
   std::string key;                 // the cache key, kept in the manifest
+  std::string compiler,
+      compilerHash; // this library and its content, kept there too: whether the plan can still be found by somebody
   std::function<void(std::string_view phase, double fraction)> progress; // called from the compiling thread
   std::function<void(const std::filesystem::path &temporary)> writing;   // called once the plan's temporary folder is there
 };

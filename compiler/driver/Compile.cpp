@@ -100,6 +100,8 @@ CompileReport heddle::compileModel(const CompileOptions &options) {
   manifest.targets = {target};
   manifest.key = options.key.empty() ? "none" : options.key;
   manifest.build = HEDDLE_BUILD;
+  manifest.generation = model.generationSettings();
+  manifest.compiler = options.compiler, manifest.compilerHash = options.compilerHash;
   writer.finish(manifest);
   phases.end();
   report.plan = options.output;

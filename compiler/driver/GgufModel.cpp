@@ -70,3 +70,21 @@ std::string GgufModel::tokenizerJson(Manifest &manifest) const {
 }
 
 std::string GgufModel::chatTemplate() const { return std::string(file_.findString("tokenizer.chat_template").value_or("")); }
+
+GenerationSettings GgufModel::generationSettings() const {
+  auto number = [&](const char *key, double least, double most) {
+    std::optional<double> value = file_.findNumber(std::string("general.sampling.") + key);
+    if (value && !(*value >= least && *value <= most))
+      throw CompileError(name() + ": metadata general.sampling." + key + " is " + std::to_string(*value) +
+                         ", which no sampling can be: mend the file");
+    return value;
+  };
+  GenerationSettings out;
+  out.temperature = number("temp", 0, 10);
+  out.topP = number("top_p", 1e-9, 1);
+  out.minP = number("min_p", 0, 1);
+  out.repeatPenalty = number("penalty_repeat", 0.1, 10);
+  if (std::optional<int64_t> topK = file_.findInteger("general.sampling.top_k"))
+    out.topK = std::clamp<int64_t>(*topK, 0, INT32_MAX); // makers write -1 for all
+  return out;
+}

@@ -24,6 +24,7 @@ public:
   std::string tokenizerJson(Manifest &manifest) const;
   /// The model's own chat template; empty when it has none.
   std::string chatTemplate() const;
+  GenerationSettings generationSettings() const; // general.sampling.…
 
 private:
   bool isList(const std::string &key) const;

@@ -35,6 +35,14 @@ public:
       throw PlanError(where_ + ": '" + path + "' is missing: compile the model again");
     return {*found, path, where_};
   }
+  /// A member that may be missing.
+  std::optional<Node> find(const char *key) const {
+    if (!value_.is_object())
+      fail("must be an object");
+    if (!value_.contains(key))
+      return std::nullopt;
+    return at(key);
+  }
   int64_t integer(int64_t least, int64_t most) const {
     bool fits = value_.is_number_integer() && !(value_.is_number_unsigned() && value_.get<uint64_t>() > INT64_MAX);
     int64_t x = fits ? value_.get<int64_t>() : 0;
@@ -181,6 +189,35 @@ void checkFiles(const Manifest &m, const Node &node) {
       node.fail("must hold the code of every target once; code/" + target + ".so is missing or listed twice");
 }
 
+json toJson(const GenerationSettings &g) {
+  json out = json::object();
+  auto put = [&](const char *key, const auto &value) {
+    if (value)
+      out[key] = *value;
+  };
+  put("temperature", g.temperature);
+  put("top_k", g.topK);
+  put("top_p", g.topP);
+  put("min_p", g.minP);
+  put("repeat_penalty", g.repeatPenalty);
+  return out;
+}
+
+GenerationSettings generationFrom(const Node &node) {
+  GenerationSettings g;
+  auto number = [&](const char *key, std::optional<double> &to, double least, double most) {
+    if (auto found = node.find(key))
+      to = found->number(least, most);
+  };
+  number("temperature", g.temperature, 0, 10);
+  number("top_p", g.topP, 1e-9, 1);
+  number("min_p", g.minP, 0, 1);
+  number("repeat_penalty", g.repeatPenalty, 0.1, 10);
+  if (auto found = node.find("top_k"))
+    g.topK = found->integer(0, kMost31);
+  return g;
+}
+
 json toJson(const WeightEntry &w) {
   return {{"name", w.name},     {"format", traits(w.format).name}, {"rows", w.rows},          {"columns", w.columns},
           {"packed", w.packed}, {"share", shareName(w.share)},     {"unit_rows", w.unitRows}, {"offset", w.offset},
@@ -233,7 +270,9 @@ std::string manifestToJson(const Manifest &m, uint64_t weightsBytes) {
               {"eos", m.eos},
               {"add_bos", m.addBos},
               {"end_of_text", m.endOfText},
-              {"files", files}};
+              {"files", files},
+              {"generation", toJson(m.generation)},
+              {"compiler", {{"path", m.compiler}, {"hash", m.compilerHash}}}};
   std::string text = all.dump(1, ' ', false, json::error_handler_t::replace); // a model's file name may be no UTF-8
   text.resize(text.size() - 2);                                               // the closing brace on its line
   return withCheck(text);
@@ -291,6 +330,9 @@ ParsedManifest manifestFromJson(std::string_view text, const std::string &where)
   root.at("end_of_text").each([&](const Node &id) { m.endOfText.push_back(id.integer(0, m.vocabulary - 1)); });
   root.at("files").each([&](const Node &file) { m.files.push_back(fileFrom(file)); });
   checkFiles(m, root.at("files"));
+  m.generation = generationFrom(root.at("generation"));
+  m.compiler = root.at("compiler").at("path").text();
+  m.compilerHash = root.at("compiler").at("hash").text();
   return result;
 }
 

@@ -9,6 +9,7 @@
 #include "runtime/quant/Format.h"
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -57,6 +58,12 @@ struct PlanFile {
   std::string checksum; // 16 hexadecimal digits (Checksum.h)
 };
 
+/// How the model's makers say to choose tokens in a chat, as far as their file says it.
+struct GenerationSettings {
+  std::optional<double> temperature, topP, minP, repeatPenalty;
+  std::optional<int64_t> topK;
+};
+
 struct Manifest {
   std::string name, architecture, build, key; // key: hex of the cache key (model content, build, target, options)
   std::vector<std::string> targets;           // code/<target>.so
@@ -68,6 +75,8 @@ struct Manifest {
   bool addBos = false;
   std::vector<int64_t> endOfText; // every id that ends generation
   std::vector<PlanFile> files;    // all of them; PlanWriter fills it in
+  GenerationSettings generation;
+  std::string compiler, compilerHash; // the library that compiled it, and its content then; empty: not known
 };
 
 /// A KV type as manifests and --kv-type spell it: f16, q8.

@@ -59,8 +59,7 @@ size_t bytesOf(const v1::TokenizeRequest &request) {
 
 } // namespace
 
-SamplingParams fromProto(const v1::Sampling &sampling) {
-  SamplingParams out;
+SamplingParams fromProto(const v1::Sampling &sampling, SamplingParams out) {
   if (sampling.has_max_tokens())
     out.maxTokens = sampling.max_tokens();
   if (sampling.has_temperature())
@@ -150,7 +149,8 @@ std::variant<Request, grpc::Status> Admission::admit(const v1::GenerateRequest &
       return invalid(field + " must hold at least one token");
     if (static_cast<int64_t>(ids.size()) >= context_)
       return tooLong(field + " has " + std::to_string(ids.size()) + " tokens", context_);
-    SamplingParams sampling = fromProto(request.sampling());
+    bool chats = request.has_chat() || (request.has_prompt() && !request.raw() && model_.hasChatTemplate());
+    SamplingParams sampling = fromProto(request.sampling(), chats ? model_.chatSampling() : SamplingParams{});
     if (!sampling.seed)
       sampling.seed = drawSeed();
     return Request{0, std::move(ids), std::move(sampling)};

@@ -40,7 +40,7 @@ private:
   std::atomic<int64_t> context_;
 };
 
-/// The sampling fields that are set, over the defaults. Ranges are not checked.
-SamplingParams fromProto(const v1::Sampling &sampling);
+/// The sampling fields that are set, over `defaults`. Ranges are not checked.
+SamplingParams fromProto(const v1::Sampling &sampling, SamplingParams defaults = {});
 
 } // namespace heddle

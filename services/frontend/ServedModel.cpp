@@ -32,6 +32,17 @@ ServedModel::ServedModel(Manifest manifest, std::shared_ptr<const Tokenizer> tok
   }
 }
 
+SamplingParams ServedModel::chatSampling() const {
+  const GenerationSettings &own = manifest_.generation;
+  SamplingParams out;
+  out.temperature = own.temperature.value_or(0.8);
+  out.topK = own.topK.value_or(40);
+  out.topP = own.topP.value_or(0.95);
+  out.minP = own.minP.value_or(0.05);
+  out.repeatPenalty = own.repeatPenalty.value_or(1);
+  return out;
+}
+
 void ServedModel::checkSize(std::string_view text, int64_t most) const {
   if (static_cast<int64_t>(text.size()) <= most)
     return; // a bound is at most the number of bytes

@@ -1,5 +1,6 @@
 //===- ServedModel.h - what the frontend knows of a model: its manifest and its text --------------------------------===//
 #pragma once
+#include "runtime/engine/Engine.h"
 #include "runtime/plan/Plan.h"
 #include "runtime/text/Tokenizer.h"
 #include <cstdint>
@@ -31,6 +32,10 @@ public:
   const std::string &whyNoChat() const { return whyNoChat_; }
   /// Tokens that prompt and output may have together when `asked` is what the user set (0: nothing).
   int64_t context(int64_t asked) const { return asked ? asked : std::min<int64_t>(manifest_.context, 8192); }
+
+  /// How tokens are chosen where text goes through the chat template and the user does not say otherwise: the model's own
+  /// settings, else what suits most chats.
+  SamplingParams chatSampling() const;
 
   /// One user turn through the chat template, if there is one; without, or with `raw`, the text as it is, special tokens written
   /// in it being such (`raw` adds no BOS either). Throws TextError, also for a template that does not parse, and TextTooLong for

@@ -5,9 +5,9 @@
 namespace heddle {
 
 TokenText tokenText(const Tokenizer &tokenizer, int32_t id) {
-  std::string bytes = tokenizer.decodeNext(-1, id); // as the continuation of a text: decode() would take a leading space away
+  std::string bytes = tokenizer.decodeNext(-1, id);
   if (bytes.empty())
-    bytes = tokenizer.decode({&id, 1}, /*skipSpecial=*/false);
+    bytes = tokenizer.tokenText(id); // one that is hidden in answers
   TokenText out{repairedUtf8(bytes), {}};
   if (out.text != bytes)
     out.bytes = std::move(bytes);

@@ -157,6 +157,15 @@ grpc::Status InferenceService::describe(const grpc::ByteBuffer &request, grpc::B
   out.set_build(manifest.build);
   out.mutable_targets()->Add(manifest.targets.begin(), manifest.targets.end());
   out.set_has_chat_template(model_.hasChatTemplate());
+  if (model_.hasChatTemplate()) {
+    SamplingParams sampling = model_.chatSampling();
+    v1::Sampling &defaults = *out.mutable_default_sampling();
+    defaults.set_temperature(sampling.temperature);
+    defaults.set_top_k(sampling.topK);
+    defaults.set_top_p(sampling.topP);
+    defaults.set_min_p(sampling.minP);
+    defaults.set_repeat_penalty(sampling.repeatPenalty);
+  }
   if (manifest.bos >= 0)
     out.set_begin_of_text(manifest.bos);
   out.mutable_end_of_text()->Add(manifest.endOfText.begin(), manifest.endOfText.end());

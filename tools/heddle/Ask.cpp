@@ -1,38 +1,20 @@
-//===- Ask.cpp - heddle ask: ask a server, stream its answer --------------------------------------------------------------===//
-#include "services/client/Ask.h"
+//===- Ask.cpp - heddle ask: ask a server, or chat with it ---------------------------------------------------------------===//
 #include "services/address/Address.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/Numbers.h"
-#include "tools/heddle/Options.h"
+#include "tools/heddle/chat/Chat.h"
+#include "tools/heddle/chat/PromptOptions.h"
+#include "tools/heddle/chat/RemoteAnswerer.h"
 #include <CLI/CLI.hpp>
 
 namespace heddle::tool {
 namespace {
 
-struct AskCommand {
-  AskOptions ask;
-  SamplingParams sampling;
+struct AskOptions {
+  std::string address, model;
+  double timeout = 0; // seconds; 0: none
+  PromptOptions prompt;
 };
-
-/// What was not given stays unset: the server's defaults count.
-AskOptions withGiven(const CLI::App &command, const AskCommand &parsed) {
-  AskOptions ask = parsed.ask;
-  const SamplingParams &sampling = parsed.sampling;
-  auto given = [&](const char *option, auto &field, auto value) {
-    if (command.count(option))
-      field = value;
-  };
-  given("--tokens", ask.maxTokens, sampling.maxTokens);
-  given("--temperature", ask.temperature, sampling.temperature);
-  given("--top-k", ask.topK, sampling.topK);
-  given("--top-p", ask.topP, sampling.topP);
-  given("--min-p", ask.minP, sampling.minP);
-  given("--repeat-penalty", ask.repeatPenalty, sampling.repeatPenalty);
-  given("--logprobs", ask.logprobs, sampling.logprobs);
-  ask.seed = sampling.seed;
-  ask.stop = sampling.stop;
-  return ask;
-}
 
 void checkAddress(const std::string &text) {
   try {
@@ -43,28 +25,31 @@ void checkAddress(const std::string &text) {
   }
 }
 
+int ask(const AskOptions &options) {
+  const PromptOptions &prompt = options.prompt;
+  RemoteAnswerer answerer(options.address, options.timeout, options.model, prompt.sampling);
+  if (!prompt.chats())
+    return answerOnce(answerer, prompt.question(), prompt, /*loadSeconds=*/0);
+  if (!answerer.hasChatTemplate())
+    throw Failure("the model '" + answerer.model() + "' has no chat template; give a text to continue with -p TEXT");
+  auto lines = LineSource::open();
+  Chat(answerer, *lines, prompt.system.value_or(""), prompt.sampling.seed).run();
+  return 0;
+}
+
 } // namespace
 
 void addAsk(CLI::App &app, Action &action) {
-  auto options = std::make_shared<AskCommand>();
-  CLI::App *command = app.add_subcommand("ask", "Ask a server over gRPC and stream its answer");
-  command->add_option("ADDR", options->ask.address, "HOST:PORT or unix:PATH, as heddle serve says it")->required()->type_name("");
-  command->add_option("-p,--prompt", options->ask.prompt, "One user turn, put through the model's chat template if it has one")
-      ->required()
-      ->type_name("TEXT");
-  addInteger(*command, "-n,--tokens", options->sampling.maxTokens, INT64_MIN, INT64_MAX, "Most tokens of the answer")
-      ->type_name("TOKENS");
-  command->add_flag("--raw", options->ask.raw, "Continue the text as it is: no template, nothing added");
-  command->add_option("--model", options->ask.model, "Name of the model (default: the one that is served)")->type_name("NAME");
-  addSamplingOptions(*command, options->sampling);
-  addReal(*command, "--timeout", options->ask.timeout, "Give up after so many seconds", 0.001, 1e6)->type_name("SECONDS");
-  addJsonOption(*command, options->ask.json);
+  auto options = std::make_shared<AskOptions>();
+  CLI::App *command = app.add_subcommand("ask", "Ask a server over gRPC, or chat with it when there is no -p and no -f");
+  command->add_option("ADDR", options->address, "HOST:PORT or unix:PATH, as heddle serve says it")->required()->type_name("");
+  addPromptOptions(*command, options->prompt);
+  command->add_option("--model", options->model, "Name of the model (default: the one that is served)")->type_name("NAME");
+  addReal(*command, "--timeout", options->timeout, "Give up after so many seconds", 0.001, 1e6)->type_name("SECONDS");
   command->callback([options, command, &action] {
-    checkAddress(options->ask.address);
-    checkSampling(options->sampling);
-    if (firstInvalidUtf8(options->ask.prompt) != std::string::npos)
-      throw UsageError("-p is not UTF-8 at byte " + std::to_string(firstInvalidUtf8(options->ask.prompt)) + "; convert the text");
-    action = [ask = withGiven(*command, *options)] { return heddle::ask(ask); };
+    checkAddress(options->address);
+    checkPromptOptions(*command, options->prompt);
+    action = [options] { return ask(*options); };
   });
 }
 

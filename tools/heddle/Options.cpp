@@ -48,11 +48,17 @@ void addMemoryOptions(CLI::App &command, MemoryOptions &options) {
 void addSamplingOptions(CLI::App &command, SamplingParams &params) {
   // checkSampling() knows what each may be.
   constexpr int64_t least = INT64_MIN, most = INT64_MAX;
-  addReal(command, "--temperature", params.temperature, "0 always takes the likeliest token (default)")->type_name("X");
-  addInteger(command, "--top-k", params.topK, least, most, "Choose among the K likeliest tokens; 0 for all (default)")
+  addReal(command, "--temperature", params.temperature,
+          "0 always takes the likeliest token (default: the model's own or 0.8 with its chat template, else 0)")
+      ->type_name("X");
+  addInteger(command, "--top-k", params.topK, least, most,
+             "Choose among the K likeliest tokens; 0 for all (with the template: the model's own or 40)")
       ->type_name("K");
-  addReal(command, "--top-p", params.topP, "Choose among the likeliest tokens that hold this much probability")->type_name("P");
-  addReal(command, "--min-p", params.minP, "Drop tokens less likely than P times the likeliest")->type_name("P");
+  addReal(command, "--top-p", params.topP,
+          "Choose among the likeliest tokens that hold this much probability (with the template: 0.95)")
+      ->type_name("P");
+  addReal(command, "--min-p", params.minP, "Drop tokens less likely than P times the likeliest (with the template: 0.05)")
+      ->type_name("P");
   addReal(command, "--repeat-penalty", params.repeatPenalty, "Above 1: tokens that occurred become less likely")->type_name("X");
   addInteger(command, "--seed", params.seed, uint64_t(0), UINT64_MAX, "Same seed, same text (default: drawn, and told)")
       ->type_name("S");

@@ -42,6 +42,7 @@ CompileOptions compileOptions(const ResolvedModel &model, const std::string &tar
     throw Failure("there is no compiler here, " + compiler.string() +
                   " is missing: build it (cmake --build --preset release) or give a compiled plan");
   key.build = cache.contentHash(compiler);
+  options.compiler = compiler.string(), options.compilerHash = key.build;
   key.target = options.target;
   options.cacheBytes = hostCacheBytes(); // hosts that share a cache folder may differ in these
   options.prefetchBytes = hostPrefetchBytes();

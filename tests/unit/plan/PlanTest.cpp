@@ -177,6 +177,8 @@ TEST_F(BrokenPlan, EveryFieldMissingOrOfAnotherType) {
         continue;
       if (wrong.is_number() && value.is_number() && pointer.find("ropes") != std::string::npos)
         continue;
+      if (wrong.is_object() && pointer == "/generation")
+        continue; // all of its fields may be missing
       std::string text = errorWith([&](json &m) { m[json::json_pointer(pointer)] = wrong; });
       EXPECT_CONTAINS(text, "a.plan/manifest.json: ") << pointer << " = " << wrong;
       ++tried;
