@@ -130,8 +130,10 @@ Plan PlanCache::obtain(const std::string &key, const std::function<void(const fs
                        const std::function<void()> &waiting, const std::function<void(const std::string &)> &note,
                        bool everyByte) const {
   const fs::path path = planPath(key);
-  if (auto plan = openIfGood(path, key, everyByte))
+  if (auto plan = openIfGood(path, key, everyByte)) {
+    noteUse(path);
     return *plan;
+  }
 
   const fs::path lockFile = folder_ / "locks" / (key + ".lock");
   std::optional<FileLock> lock;

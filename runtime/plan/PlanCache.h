@@ -5,6 +5,7 @@
 #pragma once
 #include "runtime/plan/Plan.h"
 #include <functional>
+#include <optional>
 #include <string>
 
 namespace heddle {
@@ -16,6 +17,15 @@ struct PlanKey {
   std::string target;      // as "x86-64-v3"
   std::string options;     // every option that changes the plan, in one canonical text
   std::string hex() const; // SHA-256 over the four
+};
+
+/// What lies in the cache under one key.
+struct CachedPlan {
+  std::filesystem::path path;
+  std::string key;
+  std::optional<Manifest> manifest; // none: damaged, or of another version
+  uint64_t bytes;
+  int64_t used; // when last, in seconds since 1970
 };
 
 /// Any number of processes and threads may use one folder. Throws PlanError.
@@ -39,6 +49,18 @@ public:
   Plan obtain(const std::string &key, const std::function<void(const std::filesystem::path &destination)> &build,
               const std::function<void()> &waiting = {}, const std::function<void(const std::string &)> &note = {},
               bool everyByte = false) const;
+
+  /// All plans, the one used last first.
+  std::vector<CachedPlan> plans() const;
+  /// Whether somebody can come for it: the compiler that made it is the one of `build`, its content's hash, or still where it
+  /// was.
+  bool canBeFound(const CachedPlan &plan, const std::string &build) const;
+  /// Gives the bytes that it freed; 0 when it was gone already.
+  uint64_t remove(const CachedPlan &plan) const;
+  /// Removes what killed compiles left, and every plan that cannot be found and was not used for so long; gives the bytes.
+  uint64_t prune(int64_t unusedSeconds, const std::string &build) const;
+  /// The plan is used now; where the folder is read-only that is not noted.
+  static void noteUse(const std::filesystem::path &plan);
 
 private:
   std::string fileHash(const std::filesystem::path &file) const;

@@ -32,5 +32,8 @@ void addInspect(CLI::App &app, Action &action);
 void addEval(CLI::App &app, Action &action);
 void addBench(CLI::App &app, Action &action);
 void addDoctor(CLI::App &app, Action &action);
+void addList(CLI::App &app, Action &action);
+void addRemove(CLI::App &app, Action &action);
+void addCompletion(CLI::App &app, Action &action);
 
 } // namespace heddle::tool

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -24,6 +25,8 @@ const KnownModel *findKnownModel(std::string_view name); // nullptr when unknown
 
 /// $XDG_DATA_HOME/heddle/models, by default ~/.local/share/heddle/models. Not created.
 std::filesystem::path modelsDirectory();
+/// What is in that folder, by name.
+std::vector<std::string> pulledNames();
 /// Where a pulled model lies, there or not.
 std::filesystem::path pulledPath(std::string_view name);
 

@@ -57,6 +57,7 @@ ResolvedModel resolveModel(const std::string &model) {
   if (plainName && fs::exists(pulledPath(model), error)) {
     ResolvedModel resolved = resolvePath(pulledPath(model));
     resolved.name = model;
+    resolved.pulled = true;
     return resolved;
   }
   if (findKnownModel(model))

@@ -10,6 +10,7 @@ struct ResolvedModel {
   enum class Kind { Plan, Gguf } kind;
   std::filesystem::path path;
   std::string name; // what the user calls it: the pulled name, else the last part of the path as given
+  bool pulled = false;
 };
 
 /// A path that exists wins; then a pulled name. Throws Failure with what to do.

@@ -107,6 +107,9 @@ void addKvTypeOption(CLI::App &command, std::string &kvType) {
 void addJsonOption(CLI::App &command, bool &json) { command.add_flag("--json", json, "Print one JSON object"); }
 
 CLI::Validator oneOf(std::vector<std::string> words) {
+  std::string name(kChoices);
+  for (const std::string &word : words)
+    name += (name.size() == kChoices.size() ? "" : ",") + word;
   return CLI::Validator(
       [words = std::move(words)](std::string &text) -> std::string {
         std::string all;
@@ -117,7 +120,7 @@ CLI::Validator oneOf(std::vector<std::string> words) {
         }
         return "must be one of " + all + ", not '" + text + "'";
       },
-      "");
+      "", name);
 }
 
 CLI::Validator existingFile() {

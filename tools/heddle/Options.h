@@ -47,6 +47,7 @@ void addJsonOption(CLI::App &command, bool &json);
 
 /// A file; one of some words. Unlike CLI11's own they add nothing to the help and say what is allowed. Numbers: Numbers.h.
 CLI::Validator existingFile();
+constexpr std::string_view kChoices = "one of "; // how the name of oneOf()'s validator begins; the words follow, with commas
 CLI::Validator oneOf(std::vector<std::string> words);
 
 /// The whole of a file that must be UTF-8 text. Throws Failure.

@@ -9,8 +9,10 @@
 #include "tools/heddle/Interrupt.h"
 #include "tools/heddle/Paths.h"
 #include "tools/heddle/Progress.h"
+#include <fcntl.h>
 #include <iostream>
 #include <optional>
+#include <sys/stat.h>
 
 namespace heddle::tool {
 namespace fs = std::filesystem;
@@ -83,11 +85,20 @@ ObtainedPlan obtainPlan(CompileOptions options, const std::string &name, bool ev
   };
   auto waiting = [&] { std::cerr << "another process is compiling " << printable(name) << "; waiting for it\n"; };
   auto note = [](const std::string &text) { std::cerr << text << "\n"; };
-  obtained.plan = PlanCache().obtain(options.key, build, waiting, note, everyByte).directory();
+  PlanCache cache;
+  obtained.plan = cache.obtain(options.key, build, waiting, note, everyByte).directory();
+  constexpr int64_t week = 7 * 86400; // two checkouts or containers may take turns at one path
+  if (obtained.compiled)
+    if (uint64_t freed = cache.prune(week, options.compilerHash))
+      std::cerr << "removed old plans that no build can use, " << formatBytes(double(freed)) << "\n";
   return obtained;
 }
 
 fs::path planFor(const ResolvedModel &model, const std::string &target, const std::string &kvType) {
+  if (model.pulled) { // for heddle list; its other time says whether its content is the same
+    const timespec times[] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
+    utimensat(AT_FDCWD, model.path.c_str(), times, 0);
+  }
   if (model.kind != ResolvedModel::Kind::Plan)
     return obtainPlan(compileOptions(model, target, kvType), model.name).plan;
   if (KvType has = Plan::open(model.path).manifest().kv.type; !kvType.empty() && kvType != kvTypeName(has))

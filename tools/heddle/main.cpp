@@ -6,6 +6,7 @@
 #include "runtime/host/Inherited.h"
 #include "runtime/host/Output.h"
 #include "tools/heddle/Command.h"
+#include "tools/heddle/Completion.h"
 #include "tools/heddle/Interrupt.h"
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -30,7 +31,10 @@ static int runCommand(CLI::App &app, int argc, char **argv) {
   addInspect(app, action);
   addEval(app, action);
   addBench(app, action);
+  addList(app, action);
+  addRemove(app, action);
   addDoctor(app, action);
+  addCompletion(app, action);
 
   if (argc < 2) {
     std::cout << app.help();
@@ -40,6 +44,10 @@ static int runCommand(CLI::App &app, int argc, char **argv) {
   std::string first = argv[1];
   if (first[0] != '-' && app.get_subcommands([&](CLI::App *command) { return command->get_name() == first; }).empty())
     throw UsageError("there is no command '" + first + "'; see heddle --help");
+  if (first == "completion" && argc > 2 && std::string_view(argv[2]) == "--for") { // what follows is a line that is being typed
+    complete(app, {argv + 3, argv + argc});
+    return 0;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success &stop) { // --help, --version
