@@ -57,6 +57,8 @@ std::vector<CachedPlan> PlanCache::plans() const {
     CachedPlan plan{entry.path(), entry.path().stem().string(), {}, bytesBelow(entry.path()), info.st_mtim.tv_sec};
     try {
       plan.manifest = Plan::open(entry.path()).manifest();
+      if (plan.manifest->key != plan.key)
+        plan.manifest.reset();
     } catch (const PlanError &) { // damaged, or of another version
     }
     all.push_back(std::move(plan));
@@ -66,7 +68,7 @@ std::vector<CachedPlan> PlanCache::plans() const {
 }
 
 bool PlanCache::canBeFound(const CachedPlan &plan, const std::string &build) const {
-  if (!plan.manifest || plan.manifest->key != plan.key || plan.manifest->compiler.empty())
+  if (!plan.manifest || plan.manifest->compiler.empty())
     return false;
   if (plan.manifest->compilerHash == build)
     return true;

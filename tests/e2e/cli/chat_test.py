@@ -504,7 +504,7 @@ class Servers(unittest.TestCase):
 
     def test_errors_are_one_line_and_do_not_end_the_chat(self):
         refused(self, attempt("ask", "127.0.0.1:1", "-p", "x"), "UNAVAILABLE: no server at 127.0.0.1:1", status=1)
-        refused(self, attempt("ask", "", "-p", "x"), "ADDR", status=2)
+        refused(self, attempt("ask", "", "-p", "x"), "HOST:PORT", status=2)
         refused(self, attempt("ask", self.server.address, "-p", "x", "--model", "other"), "NOT_FOUND", status=1)
         server = Server(Models.get())
         chat = subprocess.Popen([HEDDLE, "ask", server.address, "-n", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <optional>
 #include <set>
@@ -106,6 +107,38 @@ TEST(PlanCache, HashesFolders) {
   EXPECT_EQ(cache.contentHash(folder / "hf"), first);
   fs::rename(folder / "hf" / "sub" / "w", folder / "hf" / "sub" / "v");
   EXPECT_NE(cache.contentHash(folder / "hf"), first);
+}
+
+TEST(PlanCache, PlansOfCompilersThatAreGoneAreRemovedWhenNobodyUsedThemForLong) {
+  TemporaryFolder folder;
+  PlanCache cache(folder / "cache");
+  const fs::path compiler = folder / "compiler.so";
+  replaceFile(compiler, "a compiler");
+  const std::string there = cache.contentHash(compiler), other(64, '0'), mine(64, '1');
+  struct Case {
+    std::string key, path, hash;
+    int days;
+    bool stays;
+  };
+  const Case cases[] = {{"there", compiler, there, 30, true},   {"mine", "/nowhere", mine, 30, true},
+                        {"gone", "/nowhere", other, 30, false}, {"another", compiler, other, 30, false},
+                        {"fresh", "/nowhere", other, 1, true},  {"unknown", "", "", 30, false}};
+  for (const Case &one : cases) {
+    writePlan(cache.planPath(one.key), smallManifest(one.key), [&](Manifest &m) {
+      m.compiler = one.path;
+      m.compilerHash = one.hash;
+    });
+    timespec then[] = {{0, UTIME_OMIT}, {time(nullptr) - one.days * 86400, 0}};
+    utimensat(AT_FDCWD, cache.planPath(one.key).c_str(), then, 0);
+  }
+  ASSERT_EQ(cache.plans().size(), 6u);
+  EXPECT_EQ(cache.plans().front().key, "fresh") << "the one used last";
+  EXPECT_GT(cache.prune(7 * 86400, mine), 1000u);
+  for (const Case &one : cases)
+    EXPECT_EQ(fs::exists(cache.planPath(one.key)), one.stays) << one.key;
+  cache.obtain("there", [](const fs::path &) { FAIL() << "it is there"; });
+  EXPECT_EQ(cache.plans().front().key, "there") << "used just now";
+  EXPECT_EQ(cache.prune(7 * 86400, mine), 0u);
 }
 
 TEST(PlanCache, BuildsOnceAndRepairs) {
