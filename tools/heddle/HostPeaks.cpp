@@ -98,12 +98,12 @@ __attribute__((target("avxvnni"))) void intVnni256() {
 
 /// Seconds of `body`, entered by all threads at once.
 double secondsOf(int64_t threads, const std::function<void(int64_t)> &body) {
+  if (omp_get_max_threads() > 0) // starts the library
+    removeOpenMpFiles();
   double begin = omp_get_wtime();
 #pragma omp parallel num_threads(static_cast<int>(threads))
   body(omp_get_thread_num());
-  double seconds = omp_get_wtime() - begin;
-  removeOpenMpFiles();
-  return seconds;
+  return omp_get_wtime() - begin;
 }
 
 double medianOfRounds(const std::function<double()> &round) {
