@@ -29,7 +29,7 @@ int ask(const AskOptions &options) {
   const PromptOptions &prompt = options.prompt;
   RemoteAnswerer answerer(options.address, options.timeout, options.model, prompt.sampling);
   if (!prompt.chats())
-    return answerOnce(answerer, prompt.question(), prompt, /*loadSeconds=*/0);
+    return answerOnce(answerer, prompt.question(), prompt, /*loadSeconds=*/std::nullopt);
   if (!answerer.hasChatTemplate())
     throw Failure("the model '" + answerer.model() + "' has no chat template; give a text to continue with -p TEXT");
   auto lines = LineSource::open();

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 #include <poll.h>
 #include <unistd.h>
 
@@ -34,7 +35,9 @@ public:
   Line read(const std::string &prompt) override {
     if (terminal_)
       std::cerr << prompt << std::flush;
-    Interruptible interruptible;
+    std::optional<Interruptible> interruptible; // Ctrl-C ends what reads a pipe
+    if (terminal_)
+      interruptible.emplace();
     std::string text;
     bool pasted = false;
     for (;;) {
@@ -78,7 +81,7 @@ private:
       pollfd entry{STDIN_FILENO, POLLIN, 0};
       int ready = ::poll(&entry, 1, -1); // unlike read(), a signal always ends it
       if (ready < 0 && errno == EINTR) {
-        if (Interruptible::interrupted())
+        if (terminal_ && Interruptible::interrupted())
           return Line::Kind::Interrupted;
         continue;
       }

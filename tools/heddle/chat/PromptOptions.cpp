@@ -102,16 +102,17 @@ void checkPromptOptions(const CLI::App &command, PromptOptions &options) {
   checkText("--system", options.system);
 }
 
-int answerOnce(Answerer &answerer, const Question &question, const PromptOptions &options, double loadSeconds) {
+int answerOnce(Answerer &answerer, const Question &question, const PromptOptions &options, std::optional<double> loadSeconds) {
   Answer answer = answerer.answer(question, std::nullopt, [&](const std::string &text) {
     if (!options.json)
       std::cout << text << std::flush;
   });
   if (options.json) {
-    std::cout << toJson(answer, options.parsed.logprobs > 0, loadSeconds) << std::endl;
+    std::cout << toJson(answer, options.parsed.logprobs > 0, loadSeconds.value_or(0)) << std::endl;
   } else {
     std::cout << std::endl;
-    std::cerr << describe(answer, answerer.draws(question)) << "\n";
+    if (loadSeconds)
+      std::cerr << describe(answer, answerer.draws(question)) << "\n";
   }
   if (answer.cancelled())
     throw Interrupted{};

@@ -31,7 +31,8 @@ void addPromptOptions(CLI::App &command, PromptOptions &options);
 /// After parsing: throws UsageError for what makes no sense together.
 void checkPromptOptions(const CLI::App &command, PromptOptions &options);
 
-/// Answers one question and prints it as the options say; the exit status.
-int answerOnce(Answerer &answerer, const Question &question, const PromptOptions &options, double loadSeconds);
+/// Answers one question and prints it as the options say; the exit status. `loadSeconds`: of the model; none: a server has it,
+/// and there is no line about speed.
+int answerOnce(Answerer &answerer, const Question &question, const PromptOptions &options, std::optional<double> loadSeconds);
 
 } // namespace heddle::tool
