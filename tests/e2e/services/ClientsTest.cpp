@@ -31,16 +31,16 @@ grpc::ChannelArguments pinging(std::chrono::milliseconds every) {
 }
 
 TEST(Clients, MayPingAsOftenAsTheyLikeThroughASilentCall) {
-  ServerProcess server({"ranks=1"}, {{"FAKE_STEP_MS", "3000"}});
+  ServerProcess server({"ranks=1"}, {{"FAKE_STEP_MS", "7000"}});
   ASSERT_FALSE(server.waitServing().empty()) << server.notes();
-  for (std::chrono::milliseconds every : {100ms, 700ms}) {
-    Client client(server.address(), pinging(every));
-    Answer answer = client.generate(promptFor("a", 2));
+  Client client(server.address(),
+                pinging(200ms)); // gRPC sends one a second all the same; left alone it forgives two in five minutes
+  for (const char *prompt : {"a", "x"}) {
+    Answer answer = client.generate(promptFor(prompt, 1));
     EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
-    EXPECT_EQ(answer.text, "bc");
-    std::this_thread::sleep_for(1500ms); // and between calls
-    answer = client.generate(promptFor("x", 1));
-    EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
+    EXPECT_EQ(answer.tokens.size(), 1u);
+    std::this_thread::sleep_for(6s); // and between calls
+    EXPECT_EQ(client.channel->GetState(false), GRPC_CHANNEL_READY);
   }
 }
 
