@@ -235,7 +235,7 @@ TEST(Clients, TheLogSaysAsMuchAsItIsAskedFor) {
   };
   EXPECT_EQ(notesWith("warning"), "");
   std::string info = notesWith("info"), debug = notesWith("debug");
-  EXPECT_NE(info.find("heddle: the KV cache holds"), std::string::npos) << info;
+  EXPECT_NE(info.find("the KV cache holds"), std::string::npos) << info;
   EXPECT_EQ(info.find("request 1"), std::string::npos) << info;
   EXPECT_NE(debug.find("heddle: request 1: prompt of 2 tokens\n"), std::string::npos) << debug;
   EXPECT_NE(debug.find("heddle: request 1 ended\n"), std::string::npos) << debug;
