@@ -56,7 +56,7 @@ with tempfile.TemporaryDirectory() as home:
         (["bench", "m", "--parallel", "0"], 2, "--parallel"),
         (["serve", "m", "--grpc", "nonsense"], 2, "--grpc"),
         (["ask", "127.0.0.1:1", "-p", "x"], 1, "no server at 127.0.0.1:1"),
-        (["ask", "127.0.0.1:1"], 2, "--prompt is required"),
+        (["ask", "127.0.0.1:1", "--raw"], 2, "--raw"),
         (["pull", "nosuch"], 1, "no known model is called 'nosuch'"),
         (["pull"], 2, "--list"),
     ]

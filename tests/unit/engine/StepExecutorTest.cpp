@@ -53,7 +53,8 @@ TEST(StepExecutor, EveryThreadGetsAlignedBuffersAndTheOneFloatEnvironment) {
     auto self = makeSelfCommunicator();
     StepExecutor executor(model, 10, threads, *self);
     unsigned before = _mm_getcsr();
-    _mm_setcsr((before | 0x8040) ^ 0x6000); // flush to zero, denormals are zero, round towards zero
+    // Flush to zero, denormals are zero, round towards zero; no exception noted so far, as OpenMP forgets those.
+    _mm_setcsr(((before | 0x8040) ^ 0x6000) & ~0x3fu);
     unsigned odd = _mm_getcsr();
     for (int64_t tokens : {1, 600, 3}) {
       StepPlan plan = planOf(tokens);
