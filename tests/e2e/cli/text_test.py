@@ -142,7 +142,7 @@ class Server(unittest.TestCase):
             self.assertEqual(counts("a<|im_end|>b", parse_special=True), (2, 2))
             pieces = call(server.address, "heddle.v1.Inference/Tokenize", {"text": "<|im_end|> t"})["pieces"]
             self.assertEqual(pieces, ["<|im_end|>", " t"])
-            self.assertEqual(call(server.address, "heddle.v1.Inference/GetModel", {})["endOfText"], ["0", "301"])
+            self.assertEqual(call(server.address, "heddle.v1.Inference/GetModel", {})["end_of_text"], ["0", "301"])
         finally:
             server.stop()
 
