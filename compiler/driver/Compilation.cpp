@@ -27,7 +27,7 @@ static Target chooseTarget(const std::string &name) {
   throw CompileError("unknown target '" + name + "': choose " + targetChoices());
 }
 
-static std::string oneLine(std::string text) {
+static std::string firstLine(std::string text) {
   if (size_t end = text.find('\n'); end != std::string::npos)
     text.resize(end);
   return text;
@@ -56,7 +56,7 @@ Compilation::Compilation(std::string name, const CompileOptions &options)
 
 void Compilation::verifyModule() {
   if (failed(verify(*module_)))
-    throw CompileError(name_ + ": " + oneLine(diagnostics_));
+    throw CompileError(name_ + ": " + firstLine(diagnostics_));
 }
 
 void Compilation::begin(const GgufModel &model, KvType kvType) {
@@ -101,7 +101,7 @@ void Compilation::begin(const std::filesystem::path &file) {
                        ": the first line must name a stage that can be resumed, as \"// stage 1: fused\" (graph to loops)");
   module_ = parseSourceString<ModuleOp>(text, ParserConfig(&context_), file.string());
   if (!module_)
-    throw CompileError(file.string() + ": " + oneLine(diagnostics_));
+    throw CompileError(file.string() + ": " + firstLine(diagnostics_));
   stage_ = *stage;
   name_ = file.string(); // what goes wrong from here on is the file's, not the model's
   verifyModule();
@@ -109,7 +109,7 @@ void Compilation::begin(const std::filesystem::path &file) {
   if (!step || step.isDeclaration() || !step.isPublic())
     throw CompileError(file.string() + ": the stage has no public function @step with a body: keep the entry point and its name");
   if (stage_ >= Stage::Planned && (failed(requireStepAbi(step)) || failed(checkTiles(*module_))))
-    throw CompileError(file.string() + ": " + oneLine(diagnostics_));
+    throw CompileError(file.string() + ": " + firstLine(diagnostics_));
 }
 
 void Compilation::advance(Stage to, const std::function<void(Stage)> &seen) {
@@ -125,7 +125,7 @@ void Compilation::advance(Stage to, const std::function<void(Stage)> &seen) {
     passes.enableVerifier(true); // after every pass
     addStagePasses(passes, next, shape_, target_);
     if (failed(passes.run(*module_)))
-      throw CompileError(name_ + ": stage " + kStageNames[static_cast<size_t>(next)] + ": " + oneLine(diagnostics_));
+      throw CompileError(name_ + ": stage " + kStageNames[static_cast<size_t>(next)] + ": " + firstLine(diagnostics_));
     stage_ = next;
     show();
   }

@@ -89,8 +89,8 @@ constexpr Rule kTensorRules[] = {
     {"gemma3:mm.*", "*", "the image encoder; only text is read"},
 };
 
-/// Whether `text` is `pattern`, whose `*` stand for any text and `@` for the architecture. Patterns search with one `*` at most,
-/// so that the time does not explode with a hostile name.
+/// Whether `text` is `pattern`, whose `*` stand for any text and `@` for the architecture. Patterns have one `*` at most
+/// besides one at an end, so that the time does not explode with a hostile name.
 bool fits(std::string_view pattern, std::string_view text, std::string_view architecture) {
   if (pattern.starts_with('@'))
     return text.starts_with(architecture) && fits(pattern.substr(1), text.substr(architecture.size()), architecture);

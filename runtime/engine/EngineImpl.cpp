@@ -98,10 +98,15 @@ Schedule Engine::Impl::decide() {
   const std::vector<int64_t> sharing = shareBeginnings();
   auto decided = [&](bool waiting) {
     std::vector<RequestState> states;
+    std::vector<bool> held(static_cast<size_t>(cache_.totalPages())); // by an older request: comes free only with that one
     for (const Running &r : running_) {
       int64_t copied = cache_.pagesNeeded(r.sequence, r.computed, r.computed + 1) > 0 && r.computed % kPageTokens != 0;
       int64_t pages = static_cast<int64_t>(cache_.pages(r.sequence).size()) - copied;
-      int64_t shared = std::max<int64_t>(0, pages - cache_.ownPages(r.sequence));
+      int64_t shared = 0;
+      for (int32_t page : cache_.pages(r.sequence).first(static_cast<size_t>(pages)))
+        shared += held[static_cast<size_t>(page)];
+      for (int32_t page : cache_.pages(r.sequence))
+        held[static_cast<size_t>(page)] = true;
       states.push_back({static_cast<int64_t>(r.known.size()), r.computed, pages, shared, false});
     }
     for (int64_t index : sharing)
@@ -185,8 +190,6 @@ void Engine::Impl::setPageTable(StepPlan &step, std::span<const KvCache::Sequenc
 
 const float *Engine::Impl::execute(StepPlan &step) {
   step.epoch = ++epoch_;
-  ++steps_;
-  computedTokens_ += static_cast<int64_t>(step.ids.size());
   broken_ = true; // until it is over
   if (group_.size() > 1) {
     std::vector<std::byte> message = step.serialize();
@@ -194,6 +197,10 @@ const float *Engine::Impl::execute(StepPlan &step) {
   }
   const float *logits = executor_.run(step);
   broken_ = false;
+  if (logits) { // the step was not left
+    ++steps_;
+    computedTokens_ += static_cast<int64_t>(step.ids.size());
+  }
   return logits;
 }
 

@@ -113,8 +113,12 @@ fs::path groupOf(const fs::path &root, std::string_view controller) {
       continue;
     std::string_view controllers = std::string_view(line).substr(first + 1, second - first - 1);
     bool wanted = controller.empty() ? line.starts_with("0:") && controllers.empty() : lists(controllers, controller);
-    if (wanted && line.size() > second + 1 && line[second + 1] == '/')
-      return fs::path(line.substr(second + 1)).lexically_normal();
+    if (!wanted)
+      continue;
+    fs::path path = line.substr(second + 1);
+    // "/../x" lies outside of this process's namespace, and is not mounted here: the mount's top is what there is.
+    bool outside = std::find(path.begin(), path.end(), "..") != path.end();
+    return path.is_absolute() && !outside ? path.lexically_normal() : "/";
   }
   return "/";
 }

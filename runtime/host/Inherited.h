@@ -10,8 +10,7 @@ namespace heddle {
 ///     (nohup). SIGPIPE is ignored: a reader that went away is an error of that one write;
 ///   a umask that denies the owner: what we write for ourselves we must be able to read;
 ///   no PATH, or one with relative or empty parts: what lies in the current folder is not run by accident, so only the absolute
-///   parts
-///     stay, or else the usual ones are set;
+///     parts stay, or else the usual ones are set;
 ///   few descriptors: the soft limit is raised to the hard one.
 void putInheritedStateRight();
 

@@ -105,14 +105,6 @@ CheckedOutput::~CheckedOutput() {
 
 void CheckedOutput::flush() { buffer_->drain(); }
 
-std::string oneLine(std::string text) {
-  for (char &c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
-      c = c == '\n' || c == '\r' || c == '\t' ? ' ' : '?';
-  text.erase(text.find_last_not_of(' ') + 1);
-  return text;
-}
-
 std::string format(const char *pattern, ...) {
   va_list arguments, again;
   va_start(arguments, pattern);

@@ -33,10 +33,6 @@ private:
   std::ostream *tiedBefore_;
 };
 
-/// What people are told in one line stays one line, whatever a name or a library's message holds: line ends become spaces, other
-/// control characters question marks, and blanks at the end go.
-std::string oneLine(std::string text);
-
 /// printf into a string, for std::cout.
 [[gnu::format(printf, 1, 2)]] std::string format(const char *pattern, ...);
 

@@ -96,8 +96,10 @@ Memory usableMemory(const HostView &view) {
     memory.available = static_cast<uint64_t>(sysconf(_SC_AVPHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   }
   auto limit = [&](uint64_t total, uint64_t available, const std::string &reason) {
-    if (available < memory.available || total < memory.total)
+    if (available < memory.available)
       memory.limit = reason;
+    if (total < memory.total)
+      memory.totalLimit = reason;
     memory.available = std::min(memory.available, available);
     memory.total = std::min(memory.total, total);
   };

@@ -39,7 +39,8 @@ struct Memory {
   uint64_t total = 0;
   uint64_t available = 0; // that this process can take now without swapping or being killed
   uint64_t shared = 0;    // that it can take together with the other processes of its machine or control group; >= available
-  std::string limit; // what limits them, as "a memory limit of 400 MB (/sys/fs/cgroup/memory.max)"; empty: the machine itself
+  // What limits `available` and `total`, as "a memory limit of 400 MB (/sys/fs/cgroup/memory.max)"; empty: the machine itself.
+  std::string limit, totalLimit;
 };
 /// The machine's memory, limits of control groups, of the process (ulimit -v, -d), and of a kernel that promises no more than it
 /// has (vm.overcommit_memory = 2): the tightest of each.

@@ -94,11 +94,6 @@ int64_t KvCache::share(Sequence sequence, std::span<const int32_t> tokens) {
   return match.tokens;
 }
 
-int64_t KvCache::ownPages(Sequence sequence) const {
-  std::span<const int32_t> held = pages(sequence);
-  return std::count_if(held.begin(), held.end(), [this](int32_t page) { return references_[page] == 1; });
-}
-
 void KvCache::hold(int32_t page) {
   if (references_[page]++ == 0)
     --idle_; // it was in the tree alone

@@ -47,8 +47,6 @@ public:
   /// Gives the sequence, which holds nothing yet, the pages of the longest beginning of `tokens` that was retired; returns its
   /// length.
   int64_t share(Sequence sequence, std::span<const int32_t> tokens);
-  /// Pages of the sequence that come free when it gives them back.
-  int64_t ownPages(Sequence sequence) const;
   /// Physical page of each kPageTokens positions; empty for an unknown sequence. Valid until the next change.
   std::span<const int32_t> pages(Sequence sequence) const;
 

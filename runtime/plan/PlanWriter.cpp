@@ -68,7 +68,7 @@ void checkReplaceable(const fs::path &destination) {
   try {
     if (fs::is_empty(destination))
       return;
-    if (!fs::exists(destination / "manifest.json"))
+    if (!fs::exists(destination / "manifest.json") || !fs::exists(destination / "weights.bin")) // many things have a manifest
       refuse("exists and is no plan: choose another name or remove it");
     if (std::string foreign = foreignIn(destination); !foreign.empty())
       refuse("exists and is no plan, or not only one: it holds " + foreign + "; choose another name or remove that");

@@ -35,10 +35,11 @@ SumLayout sumLayout(const Manifest &manifest) {
 
 std::vector<uint64_t> readWeightSums(const Plan &plan) {
   const std::string text = plan.read(kWeightSums);
-  std::vector<uint64_t> sums(sumLayout(plan.manifest()).count);
-  if (text.size() != sums.size() * sizeof(uint64_t))
+  const uint64_t count = sumLayout(plan.manifest()).count; // any number, in a hostile manifest
+  if (text.size() % sizeof(uint64_t) || text.size() / sizeof(uint64_t) != count)
     throw PlanError(plan.file(kWeightSums).string() + ": has " + std::to_string(text.size() / sizeof(uint64_t)) +
-                    " checksums for " + std::to_string(sums.size()) + " row groups: compile the model again");
+                    " checksums for " + std::to_string(count) + " row groups: compile the model again");
+  std::vector<uint64_t> sums(count);
   std::memcpy(sums.data(), text.data(), text.size());
   return sums;
 }

@@ -15,7 +15,7 @@ struct RequestState {
   int64_t known;        // tokens that are known; more than `computed`
   int64_t computed;     // tokens whose keys and values are in its pages
   int64_t pages;        // pages that it holds and may write, at least enough for `computed` but for one that it must copy first
-  int64_t shared = 0;   // of these, pages that others hold too: they do not come free when it gives them back
+  int64_t shared = 0;   // of these, pages that an older request holds too: they come free only when that one gives them back
   bool waiting = false; // it has not started; what it holds was left by others with the same beginning
 };
 

@@ -62,7 +62,7 @@ static Finding checkCores(const Cores &cores) {
 
 static Finding checkMemory() {
   Memory memory = usableMemory();
-  std::string limit = memory.limit.empty() ? "" : ": " + memory.limit;
+  std::string limit = memory.totalLimit.empty() ? "" : ": " + memory.totalLimit;
   Finding finding{"memory",
                   formatBytes(double(memory.total)) + ", " + formatBytes(double(memory.available)) + " available" + limit};
   finding.numbers = {{"total_bytes", memory.total}, {"available_bytes", memory.available}};

@@ -5,10 +5,13 @@
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/host/Inherited.h"
 #include "runtime/host/Output.h"
+#include "runtime/text/Utf8.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/Completion.h"
 #include "tools/heddle/Interrupt.h"
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <csignal>
 #include <iostream>
@@ -56,8 +59,11 @@ static int runCommand(CLI::App &app, int argc, char **argv) {
   return action();
 }
 
-static int fail(const CLI::App &app, const std::string &message, int status = 1) {
-  std::cerr << chosenCommand(app) << ": " << oneLine(message) << "\n";
+static int fail(const CLI::App &app, std::string message, int status = 1) {
+  auto space = [](unsigned char c) { return std::isspace(c) != 0; };
+  std::ranges::replace_if(message, space, ' '); // libraries' messages may have several lines; a user gets one
+  message.erase(message.find_last_not_of(' ') + 1);
+  std::cerr << chosenCommand(app) << ": " << printable(message) << "\n";
   return status;
 }
 

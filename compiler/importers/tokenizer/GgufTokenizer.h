@@ -37,8 +37,9 @@ struct GgufVocabulary {
 enum GgufTokenType : int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
 
 /// What the file says, with defaults filled in as llama.cpp does: the unknown token, the prefix space, and whether a prompt
-/// begins with BOS. A file that names no BOS or EOS has none. Ids that lie outside the vocabulary become -1.
-GgufVocabulary readVocabulary(const GgufFile &file); // throws GgufError
+/// begins with BOS. A file that names no BOS or EOS has none. Throws GgufError, and TokenizerImportError for ids outside of the
+/// vocabulary.
+GgufVocabulary readVocabulary(const GgufFile &file);
 void applyTokenizerDefaults(GgufVocabulary &vocabulary);
 
 /// A tokenizer.json (with the additions of third_party/text) whose ids equal llama.cpp's. Throws TokenizerImportError for what

@@ -5,6 +5,19 @@
 #include <algorithm>
 
 namespace heddle {
+namespace {
+
+/// An id that the file names; -1 where it names none, which some write as -1 of 32 bits. Any other id needs a token.
+int64_t checkedId(int64_t id, std::string_view key, size_t tokens) {
+  if (id < 0 || id == UINT32_MAX)
+    return -1;
+  if (static_cast<uint64_t>(id) >= tokens)
+    throw TokenizerImportError(std::string(key) + " is " + std::to_string(id) + " for " + std::to_string(tokens) +
+                               " tokens: the file is inconsistent, convert the model again");
+  return id;
+}
+
+} // namespace
 
 GgufVocabulary readVocabulary(const GgufFile &file) {
   GgufVocabulary v;
@@ -21,14 +34,16 @@ GgufVocabulary readVocabulary(const GgufFile &file) {
   if (file.has("tokenizer.ggml.merges"))
     for (std::string_view merge : file.strings("tokenizer.ggml.merges"))
       v.merges.emplace_back(merge);
-  v.bos = file.findInteger("tokenizer.ggml.bos_token_id").value_or(-1);
-  v.eos = file.findInteger("tokenizer.ggml.eos_token_id").value_or(-1);
+  auto id = [&](const char *key) { return checkedId(file.findInteger(key).value_or(-1), key, v.tokens.size()); };
+  v.bos = id("tokenizer.ggml.bos_token_id");
+  v.eos = id("tokenizer.ggml.eos_token_id");
   for (const char *key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
-    v.otherEnds.push_back(file.findInteger(key).value_or(-1));
-  if (file.has("tokenizer.ggml.eos_token_ids"))
-    for (int64_t id : file.integers("tokenizer.ggml.eos_token_ids"))
-      v.otherEnds.push_back(id);
-  v.unknown = file.findInteger("tokenizer.ggml.unknown_token_id").value_or(-1);
+    v.otherEnds.push_back(id(key));
+  constexpr const char *kEnds = "tokenizer.ggml.eos_token_ids";
+  if (file.has(kEnds))
+    for (int64_t end : file.integers(kEnds))
+      v.otherEnds.push_back(checkedId(end, kEnds, v.tokens.size()));
+  v.unknown = id("tokenizer.ggml.unknown_token_id");
   v.addSpacePrefix = file.findBoolean("tokenizer.ggml.add_space_prefix");
   v.addBos = file.findBoolean("tokenizer.ggml.add_bos_token");
   v.lowercase = file.findBoolean("tokenizer.ggml.normalizer.lowercase").value_or(true);

@@ -48,6 +48,13 @@ class Ends(unittest.TestCase):
         path = written("none", say=[66, 11, 67], without=["tokenizer.ggml.eos_token_id", "tokenizer.ggml.bos_token_id"])
         self.ends(path, text="A\nBA\nBA\n", tokens=8, reason="max_tokens")
 
+    def test_an_id_without_a_token_is_refused_by_name(self):
+        for key in ("bos_token_id", "eos_token_id", "eot_token_id", "unknown_token_id"):
+            path = written("id", say=[66], keys={f"tokenizer.ggml.{key}": u32(512)})
+            harness.refused(self, harness.attempt("run", path, "--raw", "-p", "a", "-n", "1"), f"{key} is 512 for 512 tokens", status=1)
+        nobody = written("nobody", say=[66], keys={"tokenizer.ggml.eos_token_id": u32(2**32 - 1)})  # as some write "none"
+        self.ends(nobody, text="A" * 8, tokens=8, reason="max_tokens")
+
     def test_a_tag_of_html_is_printed(self):
         path = written("html", say=[*HI, 300], tokens={300: ("</s>", USER_DEFINED)})
         self.ends(path, text="Hi</s>Hi</s>Hi", tokens=8, reason="max_tokens")

@@ -176,6 +176,45 @@ TEST(Engine, ASecondTurnComputesOnlyWhatIsNew) {
 }
 
 /// The fake model's values hold no NaN themselves, so this is about the rule: a failed request leaves nothing behind.
+/// A cache of 20 pages, 10 of which a system prompt has left. While an answer runs, a request that fits in the rest starts at
+/// once, however many with that beginning wait behind it.
+TEST(Engine, RequestsThatWaitWithOneBeginningKeepNothingFromOlderOnes) {
+  StepModel model = fakeModel();
+  for (int waiting : {1, 2, 3}) {
+    auto group = makeSelfCommunicator();
+    EngineOptions options;
+    options.tokenBudget = 2048;
+    options.kvBytes =
+        20 * static_cast<uint64_t>(model.kv.layers * model.kv.kvHeads * headPageBytes(model.kv.headDim, model.kv.type));
+    Engine engine(model, options, *group);
+    auto request = [](uint64_t id, std::vector<int32_t> prompt, int64_t tokens) {
+      Request out{id, std::move(prompt), {}};
+      out.sampling.maxTokens = tokens;
+      out.sampling.ignoreEnd = true;
+      return out;
+    };
+    const std::vector<int32_t> system = promptOf(640, 1);
+    runAll(engine, {request(1, system, 2)});
+    engine.submit(request(2, promptOf(192, 2), 200)); // runs all the time
+    for (int i = 0; i < 3; ++i)
+      engine.step();
+    engine.submit(request(3, promptOf(448, 3), 4)); // 7 pages
+    for (int i = 0; i < waiting; ++i) {
+      std::vector<int32_t> prompt = system;
+      for (int32_t token : promptOf(20, 10 + i))
+        prompt.push_back(token);
+      engine.submit(request(4 + static_cast<uint64_t>(i), prompt, 4));
+    }
+    std::map<uint64_t, int> first; // step of each request's first token
+    for (int step = 1; step < 20; ++step)
+      for (const Event &event : engine.step())
+        if (!event.tokens.empty())
+          first.try_emplace(event.request, step);
+    EXPECT_EQ(first[3], 1) << waiting;
+    EXPECT_EQ(first[4], 5) << waiting << ": when 3 has given its four";
+  }
+}
+
 TEST(Engine, AFailedRequestLeavesNothing) {
   withEngine(fakeModel({.nonFiniteAfter = 5}), {}, 1, nullptr, [&](Engine &engine) {
     Request request{1, promptOf(100, 3), {}};

@@ -97,6 +97,16 @@ TEST(CpuQuota, AMountThatShowsAnotherPartOfTheTree) {
   EXPECT_EQ(coresOf(host), 2); // what a container with a path of the host's sees
 }
 
+TEST(CpuQuota, AGroupOutsideOfTheNamespaceIsNotThatOfItsName) {
+  FakeHost host;
+  host.write("/proc/self/cgroup", "0::/../other\n");
+  host.write("/proc/self/mountinfo", "41 31 0:38 / /sys/fs/cgroup rw - cgroup2 none rw\n");
+  host.write("/sys/fs/cgroup/other/cpu.max", "100000 100000\n");
+  EXPECT_EQ(coresOf(host), -1);
+  host.write("/sys/fs/cgroup/cpu.max", "300000 100000\n");
+  EXPECT_EQ(coresOf(host), 3);
+}
+
 TEST(CpuQuota, WhatIsNoQuotaLimitsNothing) {
   for (const char *text : {"", "\n", "max", "max 100000", "0 100000", "100000 0", "-1 100000", "x y", "1e5 100000",
                            "99999999999999999999999 1", "100000 max"}) {

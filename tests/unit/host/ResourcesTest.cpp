@@ -102,6 +102,12 @@ TEST(Memory, TheTightestLimitIsNamed) {
   EXPECT_EQ(group.shared, 250000000u);
   EXPECT_EQ(group.limit, "a memory limit of 400.0 MB (" + host.named("/sys/fs/cgroup/memory/memory.limit_in_bytes") + ")");
 
+  host.write("/sys/fs/cgroup/memory/memory.limit_in_bytes", "12000000000"); // less than the machine has, more than is free
+  EXPECT_EQ(usableMemory(view).available, uint64_t{8000000} * 1024);
+  EXPECT_EQ(usableMemory(view).limit, "") << "raising it would not help";
+  EXPECT_NE(usableMemory(view).totalLimit, "");
+  host.write("/sys/fs/cgroup/memory/memory.limit_in_bytes", "400000000");
+
   view.addressLimit = 300000000; // of each process, not of all together
   Memory process = usableMemory(view);
   EXPECT_EQ(process.total, 300000000u);

@@ -52,7 +52,10 @@ TEST(PlanWriter, TouchesNothingElse) {
   fs::create_directory(folder / "home");
   replaceFile(folder / "home" / "letter", "dear");
   replaceFile(folder / "file", "x");
-  for (const char *name : {"home", "file"})
+  fs::create_directories(folder / "extension" / "code"); // of a browser; all of its names are names of plans too
+  replaceFile(folder / "extension" / "manifest.json", "{}");
+  replaceFile(folder / "extension" / "code" / "mine.so", "x");
+  for (const char *name : {"home", "file", "extension"})
     EXPECT_CONTAINS(planErrorOf([&] { PlanWriter writer(folder / name); }), "exists and is no plan");
   EXPECT_CONTAINS(planErrorOf([&] { PlanWriter writer(folder / "no" / "such" / "a.plan"); }), "no such folder");
   EXPECT_CONTAINS(planErrorOf([&] { PlanWriter writer("/"); }), "no name for a plan");

@@ -113,9 +113,10 @@ fn by_marked_messages(rendering: &Rendering, specials: &Specials, plain: &str) -
             *text = marked(text, mark);
         }
     });
-    // White space of a message has no mark: a special token with white space in it might hold some.
-    let spaced = |text: &str| text.chars().any(char::is_whitespace);
-    if specials.texts.iter().any(|text| spaced(text) && plain.contains(text.as_str())) {
+    // Marks stand between characters, and white space of a message has none: a special token of one character, or with white
+    // space in it, might be a message's.
+    let unmarkable = |text: &str| text.chars().nth(1).is_none() || text.chars().any(char::is_whitespace);
+    if specials.texts.iter().any(|text| unmarkable(text) && plain.contains(text.as_str())) {
         return None;
     }
     let text = (Rendering { messages: &messages, ..*rendering }).render().ok()?;
