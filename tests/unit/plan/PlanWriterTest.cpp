@@ -68,7 +68,7 @@ TEST(PlanWriter, TouchesNothingElse) {
     m.weights.clear();
     EXPECT_CONTAINS(planErrorOf([&] { writer.finish(m); }), "exists and is no plan");
   }
-  EXPECT_EQ(folder.entries(), (Names{"file", "home", "late"}));
+  EXPECT_EQ(folder.entries(), (Names{"extension", "file", "home", "late"}));
   EXPECT_EQ(readFile(folder / "late" / "letter"), "dear");
 }
 
