@@ -25,6 +25,8 @@
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/TargetParser/Host.h"
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 
 using namespace heddle;
@@ -167,7 +169,8 @@ void ObjectCode::writeSharedObject(const std::filesystem::path &file) const {
   std::string bytes = assemble(assembly(), target_);
   std::ofstream out(object, std::ios::binary);
   if (!out.write(bytes.data(), bytes.size()).flush())
-    throw CompileError(object.string() + ": cannot be written: free space on the disk");
+    throw CompileError("code/" + file.filename().string() + ": cannot be written: " + std::strerror(errno) +
+                       ": free space on the disk, or raise the file size limit (ulimit -f)");
   out.close();
   std::string linker;
   for (const char *name : {"ld.lld-19", "ld.lld", "lld"})

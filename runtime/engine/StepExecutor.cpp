@@ -68,6 +68,23 @@ template <class Step> [[gnu::noinline]] void enter(std::jmp_buf &wayOut, const S
     step();
 }
 
+/// How many threads OpenMP gives; they stay. A function of its own: compilers call the library at the beginning of one that uses
+/// it.
+[[gnu::noinline]] int64_t startTeam(int64_t threads) {
+  omp_set_dynamic(0);
+  kmp_set_blocktime(10); // ms that workers spin for the next step: libomp's 200 keep an idle server busy for long
+  int64_t got = 0;
+#pragma omp parallel num_threads(static_cast<int>(threads))
+  if (omp_get_thread_num() == 0)
+    got = omp_get_num_threads();
+  return got;
+}
+
+int64_t startThreads(int64_t threads) {
+  OpenMpStart start;
+  return startTeam(threads);
+}
+
 StepBuffer ints(StepInts &values) { return {values.data(), static_cast<int64_t>(values.size())}; }
 
 } // namespace
@@ -75,14 +92,7 @@ StepBuffer ints(StepInts &values) { return {values.data(), static_cast<int64_t>(
 StepExecutor::StepExecutor(const StepModel &model, int64_t pages, int64_t threads, Communicator &group)
     : model_(model), threads_(threads), group_(group), kv_(pages, model.kv.pageBytes(group.rank(), group.size())),
       context_(std::make_unique<StepContext>(threads, group)) {
-  omp_set_dynamic(0);
-  kmp_set_blocktime(10); // ms that workers spin for the next step: libomp's 200 keep an idle server busy for long
-  int64_t got = 0;
-#pragma omp parallel num_threads(static_cast<int>(threads))
-  if (omp_get_thread_num() == 0)
-    got = omp_get_num_threads();
-  removeOpenMpFiles();
-  if (got != threads) // the step's barrier would wait for ever
+  if (int64_t got = startThreads(threads); got != threads) // the step's barrier would wait for ever
     throw std::runtime_error("asked for " + std::to_string(threads) + " threads, OpenMP gave " + std::to_string(got) +
                              "; lower --threads or raise OMP_THREAD_LIMIT");
 }

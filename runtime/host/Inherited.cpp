@@ -8,6 +8,7 @@
 #include <string>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace heddle {
@@ -23,11 +24,21 @@ void openStandardDescriptors() {
       _exit(1); // no /dev/null: there is nowhere to say so
 }
 
+/// Constructors of shared libraries run before main(): gRPC's opens an eventfd, which would become standard input. Plain system
+/// calls, as nothing is set up yet, sanitizers included.
+[[clang::no_sanitize("address", "thread", "undefined")]] void openBeforeLibraries(int, char **, char **) {
+  for (int number = 0; number <= STDERR_FILENO; ++number)
+    if (syscall(SYS_fcntl, number, F_GETFD) < 0)
+      syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY, 0);
+}
+[[gnu::section(".preinit_array"), gnu::used]] void (*const beforeLibraries)(int, char **, char **) = openBeforeLibraries;
+
 void resetSignals() {
   struct sigaction before{};
   sigaction(SIGPIPE, nullptr, &before);
   pipeIgnored = before.sa_handler == SIG_IGN;
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN); // a limit on the size of files is a write that fails
   std::signal(SIGCHLD, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);

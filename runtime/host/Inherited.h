@@ -7,7 +7,8 @@ namespace heddle {
 ///   descriptors 0 to 2 closed: the next file or socket would become "standard output". They are opened again so that reading
 ///     finds the end and writing fails with EBADF, as before;
 ///   signals blocked, or SIGCHLD ignored, with which no child can be waited for: set to the usual. SIGHUP stays ignored if it was
-///     (nohup). SIGPIPE is ignored: a reader that went away is an error of that one write;
+///     (nohup). SIGPIPE and SIGXFSZ are ignored: a reader that went away, or a file that may not grow, is an error of that one
+///     write;
 ///   a umask that denies the owner: what we write for ourselves we must be able to read;
 ///   no PATH, or one with relative or empty parts: what lies in the current folder is not run by accident, so only the absolute
 ///     parts stay, or else the usual ones are set;

@@ -48,6 +48,7 @@ with tempfile.TemporaryDirectory() as home:
         (["compile", paths["short.gguf"]], 1, "short.gguf"),
         (["compile", "m", "--target", "arm"], 2, "--target: must be one of"),
         (["compile", "m", "--emit", "graph", "-o", "x"], 2, "excludes"),
+        (["compile", paths["short.gguf"], "-o", ""], 2, "-o is empty"),
         (["inspect", "m", "--stage", "nothing"], 2, "--stage: must be one of"),
         (["inspect", "m", "--function", "f"], 2, "--function needs a stage"),
         (["eval", "m"], 2, "--text is required"),

@@ -88,7 +88,9 @@ void addCompile(CLI::App &app, Action &action) {
       ->check(existingFile())
       ->type_name("FILE");
   addJsonOption(*command, options->json);
-  command->callback([options, &action] {
+  command->callback([options, output, &action] {
+    if (output->count() && options->output.empty())
+      throw UsageError("-o is empty; give the name of a folder, or leave -o out");
     if (!options->kvType.empty() && !options->fromStage.empty())
       throw UsageError("--kv-type goes with a model's graph; a saved stage says how it caches (heddle.paged_state)");
     if (options->json && !options->emit.empty())

@@ -163,10 +163,14 @@ static Finding checkTemporary() {
 static Finding checkBandwidth(int64_t cores) {
   if (usableMemory().available < (uint64_t(64) << 20))
     return {"read bandwidth", "not measured", State::Slow, "too little memory is free to measure in"};
-  ReadBandwidth reading(cores);
   double bandwidth = 0;
-  for (int pass = 0; pass < 4; ++pass)
-    bandwidth = std::max(bandwidth, reading.once());
+  try {
+    ReadBandwidth reading(cores);
+    for (int pass = 0; pass < 4; ++pass)
+      bandwidth = std::max(bandwidth, reading.once());
+  } catch (const std::runtime_error &error) {
+    return {"read bandwidth", "not measured", State::Missing, error.what()};
+  }
   return {"read bandwidth", formatBytes(bandwidth) + "/s with " + std::to_string(cores) +
                                 " threads; it bounds decoding: tokens a second <= bandwidth / bytes of the weights"};
 }

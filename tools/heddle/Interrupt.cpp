@@ -17,7 +17,8 @@
 namespace heddle::tool {
 namespace {
 
-constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+constexpr int kAsking[] = {SIGINT, SIGTERM, SIGHUP};                     // the program to end; work in hand may notice it first
+constexpr int kEnding[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU}; // at once, but for what must not stay
 enum class Noting { Nothing, CtrlC, All };
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 std::atomic<bool> raised = false;
@@ -66,7 +67,7 @@ void removeTree(const char *path) {
 }
 
 void handle(int signal) {
-  Noting what = noting;
+  Noting what = std::ranges::find(kAsking, signal) != std::end(kAsking) ? noting.load() : Noting::Nothing;
   if ((what == Noting::All || (what == Noting::CtrlC && signal == SIGINT)) && !raised.exchange(true)) {
     noted = signal;
     return;
@@ -82,14 +83,17 @@ void handle(int signal) {
 void takeSignals() {
   struct sigaction action{};
   action.sa_handler = handle;
-  for (int signal : kSignals)
-    sigaddset(&action.sa_mask, signal);
-  for (int signal : kSignals) {
+  auto forAll = [](auto act) {
+    std::ranges::for_each(kAsking, act);
+    std::ranges::for_each(kEnding, act);
+  };
+  forAll([&](int signal) { sigaddset(&action.sa_mask, signal); });
+  forAll([&](int signal) {
     struct sigaction before{};
     sigaction(signal, nullptr, &before);
-    if (signal != SIGHUP || before.sa_handler != SIG_IGN)
+    if (signal == SIGINT || signal == SIGTERM || before.sa_handler != SIG_IGN) // scripts send these two to what they started
       sigaction(signal, &action, nullptr);
-  }
+  });
 }
 
 void endBySignal(int signal) {

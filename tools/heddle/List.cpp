@@ -29,7 +29,8 @@ struct Model {
 std::vector<Model> pulledModels() {
   std::vector<Model> models;
   std::error_code error;
-  for (const auto &entry : fs::directory_iterator(modelsDirectory(), error)) {
+  for (fs::directory_iterator at(modelsDirectory(), error), end; !error && at != end; at.increment(error)) {
+    const fs::directory_entry &entry = *at;
     struct stat info;
     if (entry.path().extension() == ".gguf" && !entry.path().filename().string().starts_with(".") &&
         ::stat(entry.path().c_str(), &info) == 0 && S_ISREG(info.st_mode))

@@ -14,6 +14,7 @@
 namespace heddle::tool {
 
 // Far beyond what anybody runs, far below what a typing mistake asks for.
+constexpr size_t kLongestText = size_t{1} << 30; // bytes: /dev/zero ends
 constexpr int64_t kMaxRanks = 1024, kMaxThreads = 1024, kMaxContext = int64_t(1) << 24;
 
 int64_t RankOptions::threadsOrDefault() const { return threads > 0 ? threads : defaultThreads(ranks); }
@@ -127,8 +128,8 @@ CLI::Validator existingFile() {
   return CLI::Validator(
       [](std::string &text) -> std::string {
         std::error_code error;
-        if (std::filesystem::is_regular_file(text, error) || std::filesystem::is_fifo(text, error))
-          return {};
+        if (std::filesystem::exists(text, error) && !std::filesystem::is_directory(text, error))
+          return {}; // a pipe or a terminal can be read too
         return "'" + text + "' is no file";
       },
       "");
@@ -139,10 +140,14 @@ std::string readTextFile(const std::filesystem::path &file) {
   if (std::filesystem::is_directory(file, error))
     throw Failure(file.string() + " is a folder; a text file is needed");
   std::ifstream in(file, std::ios::binary);
-  std::ostringstream all;
-  if (!in || !(all << in.rdbuf() || in.peek() == std::ifstream::traits_type::eof()))
+  std::string text, part(size_t{1} << 20, '\0');
+  while (in.read(part.data(), std::streamsize(part.size())) || in.gcount() > 0) {
+    text.append(part, 0, size_t(in.gcount()));
+    if (text.size() > kLongestText)
+      throw Failure(file.string() + " has more than 1 GiB; that is no text");
+  }
+  if (!in.eof())
     throw Failure(file.string() + " cannot be read: " + std::strerror(errno));
-  std::string text = std::move(all).str();
   if (size_t bad = firstInvalidUtf8(text); bad != std::string::npos)
     throw Failure(file.string() + " is not UTF-8 at byte " + std::to_string(bad) + "; convert it (iconv -t UTF-8)");
   return text;

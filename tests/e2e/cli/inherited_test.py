@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import subprocess
+import time
 import unittest
 
 import harness
@@ -85,6 +86,35 @@ class Inherited(unittest.TestCase):
             rows.close()
         for descriptor in (0, 2):
             self.answers(lambda number=descriptor: os.close(number))
+
+    def test_a_closed_standard_input_is_at_its_end(self):
+        chat = say_model.write(os.path.join(self.place, "chat.gguf"), template="{{ messages[0].content }}")
+        for arguments, status in ((["run", chat], 0), (["run", chat, "-f", "-"], 1)):
+            run = subprocess.run([harness.HEDDLE, *arguments], timeout=60, capture_output=True, preexec_fn=lambda: os.close(0))
+            self.assertEqual((run.returncode, run.stdout), (status, b""), run.stderr)
+        self.assertIn(b"standard input is empty", run.stderr)
+
+    def test_a_pipe_that_its_writer_made_non_blocking_is_waited_for(self):
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        child = subprocess.Popen([harness.HEDDLE, "run", self.plan, "--raw", "-f", "-", "-n", "3"], stdin=read, stdout=subprocess.PIPE)
+        os.close(read)
+        time.sleep(1)
+        os.write(write, b"a")
+        os.close(write)
+        self.assertEqual((child.communicate(timeout=60)[0], child.returncode), (b"ABA\n", 0))
+
+    def test_a_limit_on_the_size_of_files_is_a_write_that_fails(self):
+        place = folder()
+        text = os.path.join(self.place, "few.txt")
+        with open(text, "w", encoding="utf8") as file:
+            file.write("abcdefgh")
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        for arguments in (["eval", self.plan, "--text", text, "--logits", os.path.join(place, "x.npy")],
+                          ["compile", self.gguf, "-o", os.path.join(place, "x.plan")]):
+            run = subprocess.run([harness.HEDDLE, *arguments], timeout=60, capture_output=True, preexec_fn=limit)
+            harness.refused(self, run, "File too large", status=1)
+            self.assertEqual(harness.tree(place), [])
 
     def test_the_variables_of_an_outer_mpi_job(self):
         self.answers(environment=OUTER_JOB)

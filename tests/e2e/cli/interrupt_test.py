@@ -113,6 +113,26 @@ class Compile(unittest.TestCase):
                 self.assertEqual([name for name in tree(out) if ".plan" in name and ".lock" not in name], [])
 
 
+class Eval(unittest.TestCase):
+    def test_other_signals_leave_no_file_either(self):
+        place = folder()
+        gguf = tiny(os.path.join(place, "m.gguf"), width=256, layers=8, heads=4, kv_heads=4, head_dim=64, feed_forward=1024)
+        plan, text, out = (os.path.join(place, name) for name in ("m.plan", "text", "out"))
+        heddle("compile", gguf, "-o", plan)
+        with open(text, "w", encoding="utf8") as file:
+            file.write("a b " * 500)
+        for number in (signal.SIGQUIT, signal.SIGUSR1, signal.SIGALRM):
+            os.makedirs(out, exist_ok=True)
+            child = subprocess.Popen([harness.HEDDLE, "eval", plan, "--text", text, "--chunk", "1", "--logits", os.path.join(out, "x.npy")],
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            end = time.monotonic() + 60
+            while not tree(out) and time.monotonic() < end:
+                time.sleep(0.01)
+            child.send_signal(number)
+            child.communicate(timeout=30)
+            self.assertEqual((child.returncode, tree(out)), (-number, []))
+
+
 class Pull(unittest.TestCase):
     def test_a_signal_during_a_download_ends_pip_and_leaves_no_file(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never answers

@@ -288,6 +288,19 @@ class SharedMemory(unittest.TestCase):
         line, log, _ = served(SHM.format("4k"), plan()["small"])
         self.assertIn("with 1 rank", line, log)
 
+    def test_a_full_one_is_one_line_also_for_one_rank(self):
+        full = SHM.format("4k") + "; echo x > /dev/shm/x"
+        run = inside(full, "run", plan()["small"], "--raw", "-p", "a", "-n", 3)
+        self.assertEqual((run.returncode, run.stdout, len(complaint(run))), (1, b"", 1), run.stderr)
+        self.assertIn("OpenMP needs 4 kB in /dev/shm, where 0 kB of 4 kB are free", complaint(run)[0])
+        run = inside(full, "doctor")
+        self.assertEqual((run.returncode, run.stderr), (1, b""))
+        self.assertRegex(run.stdout.decode(), r"missing +read bandwidth +not measured\n +-> OpenMP needs")
+
+    def test_one_that_cannot_be_written_costs_nothing(self):
+        run = inside("mount -t tmpfs -o ro none /dev/shm", "run", plan()["small"], "--raw", "-p", "a", "-n", 3)
+        self.assertEqual((run.returncode, run.stdout, len(complaint(run))), (0, b"AAA\n", 1), run.stderr)  # its figures
+
 
 if __name__ == "__main__":
     harness.main()

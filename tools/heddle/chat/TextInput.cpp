@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <poll.h>
 #include <unistd.h>
 
 namespace heddle::tool {
@@ -54,6 +55,11 @@ std::string readPromptFile(const std::string &file) {
   for (ssize_t got; (got = ::read(fd, buffer, sizeof buffer)) != 0;) {
     if (got < 0 && errno == EINTR)
       continue;
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) { // whoever has the other end of a pipe made it so
+      pollfd entry{fd, POLLIN, 0};
+      ::poll(&entry, 1, -1);
+      continue;
+    }
     if (got < 0)
       fail(std::string(" cannot be read: ") + std::strerror(errno));
     text.append(buffer, static_cast<size_t>(got));
