@@ -68,10 +68,12 @@ void checkReplaceable(const fs::path &destination) {
   try {
     if (fs::is_empty(destination))
       return;
-    if (!fs::exists(destination / "manifest.json") || !fs::exists(destination / "weights.bin")) // many things have a manifest
+    if (!fs::exists(destination / "manifest.json"))
       refuse("exists and is no plan: choose another name or remove it");
     if (std::string foreign = foreignIn(destination); !foreign.empty())
       refuse("exists and is no plan, or not only one: it holds " + foreign + "; choose another name or remove that");
+    if (!fs::exists(destination / "weights.bin")) // many things have a manifest, and all its other names may be a plan's too
+      refuse("exists and is no plan: choose another name or remove it");
   } catch (const fs::filesystem_error &e) {
     refuse("exists and cannot be read: " + e.code().message() + ": choose another name");
   }

@@ -8,7 +8,7 @@ using namespace heddle;
 
 namespace {
 
-/// A job that says when it starts and ends when it may.
+/// A job that says when it starts and ends when it may. Outlives its workers, which touch it until it has ended.
 struct Held {
   std::promise<void> started, let;
   TextWorkers::Job job() {
@@ -23,8 +23,8 @@ struct Held {
 using namespace std::chrono_literals;
 
 TEST(TextWorkers, ASmallTextNeedNotWaitForALargeOne) {
-  TextWorkers workers({2, 1000, 100});
   Held large, larger, small;
+  TextWorkers workers({2, 1000, 100});
   ASSERT_TRUE(workers.submit(90, large.job()));
   ASSERT_TRUE(large.hasStarted(10s));
   ASSERT_TRUE(workers.submit(80, larger.job())); // no memory for it now
@@ -37,15 +37,15 @@ TEST(TextWorkers, ASmallTextNeedNotWaitForALargeOne) {
 }
 
 TEST(TextWorkers, ATextOverTheLimitGoesAlone) {
-  TextWorkers workers({2, 1000, 100});
   std::promise<void> done;
+  TextWorkers workers({2, 1000, 100});
   ASSERT_TRUE(workers.submit(500, [&](bool) { done.set_value(); }));
   EXPECT_EQ(done.get_future().wait_for(10s), std::future_status::ready);
 }
 
 TEST(TextWorkers, TooMuchThatWaitsIsRefused) {
-  TextWorkers workers({1, 100, 1000});
   Held first;
+  TextWorkers workers({1, 100, 1000});
   ASSERT_TRUE(workers.submit(10, first.job()));
   ASSERT_TRUE(first.hasStarted(10s));
   std::atomic<int> ended = 0;
@@ -59,8 +59,8 @@ TEST(TextWorkers, TooMuchThatWaitsIsRefused) {
 }
 
 TEST(TextWorkers, StoppingEndsWhatWaitsWithoutDoingIt) {
-  TextWorkers workers({1, 100, 100});
   Held first;
+  TextWorkers workers({1, 100, 100});
   ASSERT_TRUE(workers.submit(1, first.job()));
   ASSERT_TRUE(first.hasStarted(10s));
   std::atomic<int> told = 0;
