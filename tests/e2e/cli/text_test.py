@@ -80,6 +80,16 @@ class Ends(unittest.TestCase):
         got = answer(path, tokens=3)
         self.assertEqual((got["text"], [t["text"] for t in got["tokens"]]), ("twintwintwin", ["twin"] * 3))
 
+    def test_a_token_without_text_adds_nothing(self):
+        for pieces, says in ((False, [*HI, 300, 89]), (True, [75, 108, 300, 91])):  # "H", "i", nothing, "X"
+            for kind in (NORMAL, CONTROL, USER_DEFINED):
+                path = written(f"nothing{kind}{pieces}", pieces=pieces, say=says, tokens={300: ("", kind)})
+                got = answer(path, "--logprobs", 2, prompt="x", tokens=4)
+                self.assertEqual((got["text"], [t["text"] for t in got["tokens"]]), ("HiX", ["H", "i", "", "X"]), path)
+                self.assertEqual(got["tokens"][2]["best"][0]["text"], "")
+                name = "[EMPTY_300]"  # is text as any other
+                self.assertEqual(answer(path, prompt=name, tokens=1)["usage"]["prompt_tokens"], len(name) + pieces)
+
 
 class Pieces(unittest.TestCase):
     def test_texts_of_single_tokens_keep_their_space(self):

@@ -48,7 +48,7 @@ struct Added {
     printed: bool,
 }
 
-/// Ours: a token whose text is that of another too. No text becomes it, but it can be generated. `added`: its content is text
+/// Ours: a token whose text is that of another too, or which has none. No text becomes it, but it can be generated. `added`: its content is text
 /// as it stands; otherwise it is written as the model writes tokens.
 #[derive(Deserialize)]
 struct Duplicate {
@@ -76,6 +76,11 @@ struct Document<'a> {
     model: &'a RawValue,
 }
 
+/// Tokens without text have distinct names in a file, as its format wants; such a name is never text.
+fn names_nothing(name: &str, id: u32) -> bool {
+    name.strip_prefix("[EMPTY_").and_then(|rest| rest.strip_suffix(']')).is_some_and(|digits| digits == id.to_string())
+}
+
 impl Tokenizer {
     /// Reads a tokenizer.json. Truncation, padding and the post-processor are the caller's business and ignored.
     pub fn from_json(json: &str) -> Result<Tokenizer> {
@@ -83,10 +88,18 @@ impl Tokenizer {
         let splitting = document.pre_tokenizer.unwrap_or_default();
         let steps = Step::read(splitting.clone())?;
         let (model, last) = load_model(document.model, steps.is_empty())?;
-        let added = document.added_tokens;
+        let (empty, added): (Vec<Added>, Vec<Added>) =
+            document.added_tokens.into_iter().partition(|entry| names_nothing(&entry.token.content, entry.id));
         let every = vocabulary_of(added.iter())?;
         let plain = vocabulary_of(added.iter().filter(|entry| !entry.token.special))?;
-        let duplicates: AHashMap<u32, Duplicate> = document.duplicates.into_iter().map(|entry| (entry.id, entry)).collect();
+        let empty = empty.into_iter().map(|Added { id, token, printed }| Duplicate {
+            id,
+            content: token.content,
+            added: true,
+            hidden: token.special && !printed,
+        });
+        let duplicates: AHashMap<u32, Duplicate> =
+            document.duplicates.into_iter().chain(empty).map(|entry| (entry.id, entry)).collect();
         let hidden = added.iter().filter(|entry| entry.token.special && !entry.printed).map(|entry| entry.id);
         let hidden = hidden.chain(duplicates.values().filter(|entry| entry.hidden).map(|entry| entry.id)).collect();
         let last = added.iter().map(|entry| entry.id).chain(duplicates.keys().copied()).chain(last).max();
@@ -205,8 +218,12 @@ impl Tokenizer {
         }
     }
 
-    /// A token as the vocabulary writes it, and whether that is its text as it stands.
+    /// A token as the vocabulary writes it, and whether that is its text as it stands. None for one that has no text.
     fn written(&self, id: u32) -> Option<(String, bool)> {
+        self.named(id).filter(|(name, _)| !names_nothing(name, id))
+    }
+
+    fn named(&self, id: u32) -> Option<(String, bool)> {
         if let Some(token) = self.every.get_added_tokens_decoder().get(&id) {
             return Some((token.content.clone(), true));
         }
