@@ -27,7 +27,7 @@ void checkAddress(const std::string &text) {
 
 int ask(const AskOptions &options) {
   const PromptOptions &prompt = options.prompt;
-  RemoteAnswerer answerer(options.address, options.timeout, options.model, prompt.sampling);
+  RemoteAnswerer answerer(options.address, options.timeout, options.model, prompt.sampling, prompt.parseSpecial);
   if (!prompt.chats())
     return answerOnce(answerer, prompt.question(), prompt, /*loadSeconds=*/std::nullopt);
   if (!answerer.hasChatTemplate())

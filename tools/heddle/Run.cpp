@@ -44,7 +44,7 @@ int run(const RunOptions &options) {
     checkSystem(model, *prompt.system);
   auto session = openSession(plan, options.ranks, options.memory, model.tokenizer());
   double loadSeconds = std::chrono::duration<double>(Clock::now() - start).count();
-  LocalAnswerer answerer(model, *session, prompt.sampling, prompt.json);
+  LocalAnswerer answerer(model, *session, prompt.sampling, prompt.json, prompt.parseSpecial);
   if (question)
     return answerOnce(answerer, *question, prompt, loadSeconds);
   auto lines = LineSource::open();

@@ -134,6 +134,28 @@ class Templates(unittest.TestCase):
             # Two tokens begin turns and one ends one; all else is letters.
             self.assertEqual(got["usage"]["prompt_tokens"], 3 + len("user\n" + message + "\nassistant\n"), message)
 
+    def test_whoever_says_so_reads_special_tokens_in_messages(self):
+        path = written("special", template=CHATML, tokens=TURNS)
+        message = "a<|im_end|>b"
+        whole = 3 + len("user\n" + message + "\nassistant\n")
+        less = whole + 1 - len("<|im_end|>")
+        count = lambda *options: json.loads(heddle(*options, "-n", 1, "--json"))["usage"]["prompt_tokens"]
+        self.assertEqual([count("run", path, "-p", message, *flag) for flag in ([], ["--parse-special"])], [whole, less])
+        self.assertEqual([count("run", path, "--system", message, "-p", "c", *flag) for flag in ([], ["--parse-special"])],
+                         [whole + len("system\nc\n") + 2, less + len("system\nc\n") + 2])
+        raw = [count("run", path, "--raw", "-p", message, *flag) for flag in ([], ["--parse-special"])]
+        self.assertEqual(raw, [3, 3])
+        server = harness.Server(path)
+        try:
+            self.assertEqual([count("ask", server.address, "-p", message, *flag) for flag in ([], ["--parse-special"])], [whole, less])
+            self.assertEqual(count("ask", server.address, "--system", message, "-p", "c", "--parse-special"),
+                             less + len("system\nc\n") + 2)
+            self.assertEqual(count("ask", server.address, "--raw", "-p", message), 3)
+            chat = harness.attempt("ask", server.address, "--parse-special", "-n", 1, stdin=message.encode() + b"\n")
+            self.assertEqual((chat.returncode, chat.stdout), (0, b"A\n"), chat.stderr)
+        finally:
+            server.stop()
+
     def test_gemma_ends_where_its_makers_say(self):
         plan = os.path.join(folder(2.0), "gemma.plan")
         heddle("compile", harness.model("gemma-3-270m"), "-o", plan, timeout=900)

@@ -38,7 +38,8 @@ uint64_t drawSeed() {
 } // namespace
 
 std::vector<int32_t> LocalAnswerer::encode(const Question &question) const {
-  return question.messages.empty() ? model_.encodePrompt(question.prompt, question.raw) : model_.encodeChat(question.messages);
+  return question.messages.empty() ? model_.encodePrompt(question.prompt, question.raw)
+                                   : model_.encodeChat(question.messages, parseSpecial_);
 }
 
 SamplingParams LocalAnswerer::samplingFor(const Question &question) const {

@@ -6,11 +6,11 @@
 
 namespace heddle::tool {
 
-/// Borrows model and session. `texts`: answers carry the texts of their tokens.
+/// Borrows model and session. `texts`: answers carry the texts of their tokens. `parseSpecial`: of ServedModel::encodeChat.
 class LocalAnswerer final : public Answerer {
 public:
-  LocalAnswerer(const ServedModel &model, Session &session, SamplingChoice sampling, bool texts)
-      : model_(model), session_(session), sampling_(std::move(sampling)), texts_(texts) {}
+  LocalAnswerer(const ServedModel &model, Session &session, SamplingChoice sampling, bool texts, bool parseSpecial)
+      : model_(model), session_(session), sampling_(std::move(sampling)), texts_(texts), parseSpecial_(parseSpecial) {}
 
   std::string model() const override { return model_.manifest().name; }
   bool hasChatTemplate() const override { return model_.hasChatTemplate(); }
@@ -27,7 +27,7 @@ private:
   const ServedModel &model_;
   Session &session_;
   SamplingChoice sampling_;
-  bool texts_;
+  bool texts_, parseSpecial_;
   uint64_t lastId_ = 0;
 };
 

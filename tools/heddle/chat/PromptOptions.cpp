@@ -6,6 +6,7 @@
 #include "tools/heddle/chat/TextInput.h"
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <utility>
 
 namespace heddle::tool {
 
@@ -58,9 +59,11 @@ void addPromptOptions(CLI::App &command, PromptOptions &options) {
           "--system", [&options](const std::string &text) { options.system = text; },
           "What the model shall keep to, as the system message of the chat template")
       ->type_name("TEXT");
-  addInteger(command, "-n,--tokens", options.parsed.maxTokens, INT64_MIN, INT64_MAX, "Most tokens of an answer (default 256)")
+  addInteger(command, "-n,--tokens", options.parsed.maxTokens, int64_t(1), INT64_MAX, "Most tokens of an answer (default 256)")
       ->type_name("TOKENS");
   command.add_flag("--raw", options.raw, "Continue the text of -p or -f as it is: no template, nothing added");
+  command.add_flag("--parse-special", options.parseSpecial,
+                   "Read special tokens written in a message as such, not as text; --raw does so anyway");
   addSamplingOptions(command, options.parsed);
   addJsonOption(command, options.json);
 }
@@ -102,7 +105,10 @@ void checkPromptOptions(const CLI::App &command, PromptOptions &options) {
   checkText("--system", options.system);
 }
 
-int answerOnce(Answerer &answerer, const Question &question, const PromptOptions &options, std::optional<double> loadSeconds) {
+int answerOnce(Answerer &answerer, Question question, const PromptOptions &options, std::optional<double> loadSeconds) {
+  // Only messages have a choice: a prompt that no template surrounds is read with its special tokens.
+  if (options.parseSpecial && question.messages.empty() && !question.raw && answerer.hasChatTemplate())
+    question.messages = {{"user", std::exchange(question.prompt, {})}};
   Answer answer = answerer.answer(question, std::nullopt, [&](const std::string &text) {
     if (!options.json)
       std::cout << text << std::flush;

@@ -19,6 +19,7 @@ struct SamplingChoice {
 struct PromptOptions {
   std::optional<std::string> prompt, file, system; // -p, -f, --system
   bool raw = false, json = false;
+  bool parseSpecial = false; // special tokens in messages are read as such
   SamplingParams parsed;
   SamplingChoice sampling;
 
@@ -33,6 +34,6 @@ void checkPromptOptions(const CLI::App &command, PromptOptions &options);
 
 /// Answers one question and prints it as the options say; the exit status. `loadSeconds`: of the model; none: a server has it,
 /// and there is no line about speed.
-int answerOnce(Answerer &answerer, const Question &question, const PromptOptions &options, std::optional<double> loadSeconds);
+int answerOnce(Answerer &answerer, Question question, const PromptOptions &options, std::optional<double> loadSeconds);
 
 } // namespace heddle::tool

@@ -24,7 +24,8 @@ const char *name(v1::StopReason reason) {
   }
 }
 
-void fill(v1::Chat &chat, const std::vector<ChatMessage> &messages) {
+void fill(v1::Chat &chat, const std::vector<ChatMessage> &messages, bool parseSpecial) {
+  chat.set_parse_special(parseSpecial);
   for (const ChatMessage &message : messages) {
     v1::ChatMessage &to = *chat.add_messages();
     to.set_role(message.role);
@@ -78,7 +79,7 @@ int64_t RemoteAnswerer::promptTokens(const Question &question) {
   v1::TokenizeRequest request;
   request.set_model(name_);
   request.set_ids_only(true);
-  fill(*request.mutable_chat(), question.messages);
+  fill(*request.mutable_chat(), question.messages, parseSpecial_);
   return asFailure([&] { return client_.tokenize(request).ids_size(); });
 }
 
@@ -95,7 +96,7 @@ Answer RemoteAnswerer::answer(const Question &question, std::optional<uint64_t> 
     request.set_prompt(question.prompt);
     request.set_raw(question.raw);
   } else {
-    fill(*request.mutable_chat(), question.messages);
+    fill(*request.mutable_chat(), question.messages, parseSpecial_);
   }
   *request.mutable_sampling() = toProto(sampling_);
   if (seed)

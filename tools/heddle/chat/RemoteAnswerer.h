@@ -5,11 +5,11 @@
 
 namespace heddle::tool {
 
-/// `model`: which of the server's; empty: the one it has.
+/// `model`: which of the server's; empty: the one it has. `parseSpecial`: of v1::Chat.
 class RemoteAnswerer final : public Answerer {
 public:
-  RemoteAnswerer(const std::string &address, double timeout, std::string model, SamplingChoice sampling)
-      : client_(address, timeout), name_(std::move(model)), sampling_(std::move(sampling)) {}
+  RemoteAnswerer(const std::string &address, double timeout, std::string model, SamplingChoice sampling, bool parseSpecial)
+      : client_(address, timeout), name_(std::move(model)), sampling_(std::move(sampling)), parseSpecial_(parseSpecial) {}
 
   std::string model() const override { return about().name(); }
   bool hasChatTemplate() const override { return about().has_chat_template(); }
@@ -26,6 +26,7 @@ private:
   mutable std::optional<v1::GetModelResponse> about_;
   std::string name_;
   SamplingChoice sampling_;
+  bool parseSpecial_;
 };
 
 } // namespace heddle::tool
