@@ -2,6 +2,7 @@
 #include "services/grpc/Listening.h"
 #include <arpa/inet.h>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <filesystem>
 #include <netdb.h>
@@ -11,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <utility>
 
 namespace heddle {
 namespace {
@@ -99,11 +101,15 @@ bool meansEverywhere(const std::string &host) {
   return any;
 }
 
-sockaddr_un socketName(const std::string &path) {
+/// A socket's name, in the file system or abstract, and its size. parseAddress has seen that it fits.
+std::pair<sockaddr_un, socklen_t> socketName(const Address &address) {
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
-  std::memcpy(name.sun_path, path.data(), path.size()); // parseAddress has seen that it fits
-  return name;
+  const size_t before = address.kind == Address::Kind::Abstract ? 1 : 0; // the zero byte that says so
+  std::memcpy(name.sun_path + before, address.path.data(), address.path.size());
+  if (before == 0)
+    return {name, sizeof name};
+  return {name, static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + before + address.path.size())};
 }
 
 /// gRPC removes whatever socket is at the path, so a live server must be found before.
@@ -114,9 +120,30 @@ void checkSocketPath(const Address &address) {
     return;
   if (!std::filesystem::is_socket(status))
     throw std::runtime_error("cannot listen on " + address.text() + ": there is a file that is no socket; choose another path");
-  sockaddr_un name = socketName(address.path);
-  if (Probe(AF_UNIX).connect(reinterpret_cast<sockaddr *>(&name), sizeof name))
+  auto [name, size] = socketName(address);
+  if (Probe(AF_UNIX).connect(reinterpret_cast<sockaddr *>(&name), size))
     throw std::runtime_error("cannot listen on " + address.text() + ": another server is there; choose another with --grpc");
+}
+
+std::string whyNoSocket(const Address &address) {
+  const bool abstract = address.kind == Address::Kind::Abstract;
+  std::filesystem::path folder = std::filesystem::absolute(address.path).parent_path();
+  std::error_code error;
+  if (!abstract && !std::filesystem::is_directory(folder, error))
+    return folder.string() + " is no folder";
+  if (!abstract && access(folder.c_str(), W_OK) != 0)
+    return folder.string() + " cannot be written: " + std::strerror(errno);
+  auto [name, size] = socketName(address);
+  Probe probe(AF_UNIX);
+  if (probe.bind(reinterpret_cast<sockaddr *>(&name), size)) {
+    if (!abstract)
+      unlink(address.path.c_str()); // ours: it was not there when it was bound
+    return "";
+  }
+  const std::string words = std::strerror(errno); // in /proc it is "No such file or directory"
+  if (abstract)
+    return errno == EADDRINUSE ? "another server is there" : words;
+  return "no socket can be made in " + folder.string() + ": " + words;
 }
 
 } // namespace
@@ -144,15 +171,8 @@ Listening listeningOn(const Address &address) {
 }
 
 std::string whyNot(const Address &address) {
-  if (address.kind != Address::Kind::Tcp) {
-    if (address.kind == Address::Kind::Abstract)
-      return "another server may be there";
-    std::error_code error;
-    std::filesystem::path folder = std::filesystem::absolute(address.path).parent_path();
-    if (!std::filesystem::is_directory(folder, error))
-      return folder.string() + " is no folder";
-    return access(folder.c_str(), W_OK) == 0 ? "" : folder.string() + " cannot be written: " + std::strerror(errno);
-  }
+  if (address.kind != Address::Kind::Tcp)
+    return whyNoSocket(address);
   addrinfo hints{}, *found = nullptr;
   hints.ai_flags = AI_PASSIVE;
   hints.ai_socktype = SOCK_STREAM;

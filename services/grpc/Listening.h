@@ -18,7 +18,7 @@ struct Listening {
 /// Throws std::runtime_error, one line, where a live server or another kind of file is at a socket's path.
 Listening listeningOn(const Address &address);
 
-/// Why `address` cannot be bound, in the system's words; empty when it seems that it can.
+/// Why `address` cannot be bound, in the system's words, found by trying; empty when it can.
 std::string whyNot(const Address &address);
 
 } // namespace heddle

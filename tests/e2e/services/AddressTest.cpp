@@ -67,6 +67,21 @@ TEST_F(UnixAddress, AFileThatIsNoSocketStays) {
   EXPECT_NE(nowhere.notes().find("absent is no folder"), std::string::npos) << nowhere.notes();
 }
 
+TEST(Listening, WhatCannotBeBoundIsSaidWithItsReason) {
+  ServerProcess proc({"ranks=1", "grpc=unix:/proc/heddle"});
+  EXPECT_EQ(proc.waitExit(), 1);
+  EXPECT_EQ(proc.notes(),
+            "heddle: cannot listen on unix:/proc/heddle: no socket can be made in /proc: No such file or directory; "
+            "choose another address with --grpc\n");
+  std::string name = "unix-abstract:heddle-test-" + std::to_string(getpid());
+  ServerProcess first({"ranks=1", "grpc=" + name});
+  ASSERT_FALSE(first.waitServing().empty()) << first.notes();
+  ServerProcess second({"ranks=1", "grpc=" + name});
+  EXPECT_EQ(second.waitExit(), 1);
+  EXPECT_EQ(second.notes(),
+            "heddle: cannot listen on " + name + ": another server is there; choose another address with --grpc\n");
+}
+
 TEST(Listening, OnAllInterfacesItSaysAnAddressThatCanBeDialled) {
   for (const char *host : {"0.0.0.0", "0", "[::]"}) {
     ServerProcess server({"ranks=1", "grpc=" + std::string(host) + ":0"});
