@@ -12,13 +12,15 @@
 
 namespace heddle {
 
+inline constexpr int64_t kMostLogprobs = 20;
+
 struct SamplingParams {         // ranges are checked by validate(); defaults are greedy
   double temperature = 0;       // 0 = greedy; else in (0, 10]
   int64_t topK = 0;             // 0 = off
   double topP = 1, minP = 0;    // (0, 1], [0, 1]
   double repeatPenalty = 1;     // [0.1, 10], over prompt and output
   std::optional<uint64_t> seed; // drawn at admission when missing, and returned
-  int64_t logprobs = 0;         // 0 = none; else the sampled token's and the best `logprobs` ones', at most 20
+  int64_t logprobs = 0;         // 0 = none; else the sampled token's and the best `logprobs` ones', at most kMostLogprobs
   int64_t maxTokens = 256;
   std::vector<std::string> stop; // at most 16, each 1..256 bytes
   bool ignoreEnd = false;        // go on past end of text (benchmarks)

@@ -15,7 +15,7 @@ std::string number(double value) {
 } // namespace
 
 std::optional<FieldError> validate(const SamplingParams &p) {
-  auto outside = [](const char *field, const char *range, const std::string &value) {
+  auto outside = [](const char *field, const std::string &range, const std::string &value) {
     return FieldError{field, std::string(field) + " must be in " + range + ", not " + value};
   };
   // Written as !(in range), so that NaN is outside.
@@ -29,8 +29,8 @@ std::optional<FieldError> validate(const SamplingParams &p) {
     return outside("min_p", "[0, 1]", number(p.minP));
   if (!(p.repeatPenalty >= 0.1 && p.repeatPenalty <= 10))
     return outside("repeat_penalty", "[0.1, 10]", number(p.repeatPenalty));
-  if (p.logprobs < 0 || p.logprobs > 20)
-    return outside("logprobs", "[0, 20]", std::to_string(p.logprobs));
+  if (p.logprobs < 0 || p.logprobs > kMostLogprobs)
+    return outside("logprobs", "[0, " + std::to_string(kMostLogprobs) + "]", std::to_string(p.logprobs));
   if (p.maxTokens < 1)
     return FieldError{"max_tokens", "max_tokens must be at least 1, not " + std::to_string(p.maxTokens)};
   if (p.stop.size() > 16)

@@ -40,10 +40,14 @@ TEST(Numbers, IntegersAreExactToTheirEnds) {
   EXPECT_EQ(seed("9007199254740993"), 9007199254740993u) << "2^53 + 1 is no double";
   EXPECT_EQ(refusal([] { seed("18446744073709551616"); }),
             "--seed: must be from 0 to 18446744073709551615, not 18446744073709551616");
-  EXPECT_EQ(refusal([] { seed("-1"); }), "--seed: must be from 0 to 18446744073709551615, not -1");
-  EXPECT_EQ(refusal([] { integer("9223372036854775808"); }),
-            "--n: must be from -9223372036854775808 to 9223372036854775807, not 9223372036854775808");
-  EXPECT_NE(refusal([] { integer("-9223372036854775809"); }), "accepted");
+  EXPECT_EQ(refusal([] { seed("-1"); }), "--seed: must be at least 0, not -1");
+  EXPECT_EQ(refusal([] { seed("-18446744073709551616"); }), "--seed: must be at least 0, not -18446744073709551616");
+  EXPECT_EQ(refusal([] { integer("9223372036854775808"); }), "--n: must be at most 9223372036854775807, not 9223372036854775808");
+  EXPECT_EQ(refusal([] { integer("-9223372036854775809"); }),
+            "--n: must be at least -9223372036854775808, not -9223372036854775809");
+  EXPECT_EQ(refusal([] { parseInteger<int64_t>("-n", "0", 1, INT64_MAX); }), "-n: must be at least 1, not 0");
+  EXPECT_EQ(refusal([] { parseInteger<int64_t>("-n", "18446744073709551616", 1, INT64_MAX); }),
+            "-n: must be from 1 to 9223372036854775807, not 18446744073709551616");
   EXPECT_EQ(refusal([] { parseInteger<int64_t>("--ranks", "0", 1, 1024); }), "--ranks: must be from 1 to 1024, not 0");
 }
 
@@ -116,4 +120,15 @@ TEST(Numbers, SizesAreExact) {
                            "99999999999999999999999999",
                            "0.00000000000000000000000001T"})
     EXPECT_NE(refusal([&] { size(text); }), "accepted") << text;
+}
+
+TEST(Numbers, ASizeThatIsNoneIsToldFromOneThatIsOutside) {
+  for (const char *text : {"0", "0K", "0.0001K"})
+    EXPECT_EQ(refusal([&] { size(text); }), "--s: must be at least 1 byte, not " + std::string(text));
+  for (const char *text :
+       {"1024T", "1P", "8E", "16EiB", "1125899906842624", "99999999999999999999999999", "99999999999999999999K"})
+    EXPECT_EQ(refusal([&] { size(text); }), "--s: must be less than 1024T, not " + std::string(text));
+  EXPECT_EQ(refusal([] { size("1.5X"); }), "--s: '1.5X' is no size; write bytes, or a number with K, M, G or T, such as 512M");
+  EXPECT_EQ(refusal([] { size("0.00000000000000000000000001T"); }),
+            "--s: must be written with fewer digits, not 0.00000000000000000000000001T");
 }

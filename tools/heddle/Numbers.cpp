@@ -23,8 +23,18 @@ bool less(Integer a, Integer b) {
   return a.negative ? a.magnitude > b.magnitude : a.magnitude < b.magnitude;
 }
 
-[[noreturn]] void outside(std::string_view option, const std::string &low, const std::string &high, std::string_view text) {
-  throw UsageError(std::string(option) + ": must be from " + low + " to " + high + ", not " + std::string(text));
+[[noreturn]] void refuse(std::string_view option, const std::string &what, std::string_view text) {
+  throw UsageError(std::string(option) + ": must be " + what + ", not " + std::string(text));
+}
+
+/// The ends of 64 bits are nobody's bounds: they are only said to who went past them.
+[[noreturn]] void outside(std::string_view option, Integer low, Integer high, bool below, std::string_view text) {
+  constexpr uint64_t kEnd = uint64_t{1} << 63;
+  if (below && high.magnitude >= kEnd - 1)
+    refuse(option, "at least " + written(low), text);
+  if (!below && low.negative && low.magnitude == kEnd)
+    refuse(option, "at most " + written(high), text);
+  refuse(option, "from " + written(low) + " to " + written(high), text);
 }
 
 } // namespace
@@ -38,8 +48,9 @@ Integer parseInteger(std::string_view option, std::string_view text, Integer low
     throw UsageError(std::string(option) + ": '" + std::string(text) +
                      "' is no whole number; write it in decimal digits, such as 8");
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value.magnitude);
-  if (error != std::errc() || less(value, low) || less(high, value))
-    outside(option, written(low), written(high), text);
+  bool tooLong = error != std::errc(); // for 64 bits
+  if (tooLong || less(value, low) || less(high, value))
+    outside(option, low, high, tooLong ? value.negative : less(value, low), text);
   return value;
 }
 
@@ -54,7 +65,7 @@ double parseReal(std::string_view option, std::string_view text, double low, dou
   if (error == std::errc::result_out_of_range)
     throw UsageError(std::string(option) + ": " + std::string(text) + " is too large or too small for a number of 64 bits");
   if (!(value >= low && value <= high))
-    outside(option, written(low), written(high), text);
+    refuse(option, "from " + written(low) + " to " + written(high), text);
   return value;
 }
 
@@ -67,15 +78,16 @@ uint64_t parseSize(std::string_view option, std::string_view text) {
   constexpr uint64_t kMost = 1'000'000'000'000'000'000;
   uint64_t digits = 0, scale = 1;
   size_t at = 0;
-  bool point = false, any = false;
+  bool point = false, any = false, many = false; // more digits than can be counted with
   for (; at < text.size() && (isDigit(text[at]) || (text[at] == '.' && !point && any)); ++at) {
     if (text[at] == '.') {
       point = true;
       continue;
     }
-    if (digits >= kMost / 10 || scale >= kMost / 10)
-      return fail();
     any = true;
+    many |= digits >= kMost / 10 || scale >= kMost / 10;
+    if (many)
+      continue;
     digits = digits * 10 + uint64_t(text[at] - '0');
     scale *= point ? 10 : 1;
   }
@@ -83,7 +95,7 @@ uint64_t parseSize(std::string_view option, std::string_view text) {
     return fail();
   std::string unit(text.substr(at));
   std::ranges::transform(unit, unit.begin(), [](char c) { return c >= 'a' && c <= 'z' ? char(c - 'a' + 'A') : c; });
-  constexpr std::string_view kLetters = "KMGT";
+  constexpr std::string_view kLetters = "KMGTPE"; // the last two only to say that they are too large
   int shift = unit.empty() || unit == "B" ? 0 : -1;
   for (size_t i = 0; i < kLetters.size(); ++i)
     if (std::string letter(1, kLetters[i]); unit == letter || unit == letter + "B" || unit == letter + "IB")
@@ -92,18 +104,19 @@ uint64_t parseSize(std::string_view option, std::string_view text) {
     return fail();
   __extension__ using Wide = unsigned __int128;
   Wide bytes = (Wide(digits) << shift) / scale;
-  if (bytes < 1 || bytes >= Wide(1) << 50)
-    return fail();
+  if (many && scale > 1)
+    refuse(option, "written with fewer digits", text);
+  if (many || bytes >= Wide(1) << 50)
+    refuse(option, "less than 1024T", text);
+  if (bytes < 1)
+    refuse(option, "at least 1 byte", text);
   return uint64_t(bytes);
 }
 
-std::string_view longName(std::string_view names) { return names.substr(names.rfind(',') + 1); }
-
 CLI::Option *addSize(CLI::App &command, const std::string &names, uint64_t &target, const std::string &help) {
-  std::string name(longName(names));
   return command
       .add_option_function<std::string>(
-          names, [=, &target](const std::string &text) { target = parseSize(name, text); }, help)
+          names, [=, &target](const std::string &text) { target = parseSize(names, text); }, help)
       ->type_name("SIZE");
 }
 

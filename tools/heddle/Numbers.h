@@ -32,24 +32,21 @@ template <std::integral T> T parseInteger(std::string_view option, std::string_v
   return T(value.negative ? 0 - value.magnitude : value.magnitude);
 }
 
-/// The name that messages give an option: "--ranks" of "--ranks", "--tokens" of "-n,--tokens".
-std::string_view longName(std::string_view names);
-
+/// `names` as CLI11 takes them, "-n,--tokens"; its messages and ours name an option so.
+///
 /// An option that takes an integer from `low` to `high` into `target`, any type that an integer can be assigned to.
 template <std::integral T, class Target>
 CLI::Option *addInteger(CLI::App &command, const std::string &names, Target &target, T low, T high, const std::string &help) {
-  std::string name(longName(names));
   return command.add_option_function<std::string>(
-      names, [=, &target](const std::string &text) { target = parseInteger<T>(name, text, low, high); }, help);
+      names, [=, &target](const std::string &text) { target = parseInteger<T>(names, text, low, high); }, help);
 }
 
 /// An option that takes any real number from `low` to `high`.
 template <class Target>
 CLI::Option *addReal(CLI::App &command, const std::string &names, Target &target, const std::string &help,
                      double low = std::numeric_limits<double>::lowest(), double high = std::numeric_limits<double>::max()) {
-  std::string name(longName(names));
   return command.add_option_function<std::string>(
-      names, [=, &target](const std::string &text) { target = parseReal(name, text, low, high); }, help);
+      names, [=, &target](const std::string &text) { target = parseReal(names, text, low, high); }, help);
 }
 
 /// An option that takes a size in bytes.

@@ -47,12 +47,10 @@ void addMemoryOptions(CLI::App &command, MemoryOptions &options) {
 }
 
 void addSamplingOptions(CLI::App &command, SamplingParams &params) {
-  // checkSampling() knows what each may be.
-  constexpr int64_t least = INT64_MIN, most = INT64_MAX;
   addReal(command, "--temperature", params.temperature,
           "0 always takes the likeliest token (default: the model's own or 0.8 with its chat template, else 0)")
       ->type_name("X");
-  addInteger(command, "--top-k", params.topK, least, most,
+  addInteger(command, "--top-k", params.topK, int64_t(0), INT64_MAX,
              "Choose among the K likeliest tokens; 0 for all (with the template: the model's own or 40)")
       ->type_name("K");
   addReal(command, "--top-p", params.topP,
@@ -67,7 +65,7 @@ void addSamplingOptions(CLI::App &command, SamplingParams &params) {
       ->type_name("TEXT")
       ->expected(1, CLI::detail::expected_max_vector_size)
       ->allow_extra_args(false);
-  addInteger(command, "--logprobs", params.logprobs, least, most,
+  addInteger(command, "--logprobs", params.logprobs, int64_t(0), kMostLogprobs,
              "Report log-probabilities, with those of the best K tokens of each step")
       ->type_name("K");
 }
