@@ -21,7 +21,21 @@ uint64_t defaultKvBytes(uint64_t contextBytes, uint64_t memory) {
   return std::max(contextBytes, std::min(memory / 4, uint64_t{4} << 30));
 }
 
-EngineSettings decide(const EngineOptions &options, int64_t modelContext, const KvShape &kv, const MemoryFit &fit) {
+/// How many rows of logits a step has room for: as many as tokens, but no more than take a small part of the smallest host's
+/// memory, as a row can be a megabyte. Requests that find no row wait for a step; 16 have one anywhere.
+int64_t rowsOf(const EngineOptions &options, int64_t logitStride, const std::vector<RankMemory> &ranks) {
+  constexpr uint64_t kMostBytes = uint64_t{256} << 20;
+  constexpr int64_t kLeast = 16;
+  uint64_t bytes = kMostBytes;
+  for (const RankMemory &rank : ranks)
+    bytes = std::min(bytes, rank.memory.total / 64);
+  auto rows = static_cast<int64_t>(bytes / (static_cast<uint64_t>(std::max<int64_t>(logitStride, 1)) * sizeof(float)));
+  return std::min(std::max(rows, kLeast), options.tokenBudget);
+}
+
+EngineSettings decide(const EngineOptions &options, const ModelNeeds &needs, std::vector<RankMemory> ranks) {
+  const int64_t modelContext = needs.context;
+  const KvShape &kv = needs.kv;
   checkOption(options.threads >= 1 && options.threads <= kMostThreads,
               "threads must be in [1, " + std::to_string(kMostThreads) + "], not " + std::to_string(options.threads));
   checkOption(options.context >= 0 && options.context <= modelContext,
@@ -30,6 +44,13 @@ EngineSettings decide(const EngineOptions &options, int64_t modelContext, const 
               "token budget must be in [1, " + std::to_string(kMostTokenBudget) + "], not " +
                   std::to_string(options.tokenBudget));
   int64_t context = options.context ? options.context : std::min(modelContext, kDefaultContext);
+  const StepRoom room{options.tokenBudget, rowsOf(options, needs.logitStride, ranks), context};
+  const auto count = static_cast<int64_t>(ranks.size());
+  std::vector<uint64_t> fixed = needs.weights;
+  for (int64_t r = 0; r < count; ++r)
+    fixed[static_cast<size_t>(r)] +=
+        static_cast<uint64_t>(stepBytes(room, needs.arenaBytesPerToken, needs.logitStride, kv, r, count).all());
+  const MemoryFit fit(std::move(ranks), std::move(fixed), kv);
   uint64_t pageBytes = static_cast<uint64_t>(kv.layers * kv.kvHeads * headPageBytes(kv.headDim, kv.type));
   uint64_t contextBytes = static_cast<uint64_t>(KvCache::pagesFor(context)) * pageBytes;
   int64_t pages =
@@ -48,20 +69,19 @@ EngineSettings decide(const EngineOptions &options, int64_t modelContext, const 
                                                  : "a KV cache of " + std::to_string(least * kPageTokens) + " tokens"));
   pages = std::min(pages, fit.pages());
   context = std::min(context, pages * kPageTokens);
-  return {context, pages, options.tokenBudget};
+  return {context, pages, options.tokenBudget, room.rows};
 }
 
 } // namespace
 
-EngineSettings agree(const EngineOptions &options, int64_t modelContext, const KvShape &kv, std::vector<uint64_t> fixed,
-                     Communicator &group) {
-  MemoryFit fit(exchangeMemory(group), std::move(fixed), kv);
+EngineSettings agree(const EngineOptions &options, const ModelNeeds &needs, Communicator &group) {
+  std::vector<RankMemory> ranks = exchangeMemory(group);
   EngineSettings settings{};
   std::vector<std::byte> message; // the settings, or why there are none, as text
   if (group.rank() == 0) {
     std::string error;
     try {
-      settings = decide(options, modelContext, kv, fit);
+      settings = decide(options, needs, std::move(ranks));
     } catch (const std::invalid_argument &refused) {
       error = refused.what();
     }
@@ -80,9 +100,12 @@ EngineSettings agree(const EngineOptions &options, int64_t modelContext, const K
 }
 
 Engine::Engine(const StepModel &model, const EngineOptions &options, Communicator &group, TextDecoderFactory text)
-    : impl_(std::make_unique<Impl>(
-          model, agree(options, model.context, model.kv, std::vector<uint64_t>(static_cast<size_t>(group.size())), group),
-          options.threads, group, std::move(text))) {
+    : impl_(std::make_unique<Impl>(model,
+                                   agree(options,
+                                         {model.context, model.kv, std::vector<uint64_t>(static_cast<size_t>(group.size())),
+                                          model.arenaBytesPerToken, model.logitStride},
+                                         group),
+                                   options.threads, group, std::move(text))) {
   group.meet();
 }
 Engine::~Engine() = default;

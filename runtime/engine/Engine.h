@@ -116,8 +116,9 @@ public:
   /// Times every kernel of this rank's steps between the two calls (bench --profile). Rank 0.
   void startProfile();
   std::vector<KernelTime> endProfile();
-  /// Teacher-forced logits of `tokens` in chunks of `chunk`; calls `row(position, logits[vocabulary])` in order (eval). Rank 0,
-  /// while idle(). Throws std::invalid_argument when the tokens are none, unknown or more than the context.
+  /// Teacher-forced logits of `tokens` in chunks of `chunk`, or smaller ones where a step has room for fewer; calls
+  /// `row(position, logits[vocabulary])` in order (eval). Rank 0, while idle(). Throws std::invalid_argument when the tokens are
+  /// none, unknown or more than the context.
   void evaluate(const std::vector<int32_t> &tokens, int64_t chunk, const std::function<void(int64_t, const float *)> &row);
 
 private:

@@ -9,7 +9,7 @@ namespace heddle {
 Engine::Impl::Impl(const StepModel &model, const EngineSettings &settings, int64_t threads, Communicator &group,
                    TextDecoderFactory text)
     : model_(model), settings_(settings), group_(group), text_(std::move(text)), cache_(settings.pages),
-      executor_(model, settings.pages, threads, group) {}
+      executor_(model, settings.room(), settings.pages, threads, group) {}
 
 Engine::Impl::~Impl() {
   if (group_.rank() != 0 || broken_)
@@ -111,7 +111,7 @@ Schedule Engine::Impl::decide() {
     }
     for (int64_t index : sharing)
       states[index].waiting = waiting;
-    return schedule(states, cache_.freePages(), {settings_.tokenBudget, kPageTokens});
+    return schedule(states, cache_.freePages(), {settings_.tokenBudget, kPageTokens, settings_.rows});
   };
   auto works = [](const Schedule &schedule, int64_t index) {
     return std::any_of(schedule.work.begin(), schedule.work.end(), [&](auto &work) { return work.request == index; });
@@ -205,7 +205,7 @@ const float *Engine::Impl::execute(StepPlan &step) {
 }
 
 StepLimits Engine::Impl::limits() const {
-  return {model_.vocabulary, settings_.context, settings_.pages, std::max(settings_.tokenBudget, settings_.context)};
+  return {model_.vocabulary, settings_.context, settings_.pages, settings_.tokenBudget, settings_.rows};
 }
 
 void Engine::Impl::follow() {
@@ -320,14 +320,12 @@ void Engine::Impl::evaluate(const std::vector<int32_t> &tokens, int64_t chunk,
   if (count > settings_.context)
     throw std::invalid_argument("the text has " + std::to_string(count) + " tokens, but the context holds " +
                                 std::to_string(settings_.context));
+  chunk = std::min({chunk, settings_.tokenBudget, settings_.rows}); // what a step has room for
   KvCache::Sequence sequence = nextSequence_++;
   struct GiveBack { // also when `row` throws
     Impl &engine;
     KvCache::Sequence sequence;
-    ~GiveBack() {
-      engine.cache_.release(sequence);
-      engine.executor_.shrink();
-    }
+    ~GiveBack() { engine.cache_.release(sequence); }
   } giveBack{*this, sequence};
   for (int64_t begin = 0; begin < count; begin += chunk) {
     int64_t size = std::min(chunk, count - begin);

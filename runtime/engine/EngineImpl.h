@@ -10,14 +10,22 @@ namespace heddle {
 
 /// What rank 0 decides for the group before anything is loaded.
 struct EngineSettings {
-  int64_t context, pages, tokenBudget;
+  int64_t context, pages;
+  int64_t tokenBudget, rows; // of a step: tokens, and requests that are sampled
+  StepRoom room() const { return {tokenBudget, rows, context}; }
 };
 
-/// Checks the options and gives rank 0's settings to all ranks (collective). `modelContext` is the longest context the model can
-/// have; `fixed` the bytes that each rank is going to take beside its KV cache. Throws std::invalid_argument on all ranks for
+/// What ranks of a model take beside the KV cache.
+struct ModelNeeds {
+  int64_t context; // the longest that the model can have
+  KvShape kv;
+  std::vector<uint64_t> weights; // bytes of each rank
+  int64_t arenaBytesPerToken, logitStride;
+};
+
+/// Checks the options and gives rank 0's settings to all ranks (collective). Throws std::invalid_argument on all ranks for
 /// options out of range and for what does not fit into memory.
-EngineSettings agree(const EngineOptions &options, int64_t modelContext, const KvShape &kv, std::vector<uint64_t> fixed,
-                     Communicator &group);
+EngineSettings agree(const EngineOptions &options, const ModelNeeds &needs, Communicator &group);
 
 /// Engine's state; see there for lifecycle and threads. Ranks other than 0 use the executor only.
 class Engine::Impl {

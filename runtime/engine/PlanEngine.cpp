@@ -71,17 +71,14 @@ TextDecoderFactory textOf(std::shared_ptr<const Tokenizer> tokenizer) {
   return [tokenizer] { return std::make_unique<StreamTextDecoder>(tokenizer); };
 }
 
-/// What each rank holds beside its KV cache: its weights, and the arena and some rows of logits of a full step.
-std::vector<uint64_t> fixedBytes(const Manifest &manifest, const EngineOptions &options, int64_t ranks) {
-  constexpr int64_t kRows = 16;
-  int64_t step = options.tokenBudget * manifest.arenaBytesPerToken + kRows * manifest.logitStride * int64_t{sizeof(float)};
-  std::vector<uint64_t> bytes;
-  for (int64_t rank = 0; rank < ranks; ++rank)
-    bytes.push_back(rankLayout(manifest, rank, ranks).bytes + static_cast<uint64_t>(std::max<int64_t>(step, 0)));
-  return bytes;
-}
-
 KvShape kvShapeOf(const PagedState &kv) { return {kv.layers, kv.heads, kv.kvHeads, kv.headDim, kv.type}; }
+
+ModelNeeds needsOf(const Manifest &manifest, int64_t ranks) {
+  std::vector<uint64_t> weights;
+  for (int64_t rank = 0; rank < ranks; ++rank)
+    weights.push_back(rankLayout(manifest, rank, ranks).bytes);
+  return {manifest.context, kvShapeOf(manifest.kv), std::move(weights), manifest.arenaBytesPerToken, manifest.logitStride};
+}
 
 } // namespace
 
@@ -126,8 +123,7 @@ Engine::Engine(const Plan &plan, const EngineOptions &options, Communicator &gro
   const Manifest &manifest = plan.manifest();
   if (group.size() > 1)
     checkSamePlan(group, manifest.key);
-  EngineSettings settings =
-      agree(options, manifest.context, kvShapeOf(manifest.kv), fixedBytes(manifest, options, group.size()), group);
+  EngineSettings settings = agree(options, needsOf(manifest, group.size()), group);
   StepModel model = loadStepModel(plan, options.target, settings.context, group.rank(), group.size(), &group.progress());
   if (group.rank() == 0 && !tokenizer)
     tokenizer = tokenizerOf(plan);

@@ -2,7 +2,6 @@
 #include "runtime/engine/StepExecutor.h"
 #include "runtime/engine/SpinBarrier.h"
 #include "runtime/host/OpenMpFiles.h"
-#include "runtime/host/Resources.h"
 #include <algorithm>
 #include <csetjmp>
 #include <exception>
@@ -49,8 +48,6 @@ struct StepContext {
 
 namespace {
 
-constexpr size_t kLargeBuffer = size_t{64} << 20; // beyond what MemoryFit leaves for growing buffers
-
 /// Sets the floating-point environment of docs/arithmetic.md for a scope: round to nearest even, denormals kept, exceptions
 /// masked.
 class FloatEnvironment {
@@ -89,9 +86,35 @@ StepBuffer ints(StepInts &values) { return {values.data(), static_cast<int64_t>(
 
 } // namespace
 
-StepExecutor::StepExecutor(const StepModel &model, int64_t pages, int64_t threads, Communicator &group)
+namespace {
+
+/// f32 of attention's partial states, where a step has any (StepAbi.h).
+int64_t floatsOfPartials(int64_t tokens, int64_t pageTableWidth, const KvShape &kv, int64_t rank, int64_t ranks) {
+  return tokens > kSplitTokens ? 0 : tokens * pageTableWidth * share(kv.heads, rank, ranks).size() * partialFloats(kv.headDim);
+}
+
+StepBuffer within(const HugeBuffer &buffer, int64_t bytes, int64_t size, const char *what) {
+  if (bytes > static_cast<int64_t>(buffer.size()))
+    throw std::logic_error(std::string("engine: a step has no room for ") + what);
+  return {buffer.data(), size};
+}
+
+} // namespace
+
+StepBytes stepBytes(const StepRoom &room, int64_t arenaBytesPerToken, int64_t logitStride, const KvShape &kv, int64_t rank,
+                    int64_t ranks) {
+  constexpr int64_t kFloat = sizeof(float);
+  return {room.tokens * arenaBytesPerToken, room.rows * logitStride * kFloat,
+          floatsOfPartials(std::min(room.tokens, kSplitTokens), KvCache::pagesFor(room.context), kv, rank, ranks) * kFloat};
+}
+
+StepExecutor::StepExecutor(const StepModel &model, const StepRoom &room, int64_t pages, int64_t threads, Communicator &group)
     : model_(model), threads_(threads), group_(group), kv_(pages, model.kv.pageBytes(group.rank(), group.size())),
       context_(std::make_unique<StepContext>(threads, group)) {
+  StepBytes bytes = stepBytes(room, model.arenaBytesPerToken, model.logitStride, model.kv, group.rank(), group.size());
+  arena_ = HugeBuffer(static_cast<size_t>(bytes.arena), "the arena");
+  logits_ = HugeBuffer(static_cast<size_t>(bytes.logits), "logits");
+  partials_ = HugeBuffer(static_cast<size_t>(bytes.partials), "attention's partial states");
   if (int64_t got = startThreads(threads); got != threads) // the step's barrier would wait for ever
     throw std::runtime_error("asked for " + std::to_string(threads) + " threads, OpenMP gave " + std::to_string(got) +
                              "; lower --threads or raise OMP_THREAD_LIMIT");
@@ -99,37 +122,16 @@ StepExecutor::StepExecutor(const StepModel &model, int64_t pages, int64_t thread
 
 StepExecutor::~StepExecutor() = default;
 
-/// Contents do not survive.
-std::byte *StepExecutor::grow(HugeBuffer &buffer, int64_t bytes, const char *what) {
-  if (static_cast<int64_t>(buffer.size()) < bytes || !buffer.data()) {
-    size_t more = std::max<size_t>(bytes, buffer.size() + buffer.size() / 2);
-    buffer = HugeBuffer(); // first, so that the two do not stand side by side
-    if (more > kLargeBuffer)
-      requireMemory(more, what, "use a smaller --chunk, a shorter context or a smaller model");
-    buffer = HugeBuffer(more, what);
-  }
-  return buffer.data();
-}
-
-void StepExecutor::shrink() {
-  arena_ = HugeBuffer();
-  partials_ = HugeBuffer();
-  logits_ = HugeBuffer();
-}
-
 const float *StepExecutor::run(StepPlan &plan) {
   kv_.apply(plan.pageWork);
   int64_t tokens = static_cast<int64_t>(plan.ids.size()), rows = static_cast<int64_t>(plan.rows.size());
   int64_t arenaBytes = tokens * model_.arenaBytesPerToken, logits = rows * model_.logitStride;
   StepBuffer ids = ints(plan.ids), positions = ints(plan.positions), sequences = ints(plan.sequences);
   StepBuffer pageTable = ints(plan.pageTable), wanted = ints(plan.rows), kv(kv_.data(), kv_.size());
-  StepBuffer out(grow(logits_, logits * int64_t{sizeof(float)}, "logits"), logits);
-  StepBuffer arena(grow(arena_, arenaBytes, "the arena"), arenaBytes);
-  int64_t floats = tokens > kSplitTokens
-                       ? 0
-                       : tokens * plan.pageTableWidth * share(model_.kv.heads, group_.rank(), group_.size()).size() *
-                             partialFloats(model_.kv.headDim);
-  StepBuffer partials(grow(partials_, floats * int64_t{sizeof(float)}, "attention's partial states"), floats);
+  int64_t floats = floatsOfPartials(tokens, plan.pageTableWidth, model_.kv, group_.rank(), group_.size());
+  StepBuffer out = within(logits_, logits * int64_t{sizeof(float)}, logits, "its logits");
+  StepBuffer arena = within(arena_, arenaBytes, arenaBytes, "its tokens");
+  StepBuffer partials = within(partials_, floats * int64_t{sizeof(float)}, floats, "attention's partial states");
   int64_t context = reinterpret_cast<int64_t>(context_.get());
   context_->error = nullptr;
   context_->leaveAfter = StepContext::kNever;

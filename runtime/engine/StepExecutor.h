@@ -22,17 +22,30 @@ struct StepModel {
   std::vector<int64_t> endOfText;
 };
 
+/// The largest step that there is room for.
+struct StepRoom {
+  int64_t tokens, rows, context; // of all sequences; whose logits are wanted; longest position of a sequence
+};
+/// Bytes that the buffers of such a step take on a rank: arena, logits, attention's partial states.
+struct StepBytes {
+  int64_t arena, logits, partials;
+  int64_t all() const { return arena + logits + partials; }
+};
+StepBytes stepBytes(const StepRoom &room, int64_t arenaBytesPerToken, int64_t logitStride, const KvShape &kv, int64_t rank,
+                    int64_t ranks);
+
 struct StepContext; // what heddle_barrier and heddle_all_gather find behind their `context`
 
-/// Owns this rank's arena, logits and KV memory. One thread drives it; run() enters one OpenMP region of `threads` threads, in
-/// which every thread computes with round-to-nearest and without flushing denormals, whatever the caller had set.
+/// Owns this rank's arena, logits and KV memory, whose size is set at the start: no step can fail for want of memory later. One
+/// thread drives it; run() enters one OpenMP region of `threads` threads, in which every thread computes with round-to-nearest
+/// and without flushing denormals, whatever the caller had set.
 class StepExecutor {
 public:
   /// Throws when `threads` threads cannot be had.
-  StepExecutor(const StepModel &model, int64_t pages, int64_t threads, Communicator &group);
+  StepExecutor(const StepModel &model, const StepRoom &room, int64_t pages, int64_t threads, Communicator &group);
   ~StepExecutor();
-  /// Does the page work and the step. Logits [rows][logitStride] in the plan's order, until the next run; null when the step was
-  /// left early. Throws what the communicator threw; the executor cannot be used after that.
+  /// Does the page work and the step, which has room. Logits [rows][logitStride] in the plan's order, until the next run; null
+  /// when the step was left early. Throws what the communicator threw; the executor cannot be used after that.
   const float *run(StepPlan &plan);
   /// While `flag`, which outlives the executor, is true, all threads leave a step at its next barrier. In a group of one only:
   /// the other ranks would wait for this one.
@@ -40,11 +53,8 @@ public:
   /// From now on, times every kernel of every step, until endProfile().
   void startProfile();
   std::vector<KernelTime> endProfile();
-  /// Gives big buffers back that only evaluation needs.
-  void shrink();
 
 private:
-  std::byte *grow(HugeBuffer &buffer, int64_t bytes, const char *what);
   StepModel model_;
   int64_t threads_;
   Communicator &group_;

@@ -67,6 +67,7 @@ void check(const StepPlan &plan, const StepLimits &limits) {
   int64_t tokens = static_cast<int64_t>(plan.ids.size()), width = plan.pageTableWidth;
   int64_t table = static_cast<int64_t>(plan.pageTable.size());
   require(tokens <= limits.tokens, "more tokens than a step may have");
+  require(static_cast<int64_t>(plan.rows.size()) <= limits.rows, "more rows of logits than a step may have");
   require(plan.positions.size() == plan.ids.size() && plan.sequences.size() == plan.ids.size(),
           "lists of tokens differ in length");
   require(width >= 0 && width <= KvCache::pagesFor(limits.context), "the page table is wider than the context");

@@ -23,7 +23,7 @@ using StepInts = std::vector<int32_t, Aligned64<int32_t>>;
 
 /// What a step plan must stay within; the same on all ranks.
 struct StepLimits {
-  int64_t vocabulary, context, pages, tokens;
+  int64_t vocabulary, context, pages, tokens, rows;
 };
 
 struct StepPlanError : std::runtime_error {

@@ -9,8 +9,8 @@ namespace {
 class Decision {
 public:
   Decision(std::span<const RequestState> requests, int64_t freePages, const SchedulerLimits &limits)
-      : limits_(limits), free_(freePages), budget_(limits.tokenBudget), requests_(requests.begin(), requests.end()),
-        tokens_(requests.size()), preempted_(requests.size()) {}
+      : limits_(limits), free_(freePages), budget_(limits.tokenBudget), rows_(limits.rows),
+        requests_(requests.begin(), requests.end()), tokens_(requests.size()), preempted_(requests.size()) {}
 
   Schedule decide() {
     int64_t count = static_cast<int64_t>(requests_.size());
@@ -51,7 +51,10 @@ private:
   /// Gives request r as many tokens as budget and pages allow, taking pages from younger ones if it must.
   void give(int64_t r) {
     RequestState &request = requests_[r];
-    int64_t tokens = std::min(request.known - request.computed, budget_);
+    const int64_t all = request.known - request.computed;
+    int64_t tokens = std::min(rows_ > 0 ? all : all - 1, budget_);
+    if (tokens <= 0)
+      return;
     int64_t missing = pagesFor(request.computed + tokens) - request.pages;
     while (missing > free_ && preemptYoungerThan(r)) {
     }
@@ -63,6 +66,7 @@ private:
     free_ -= taken;
     request.pages += taken;
     budget_ -= tokens;
+    rows_ -= tokens == all;
     tokens_[r] = tokens;
   }
 
@@ -72,6 +76,7 @@ private:
         continue;
       free_ += givesBack(requests_[victim]);
       budget_ += tokens_[victim]; // what this step had promised it
+      rows_ += tokens_[victim] > 0 && tokens_[victim] == requests_[victim].known - requests_[victim].computed;
       tokens_[victim] = 0;
       requests_[victim].pages = requests_[victim].computed = requests_[victim].shared = 0;
       preempted_[victim] = true; // starts again in a later step
@@ -82,7 +87,7 @@ private:
   }
 
   SchedulerLimits limits_;
-  int64_t free_, budget_;
+  int64_t free_, budget_, rows_;
   std::vector<RequestState> requests_; // as they will be after the decisions so far
   std::vector<int64_t> tokens_;
   std::vector<bool> preempted_;

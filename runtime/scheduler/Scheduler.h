@@ -20,8 +20,9 @@ struct RequestState {
 };
 
 struct SchedulerLimits {
-  int64_t tokenBudget; // tokens of a step, at least 1
-  int64_t pageTokens;  // positions of a page
+  int64_t tokenBudget;      // tokens of a step, at least 1
+  int64_t pageTokens;       // positions of a page
+  int64_t rows = INT64_MAX; // requests of a step that can be sampled, at least 1: there is room for so many rows of logits
 };
 
 struct ScheduledTokens {
@@ -37,7 +38,8 @@ struct Schedule {
 /// Decides a step for `requests`, which stand in order of arrival.
 ///
 /// 1. Who has begun and needs one token to catch up goes first, in order of arrival; then the others, in order of arrival. Each
-///    gets as many tokens as it needs and the budget still has.
+///    gets as many tokens as it needs and the budget still has. When there is no room for another row of logits, it leaves out
+///    its last known token, after which it would be sampled.
 /// 2. Pages come from the `freePages`. When they run out, the youngest request that holds any and is younger than the one in need
 ///    gives all of its pages back, and its part of this step, and starts again later. With none younger, the one in need takes
 ///    fewer tokens or waits. So the oldest always moves on, provided that the whole cache can hold it and that no request is

@@ -12,6 +12,7 @@
 #include "tools/heddle/Progress.h"
 #include "tools/heddle/Session.h"
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -75,7 +76,9 @@ int eval(const EvalOptions &options) {
   }
   MemoryOptions memory;
   memory.context = count;
-  auto session = openSession(plan, options.ranks, memory, model.tokenizer());
+  RankOptions ranks = options.ranks;
+  ranks.tokenBudget = std::min(options.chunk, count);
+  auto session = openSession(plan, ranks, memory, model.tokenizer());
 
   Progress progress("evaluating");
   double sum = 0;
@@ -136,7 +139,7 @@ void addEval(CLI::App &app, Action &action) {
           "Write all logits here, f32 [tokens, vocabulary], and the ids to FILE.tokens.json (not beside a device or pipe)")
       ->type_name("FILE.npy");
   addInteger(*command, "--chunk", options->chunk, 1, 65536,
-             "Tokens computed in one step (default 512); changes no bit of the result")
+             "Tokens computed in one step (default 512), fewer where their logits have no room; changes no bit of the result")
       ->type_name("N");
   command->add_flag("--bos", options->bos, "Put the model's beginning-of-text token first; nothing is added without it");
   addRankOptions(*command, options->ranks);

@@ -278,6 +278,39 @@ TEST(Engine, EvaluateGivesTheSameBitsInAnyChunksAndOnAnyRanks) {
       });
 }
 
+/// A row of logits of 16 MiB, of which a step has room for 16: more requests than that take turns.
+TEST(Engine, StepsHaveRoomForAFewHugeRowsOfLogits) {
+  std::vector<Request> requests;
+  for (uint64_t id = 1; id <= 40; ++id) {
+    requests.push_back({id, promptOf(3, id), {}});
+    requests.back().sampling.maxTokens = 5;
+    requests.back().sampling.ignoreEnd = true;
+  }
+  std::vector<int32_t> text = promptOf(40, 9);
+  std::map<uint64_t, Outcome> want;
+  std::vector<std::vector<float>> rows;
+  withEngine(fakeModel(), {}, 1, nullptr, [&](Engine &engine) {
+    want = runAll(engine, requests);
+    EXPECT_EQ(engine.stats().steps, 5);
+    engine.evaluate(text, 40, [&](int64_t, const float *row) { rows.emplace_back(row, row + 2500); });
+    EXPECT_EQ(engine.stats().steps, 6);
+  });
+  StepModel huge = fakeModel();
+  huge.logitStride = 1 << 22;
+  for (int64_t ranks : {1, 2})
+    withEngine(huge, {}, ranks, nullptr, [&](Engine &engine) {
+      std::map<uint64_t, Outcome> got = runAll(engine, requests);
+      for (const Request &request : requests)
+        expectSame(got[request.id], want[request.id], "request " + std::to_string(request.id));
+      int64_t steps = engine.stats().steps;
+      EXPECT_GE(steps, 40 * 5 / 16 + 1);
+      engine.evaluate(text, 40, [&](int64_t position, const float *row) {
+        EXPECT_EQ(std::vector<float>(row, row + 2500), rows[static_cast<size_t>(position)]);
+      });
+      EXPECT_EQ(engine.stats().steps, steps + 3);
+    });
+}
+
 TEST(Engine, LogprobsFollowFromEvaluatesRows) {
   Request request{1, promptOf(70, 4), {}};
   request.sampling.maxTokens = 20;

@@ -51,7 +51,7 @@ TEST(StepExecutor, EveryThreadGetsAlignedBuffersAndTheOneFloatEnvironment) {
     model.weights = {&seen, 1};
     model.vocabulary = 10, model.logitStride = 16, model.arenaBytesPerToken = 1000, model.context = 640;
     auto self = makeSelfCommunicator();
-    StepExecutor executor(model, 10, threads, *self);
+    StepExecutor executor(model, {600, 1, 640}, 10, threads, *self);
     unsigned before = _mm_getcsr();
     // Flush to zero, denormals are zero, round towards zero; no exception noted so far, as OpenMP forgets those.
     _mm_setcsr(((before | 0x8040) ^ 0x6000) & ~0x3fu);
@@ -69,6 +69,22 @@ TEST(StepExecutor, EveryThreadGetsAlignedBuffersAndTheOneFloatEnvironment) {
   }
 }
 
+TEST(StepExecutor, AStepThatHasNoRoomDoesNotRun) {
+  Seen seen;
+  seen.threads = 1, seen.arenaPerToken = 1000;
+  StepModel model;
+  model.step = look;
+  model.weights = {&seen, 1};
+  model.vocabulary = 10, model.logitStride = 16, model.arenaBytesPerToken = 1000, model.context = 640;
+  auto self = makeSelfCommunicator();
+  StepExecutor executor(model, {20, 1, 640}, 10, 1, *self);
+  StepPlan tokens = planOf(21), rows = planOf(20);
+  rows.rows = {18, 19};
+  EXPECT_THROW(executor.run(tokens), std::logic_error);
+  EXPECT_THROW(executor.run(rows), std::logic_error);
+  EXPECT_EQ(seen.calls, 0);
+}
+
 /// code/TARGET.so is loaded like this file (Loaded.cpp), which calls the two functions of the executable.
 TEST(StepExecutor, LoadedCodeFindsTheRuntimesFunctions) {
   void *library = dlopen(HEDDLE_LOADED_STEP, RTLD_NOW | RTLD_LOCAL);
@@ -77,7 +93,7 @@ TEST(StepExecutor, LoadedCodeFindsTheRuntimesFunctions) {
   model.step = reinterpret_cast<StepFunction>(dlsym(library, "_mlir_ciface_step"));
   ASSERT_NE(model.step, nullptr);
   auto self = makeSelfCommunicator();
-  StepExecutor executor(model, 10, 3, *self);
+  StepExecutor executor(model, {4, 1, 640}, 10, 3, *self);
   StepPlan plan = planOf(4);
   const float *logits = executor.run(plan);
   EXPECT_EQ(logits[0], 3 * 4); // threads that met at the barrier, times tokens
@@ -110,7 +126,7 @@ TEST(StepExecutor, AStepIsLeftByAllThreadsWhileTheFlagIsUp) {
     model.weights = {&left, 1};
     model.vocabulary = 10, model.logitStride = 16, model.arenaBytesPerToken = 64, model.context = 640;
     auto self = makeSelfCommunicator();
-    StepExecutor executor(model, 10, threads, *self);
+    StepExecutor executor(model, {1, 1, 640}, 10, threads, *self);
     executor.leaveStepsWhile(left.flag);
     for (int64_t round = 0; round < 50; ++round) {
       left.flag = false, left.passed = 0, left.ended = 0;

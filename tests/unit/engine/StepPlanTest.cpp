@@ -7,7 +7,7 @@ using namespace heddle;
 
 namespace {
 
-constexpr StepLimits kLimits{.vocabulary = 100, .context = 256, .pages = 10, .tokens = 8};
+constexpr StepLimits kLimits{.vocabulary = 100, .context = 256, .pages = 10, .tokens = 8, .rows = 2};
 
 StepPlan sample() {
   StepPlan plan;
@@ -58,6 +58,7 @@ TEST(StepPlan, WhatWouldLeaveABufferIsRefused) {
       [](StepPlan &p) { p.rows = {2, 1}; },
       [](StepPlan &p) { p.rows = {1, 1}; },
       [](StepPlan &p) { p.rows = {3}; },
+      [](StepPlan &p) { p.rows = {0, 1, 2}; },
       [](StepPlan &p) { p.pageWork.fresh = {10}; },
       [](StepPlan &p) { p.pageWork.copies = {{0, 10}}; },
       [](StepPlan &p) { p.pageWork.copies = {{-1, 0}}; },

@@ -24,6 +24,21 @@ TEST(Scheduler, DecodesFirstThenPromptsInOrderOfArrival) {
   EXPECT_TRUE(schedule({}, 100, {512, 64}).work.empty());
 }
 
+TEST(Scheduler, WithoutARowOfLogitsTheLastKnownTokenWaits) {
+  std::vector<RequestState> requests = {{100, 40, 1}, {21, 20, 1}, {300, 0, 0}, {9, 8, 1}, {1, 0, 0}};
+  EXPECT_EQ(workOf(schedule(requests, 100, {512, 64, 5})), (Work{{0, 60}, {1, 1}, {2, 300}, {3, 1}, {4, 1}}));
+  EXPECT_EQ(workOf(schedule(requests, 100, {512, 64, 3})), (Work{{0, 60}, {1, 1}, {2, 299}, {3, 1}}));
+  EXPECT_EQ(workOf(schedule(requests, 100, {512, 64, 1})), (Work{{0, 59}, {1, 1}, {2, 299}}));
+  EXPECT_EQ(workOf(schedule(requests, 100, {3, 64, 1})), (Work{{0, 2}, {1, 1}})) << "a part of a prompt needs none";
+}
+
+TEST(Scheduler, WhoeverIsPreemptedGivesItsRowBack) {
+  std::vector<RequestState> requests = {{10, 0, 0}, {30, 29, 1}};
+  Schedule s = schedule(requests, 0, {512, 64, 1});
+  EXPECT_EQ(s.preempted, std::vector<int64_t>({1}));
+  EXPECT_EQ(workOf(s), (Work{{0, 9}})) << "the row was taken when it was asked for";
+}
+
 TEST(Scheduler, TheYoungestGivesItsPagesBack) {
   std::vector<RequestState> requests = {{65, 64, 1}, {30, 29, 1}, {40, 39, 1}};
   Schedule s = schedule(requests, 0, {512, 64});
@@ -76,7 +91,7 @@ TEST(Scheduler, RandomWorkloadsFinishWithinTheirLimits) {
     };
     std::vector<Live> live;
     int64_t pageTokens = 1 + random() % 16, total = 1 + random() % 24, capacity = pageTokens * total;
-    SchedulerLimits limits{static_cast<int64_t>(1 + random() % 40), pageTokens};
+    SchedulerLimits limits{static_cast<int64_t>(1 + random() % 40), pageTokens, static_cast<int64_t>(1 + random() % 24)};
     int64_t toArrive = 1 + random() % 20, free = total, idleSteps = 0;
     for (int64_t step = 0; toArrive > 0 || !live.empty(); ++step) {
       ASSERT_LT(step, 200000) << "seed " << seed << " does not end";
@@ -93,7 +108,7 @@ TEST(Scheduler, RandomWorkloadsFinishWithinTheirLimits) {
       ASSERT_EQ(s.preempted, again.preempted);
       ASSERT_EQ(workOf(s), workOf(again));
 
-      int64_t used = 0, last = -1;
+      int64_t used = 0, rows = 0, last = -1;
       for (int64_t p : s.preempted) {
         ASSERT_GT(live[p].state.pages, 0);
         free += live[p].state.pages;
@@ -114,12 +129,14 @@ TEST(Scheduler, RandomWorkloadsFinishWithinTheirLimits) {
         state.pages += needed;
         free -= needed;
         ASSERT_GE(free, 0) << "seed " << seed;
+        rows += state.computed == state.known;
         if (state.computed == state.known && --live[request].wanted > 0)
           ++state.known;
       }
       ASSERT_LE(used, limits.tokenBudget);
+      ASSERT_LE(rows, limits.rows);
       bool oldestMoved = !s.work.empty() && s.work[0].request == 0;
-      ASSERT_TRUE(oldestMoved || used == limits.tokenBudget) << "seed " << seed << ": the oldest waits though there is budget";
+      ASSERT_TRUE(oldestMoved || used == limits.tokenBudget || rows == limits.rows) << "seed " << seed << ": the oldest waits";
       idleSteps += s.work.empty();
       for (size_t i = live.size(); i-- > 0;)
         if (live[i].wanted == 0) {
