@@ -29,7 +29,7 @@ TEST(Npy, WritesHeaderAndRows) {
   NpyWriter writer(folder.path / "a.npy", 2, 3);
   const float rows[2][3] = {{1, 2, 3}, {4, 5, 6}};
   writer.row(rows[0]);
-  EXPECT_FALSE(fs::exists(folder.path / "a.npy")) << "nothing is seen before the end";
+  EXPECT_TRUE(fs::is_empty(folder.path)) << "nothing is seen before the end";
   writer.row(rows[1]);
   writer.finish();
   std::string bytes = contentOf(folder.path / "a.npy");
@@ -85,6 +85,26 @@ TEST(OutputFile, WritesThroughALinkAndKeepsIt) {
   }
   fs::create_symlink("loop", folder.path / "loop");
   EXPECT_THROW(OutputFile(folder.path / "loop"), Failure);
+}
+
+TEST(OutputFile, ReplacesWhatIsThereInOneStep) {
+  Folder folder;
+  fs::path target = folder.path / "a", stale = folder.path / ("a.tmp-" + std::to_string(getpid()));
+  std::ofstream(target) << "old";
+  std::ofstream(stale) << "of a process that was killed";
+  {
+    OutputFile file(target);
+    file.write("new", 3);
+    EXPECT_EQ(contentOf(target), "old");
+    file.finish();
+  }
+  EXPECT_EQ(contentOf(target), "new");
+  EXPECT_FALSE(fs::exists(stale));
+  fs::create_directories(folder.path / "gone");
+  OutputFile file(folder.path / "gone" / "a");
+  file.write("new", 3);
+  fs::remove_all(folder.path / "gone");
+  EXPECT_THROW(file.finish(), Failure);
 }
 
 TEST(OutputFile, WritesToWhatIsNoRegularFileAsItStands) {

@@ -53,26 +53,54 @@ OutputFile::OutputFile(const fs::path &target) : name_(target) {
     file_ = std::fopen(name_.c_str(), "wbe");
   } else {
     target_ = behind.file;
-    temporary_ = target_;
-    temporary_ += ".tmp-" + std::to_string(getpid());
-    scratch_.emplace(temporary_);
-    file_ = std::fopen(temporary_.c_str(), "wbe");
+    openNew();
   }
   if (!file_)
     throw Failure(name_.string() + " cannot be written: " + std::strerror(errno) + "; choose a writable folder");
+}
+
+void OutputFile::openNew() {
+  temporary_ = target_;
+  temporary_ += ".tmp-" + std::to_string(getpid());
+  scratch_.emplace(temporary_);
+  const fs::path folder = target_.has_parent_path() ? target_.parent_path() : ".";
+  int nameless = access("/proc/self/fd", X_OK) == 0 ? open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666) : -1;
+  if (nameless >= 0) {
+    file_ = fdopen(nameless, "wb");
+    return;
+  }
+  file_ = std::fopen(temporary_.c_str(), "wbe"); // also says what is wrong with a folder
+  named_ = file_ != nullptr;
+}
+
+/// A link cannot replace a file, a rename can: so what is there already is replaced by way of the temporary name.
+bool OutputFile::putInPlace() {
+  const std::string nameless = "/proc/self/fd/" + std::to_string(fileno(file_));
+  auto linkTo = [&](const fs::path &name) {
+    return linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+  };
+  if (!named_ && linkTo(target_))
+    return true;
+  if (!named_ && errno != EEXIST)
+    return false;
+  if (!named_) {
+    unlink(temporary_.c_str()); // of a process that had our number and was killed
+    named_ = linkTo(temporary_);
+  }
+  return named_ && std::rename(temporary_.c_str(), target_.c_str()) == 0;
 }
 
 OutputFile::~OutputFile() {
   if (!file_)
     return;
   std::fclose(file_);
-  if (!temporary_.empty())
+  if (named_)
     unlink(temporary_.c_str());
 }
 
 void OutputFile::fail() const {
   throw Failure(name_.string() + " cannot be written: " + std::strerror(errno) +
-                (temporary_.empty() ? "; check where it goes" : "; nothing was kept, free some space"));
+                (target_.empty() ? "; check where it goes" : "; nothing was kept, free some space"));
 }
 
 void OutputFile::write(const void *data, size_t bytes) {
@@ -83,7 +111,7 @@ void OutputFile::write(const void *data, size_t bytes) {
 void OutputFile::finish() {
   if (std::fflush(file_) != 0)
     fail();
-  if (!temporary_.empty() && (fsync(fileno(file_)) != 0 || std::rename(temporary_.c_str(), target_.c_str()) != 0))
+  if (!target_.empty() && (fsync(fileno(file_)) != 0 || !putInPlace()))
     fail();
   std::fclose(std::exchange(file_, nullptr));
 }

@@ -10,9 +10,10 @@
 
 namespace heddle::tool {
 
-/// A regular file, or a new one, appears in one step: it is written as FILE.tmp-PID beside the target, and finish() puts it in
-/// place; without finish(), and when a signal ends the program, nothing remains. A symbolic link stays, and what it points to is
-/// written so. Anything else, such as /dev/stdout, a FIFO or another device, is written to as it stands.
+/// A regular file, or a new one, appears in one step: it is written without a name in the target's folder, and finish() puts it
+/// in place; without finish(), and when any signal ends the program, nothing remains. On file systems that cannot do that its
+/// name is FILE.tmp-PID meanwhile, which SIGKILL leaves there. A symbolic link stays, and what it points to is written so.
+/// Anything else, such as /dev/stdout, a FIFO or another device, is written to as it stands.
 class OutputFile {
 public:
   explicit OutputFile(const std::filesystem::path &target); // throws Failure
@@ -21,11 +22,15 @@ public:
   OutputFile &operator=(const OutputFile &) = delete;
   void write(const void *data, size_t bytes); // throws Failure, also on a full disk
   void finish();
-  bool isNewFile() const { return !temporary_.empty(); } // a regular one, not a device or a pipe
+  bool isNewFile() const { return !target_.empty(); } // a regular one, not a device or a pipe
 
 private:
   [[noreturn]] void fail() const;
-  std::filesystem::path name_, target_, temporary_; // as given; behind all links; empty: written to directly
+  void openNew();
+  bool putInPlace();
+  std::filesystem::path name_, target_; // as given; behind all links, empty: written to directly
+  std::filesystem::path temporary_;     // the name of a new file until it is in place
+  bool named_ = false;                  // it has that name
   std::optional<ScratchFile> scratch_;
   std::FILE *file_ = nullptr;
 };

@@ -37,6 +37,19 @@ class NoLocks(unittest.TestCase):
         out = heddle("run", plan, "--raw", "-p", "a", "-n", "3", "--ranks", "2", environment=environment)
         self.assertEqual(out, "AAA\n")
 
+    def test_logits_are_written_where_a_file_needs_a_name(self):
+        place, out = folder(), folder()
+        text, matrix = os.path.join(place, "text.txt"), os.path.join(out, "x.npy")
+        with open(text, "w", encoding="utf8") as file:
+            file.write("abc")
+        command = ["eval", say_model.write(os.path.join(place, "say.gguf")), "--text", text, "--logits", matrix]
+        hashes = []
+        for environment in (self.preloaded(errno.ENOLCK), self.preloaded(errno.ENOLCK), {}):  # new, replaced, and by the other way
+            heddle(*command, environment=environment)
+            self.assertEqual(harness.tree(out), ["x.npy", "x.npy.tokens.json"])
+            hashes.append(harness.file_hash(matrix))
+        self.assertEqual(hashes, hashes[:1] * 3)
+
     def test_a_pull_goes_on_without_a_lock(self):
         place = folder()
         run = attempt("pull", "smollm2-135m", timeout=60,
