@@ -1,6 +1,7 @@
 //===- HostWindow.cpp - the ranks of one host over shared memory -----------------------------------------------------===//
 #include "runtime/comm/HostWindow.h"
 #include "runtime/comm/Waiting.h"
+#include <algorithm>
 #include <chrono>
 #include <climits>
 #include <cstring>
@@ -22,7 +23,7 @@ struct HostWindow::Header {
 
 namespace {
 
-constexpr int64_t kAlign = 128;
+constexpr int64_t kAlign = 128, kPage = 4096;
 int64_t alignUp(int64_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
 
 // The window is shared by processes, so these are not the _PRIVATE operations, which std::atomic::wait would use.
@@ -34,6 +35,16 @@ void futexWakeAll(std::atomic<uint32_t> &word) { syscall(SYS_futex, &word, FUTEX
 } // namespace
 
 static_assert(std::atomic<uint64_t>::is_always_lock_free && std::atomic<uint32_t>::is_always_lock_free);
+
+HostWindow::Sizes HostWindow::sizesFor(int64_t ranks, int64_t members) {
+  int64_t slot = std::clamp<int64_t>((64 << 20) / ranks, 4 << 10, 256 << 10);
+  return {slot, 64 << 10, (ranks - members) * slot};
+}
+
+uint64_t HostWindow::hostBytes(int64_t members, const Sizes &sizes) {
+  auto onPages = [](size_t bytes) { return (bytes + kAlign + kPage - 1) / kPage * kPage; };
+  return static_cast<uint64_t>(members - 1) * onPages(segmentBytes(false, sizes)) + onPages(segmentBytes(true, sizes));
+}
 
 // A segment: header, two slots; the leader's goes on with the message area and two inboxes.
 size_t HostWindow::segmentBytes(bool leader, const Sizes &sizes) {

@@ -24,7 +24,12 @@ public:
   struct Sizes {
     int64_t slotBytes, messageBytes, inboxBytes;
   };
+  /// For a group of `ranks`, of which `members` are on this host.
+  static Sizes sizesFor(int64_t ranks, int64_t members);
   static size_t segmentBytes(bool leader, const Sizes &sizes);
+  /// What the segments of all members take where they lie: each begins on a page of its own, and some bytes are skipped to align
+  /// it.
+  static uint64_t hostBytes(int64_t members, const Sizes &sizes);
   HostWindow(int64_t member, std::vector<std::byte *> segments, const Sizes &sizes);
 
   int64_t members() const { return static_cast<int64_t>(segments_.size()); }

@@ -6,10 +6,10 @@
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/comm/Columns.h"
 #include "runtime/comm/Communicator.h"
+#include "runtime/comm/Host.h"
 #include "runtime/comm/HostWindow.h"
 #include "runtime/comm/Waiting.h"
 #include "runtime/host/SharedMemory.h"
-#include <cstdlib>
 #include <exception>
 #include <mpi.h>
 #include <numeric>
@@ -79,11 +79,6 @@ private:
 };
 
 MpiCommunicator::MpiCommunicator(int *argc, char ***argv, const MpiTuning &tuning) {
-  // Other hosts' ranks are not the frontend's to check; alone a rank needs none.
-  const char *here = std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
-  if (std::string problem = sharedMemoryShortage("Open MPI needs", kMpiSegmentBytes);
-      here && std::atoi(here) > 1 && !problem.empty())
-    throw CommError(problem);
   int provided = 0;
   check(MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
   if (provided < MPI_THREAD_SERIALIZED)
@@ -127,16 +122,18 @@ void MpiCommunicator::findHosts(int host) {
 }
 
 void MpiCommunicator::openWindow(const MpiTuning &tuning) {
-  HostWindow::Sizes sizes;
-  slotBytes_ = tuning.slotBytes ? tuning.slotBytes : std::clamp<int64_t>((64 << 20) / size_, 4 << 10, 256 << 10);
-  sizes.slotBytes = slotBytes_;
-  sizes.messageBytes = tuning.messageBytes ? tuning.messageBytes : 64 << 10;
   int64_t members = static_cast<int64_t>(hostRanks_[host_].size());
-  sizes.inboxBytes = (size_ - members) * slotBytes_;
+  HostWindow::Sizes sizes = HostWindow::sizesFor(size_, members);
+  if (tuning.slotBytes)
+    sizes.slotBytes = tuning.slotBytes, sizes.inboxBytes = (size_ - members) * tuning.slotBytes;
+  if (tuning.messageBytes)
+    sizes.messageBytes = tuning.messageBytes;
+  slotBytes_ = sizes.slotBytes;
 
-  uint64_t ofHost =
-      static_cast<uint64_t>(members - 1) * HostWindow::segmentBytes(false, sizes) + HostWindow::segmentBytes(true, sizes);
-  if (std::string problem = sharedMemoryShortage("the ranks of this host share", ofHost); members > 1 && !problem.empty())
+  // Other hosts' ranks are not the frontend's to check.
+  if (std::string problem =
+          sharedMemoryShortage("the ranks of this host share", sharedBytes(members, HostWindow::hostBytes(members, sizes)));
+      members > 1 && !problem.empty())
     throw CommError(problem); // Open MPI allocates when all ranks have come, so all see the same space, and throw
 
   // Each rank's segment on pages of its own, which the rank touches first: near to its core. A fresh window is zero.

@@ -32,10 +32,10 @@ int main() {
     return 2;
   folder.pop_back();
   std::error_code error;
-  // Those whose command line names the folder still make files in it. They end by themselves, and are ended if they do not.
+  // What was started for the folder still makes files in it. It ends by itself, and is ended if it does not.
   constexpr int kPatience = 250; // rounds of 20 ms
   for (int round = 0; round < 2 * kPatience && std::filesystem::exists(folder, error); ++round) {
-    std::vector<pid_t> left = heddle::processesWith(folder);
+    std::vector<pid_t> left = heddle::processesOf(folder);
     if (left.empty())
       break;
     for (pid_t pid : left)

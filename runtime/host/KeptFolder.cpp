@@ -1,8 +1,10 @@
 //===- KeptFolder.cpp - a temporary folder that does not outlive its process --------------------------------------------===//
 #include "runtime/host/KeptFolder.h"
+#include "runtime/host/ProcFs.h"
 #include "runtime/host/Spawn.h"
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -66,6 +68,25 @@ KeptFolder::KeptFolder(const std::string &prefix, const std::vector<fs::path> &b
   if (lock_ >= 0)
     flock(lock_, LOCK_EX | LOCK_NB);
   startKeeper();
+  if (keeper_ > 0)
+    watcher_ = std::thread([this] { keepOne(); });
+}
+
+std::pair<std::string, std::string> KeptFolder::mark() const { return {std::string(kFolderMark), path_.string()}; }
+
+/// While this lives there is a keeper, where one can be started.
+void KeptFolder::keepOne() {
+  while (keeper_ > 0) {
+    while (waitpid(keeper_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    std::unique_lock lock(mutex_);
+    // Whatever ends them one after another shall not keep us busy.
+    if (changed_.wait_for(lock, std::chrono::milliseconds(50), [this] { return closing_; }))
+      return;
+    close(std::exchange(lifeline_, -1));
+    keeper_ = 0;
+    startKeeper();
+  }
 }
 
 /// Without a keeper (a program that was copied away alone, no more processes) the folder is only swept later.
@@ -97,11 +118,17 @@ void KeptFolder::startKeeper() {
 KeptFolder::~KeptFolder() {
   std::error_code ignored;
   fs::remove_all(path_, ignored);
-  for (int descriptor : {lock_, lifeline_})
-    if (descriptor >= 0)
-      close(descriptor);
-  while (keeper_ > 0 && waitpid(keeper_, nullptr, 0) < 0 && errno == EINTR) {
+  if (lock_ >= 0)
+    close(lock_);
+  {
+    std::lock_guard lock(mutex_);
+    closing_ = true;
+    changed_.notify_all();
+    if (lifeline_ >= 0)
+      close(lifeline_); // the end of the keeper
   }
+  if (watcher_.joinable())
+    watcher_.join();
 }
 
 std::vector<fs::path> temporaryBases() {

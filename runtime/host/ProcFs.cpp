@@ -22,7 +22,17 @@ std::string readAll(const std::string &path) {
 
 } // namespace
 
-std::vector<pid_t> processesWith(std::string_view text) {
+std::vector<pid_t> processesOf(std::string_view folder) {
+  // Variables stand one after another, each ended by a zero; so one with a zero before all of them begins like any other.
+  const std::string begin = std::string(1, '\0') + std::string(kFolderMark) + "=";
+  auto belongs = [&](const std::string &environment) {
+    size_t at = environment.find(begin);
+    if (at == std::string::npos)
+      return false;
+    std::string_view value = std::string_view(environment).substr(at + begin.size());
+    return value.substr(0, value.find('\0')).find(folder) != std::string_view::npos;
+  };
+
   std::vector<pid_t> found;
   std::unique_ptr<DIR, int (*)(DIR *)> proc(opendir("/proc"), closedir);
   while (dirent *entry = proc ? readdir(proc.get()) : nullptr) {
@@ -31,7 +41,7 @@ std::vector<pid_t> processesWith(std::string_view text) {
     auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
     if (error != std::errc() || end != name.data() + name.size() || pid == getpid())
       continue;
-    if (readAll("/proc/" + std::string(name) + "/cmdline").find(text) != std::string::npos)
+    if (belongs('\0' + readAll("/proc/" + std::string(name) + "/environ")))
       found.push_back(pid);
   }
   return found;

@@ -8,9 +8,11 @@
 
 namespace heddle {
 
-/// Processes other than this one whose command line contains `text`. A group is found by its socket's path, which no other group
-/// has.
-std::vector<pid_t> processesWith(std::string_view text);
+/// The variable by which a group's processes are known: what is started with it, and all that those start, belongs to the folder
+/// (KeptFolder) that it names. A command line says little: whoever looks into the folder has its path there too.
+inline constexpr std::string_view kFolderMark = "HEDDLE_FOLDER";
+/// Processes of this user other than this one whose mark contains `folder`.
+std::vector<pid_t> processesOf(std::string_view folder);
 /// State letter of a process as ps shows it (R, S, D, T, Z …); 0 when there is none.
 char processState(pid_t pid);
 /// Threads of this process apart, is it still there and no zombie?

@@ -6,10 +6,6 @@
 
 namespace heddle {
 
-/// What a rank of several on a host puts into /dev/shm: Open MPI's segment for messages, and its part of our window
-/// (runtime/comm).
-inline constexpr uint64_t kMpiSegmentBytes = 4 << 20, kSharedBytesPerRank = kMpiSegmentBytes + (1 << 20);
-
 /// Why `bytes` have no room in `folder`: one line with both sizes and the remedy, as "2 ranks of this host share 10.5 MB in …"
 /// with `who` "2 ranks of this host share"; empty when they have. A page that does not fit there is a bus error at its first
 /// write, so this must be known before. A folder that is not there or cannot be written is no reason: Open MPI then uses its

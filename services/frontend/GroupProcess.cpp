@@ -47,20 +47,22 @@ std::vector<std::string> commandLine(const GroupOptions &options, uint64_t epoch
   return line;
 }
 
-SpawnOptions spawnOptions(int output, const std::filesystem::path &session) {
+SpawnOptions spawnOptions(int output, const std::filesystem::path &session, const KeptFolder &folder) {
   SpawnOptions how;
   how.output = output;
   how.ownGroup = true;
   how.dropLauncher = true; // we may ourselves be a rank of something
-  how.set = {{"OMPI_ALLOW_RUN_AS_ROOT", "1"}, {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"}, {"TMPDIR", session.string()}};
+  how.set = {
+      {"OMPI_ALLOW_RUN_AS_ROOT", "1"}, {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"}, {"TMPDIR", session.string()}, folder.mark()};
   return how;
 }
 
 } // namespace
 
-GroupProcess::GroupProcess(const GroupOptions &options, uint64_t epoch, const std::string &socket,
-                           const std::filesystem::path &session, std::function<void()> exited)
-    : socket_(socket), verbose_(options.verbose), exited_(std::move(exited)) {
+GroupProcess::GroupProcess(const GroupOptions &options, uint64_t epoch, const SocketDirectory &directory,
+                           std::function<void()> exited)
+    : directory_(directory), verbose_(options.verbose), exited_(std::move(exited)) {
+  std::filesystem::path session = directory.makeSession(epoch);
   int pipe[2];
   if (pipe2(pipe, O_CLOEXEC) != 0)
     throw GroupError(std::string("cannot make a pipe for the workers' output: ") + std::strerror(errno));
@@ -94,7 +96,7 @@ void GroupProcess::live(const GroupOptions &options, uint64_t epoch, const std::
   pid_t pid = 0;
   std::string problem;
   try {
-    pid = spawn(commandLine(options, epoch, socket_), spawnOptions(output, session));
+    pid = spawn(commandLine(options, epoch, directory_.socket()), spawnOptions(output, session, directory_.folder()));
   } catch (const std::system_error &error) {
     problem = "cannot start " + workerPath(options).string() + ": " + error.code().message() +
               "; build the target heddle-worker or name its path";
@@ -123,7 +125,7 @@ void GroupProcess::kill(const std::vector<pid_t> &ranks) {
   std::vector<pid_t> all = ranks;
   auto deadline = std::chrono::steady_clock::now() + 300ms;
   for (int round = 0; round < 500; ++round) {
-    std::vector<pid_t> left = processesWith(socket_);
+    std::vector<pid_t> left = processes();
     bool patience = std::chrono::steady_clock::now() < deadline;
     {
       std::lock_guard lock(mutex_);
@@ -145,6 +147,8 @@ void GroupProcess::kill(const std::vector<pid_t> &ranks) {
   std::unique_lock lock(mutex_); // reason() needs the last words
   changed_.wait_for(lock, 500ms, [this] { return readAll_; });
 }
+
+std::vector<pid_t> GroupProcess::processes() const { return processesOf(directory_.folder().path().string()); }
 
 void GroupProcess::read(int input) {
   std::string text;

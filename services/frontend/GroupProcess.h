@@ -1,6 +1,7 @@
 //===- GroupProcess.h - one mpirun and everything under it ----------------------------------------------------------===//
 #pragma once
 #include "services/frontend/GroupOptions.h"
+#include "services/frontend/SocketDirectory.h"
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -15,12 +16,12 @@ namespace heddle {
 
 /// Starts the ranks of one epoch in a process group of their own. Two threads: one starts mpirun and waits for its end (mpirun
 /// dies with that thread, by PR_SET_PDEATHSIG), one reads what it writes. `exited` is called once, on the first. The destructor
-/// kills and reaps whatever is left, here by process id; ranks on other hosts end with mpirun's daemons there.
+/// kills and reaps whatever is left, here by process id, known by the folder's mark; ranks on other hosts end with mpirun's
+/// daemons there.
 class GroupProcess {
 public:
-  /// `session`: the TMPDIR of all processes, where mpirun keeps its files.
-  GroupProcess(const GroupOptions &options, uint64_t epoch, const std::string &socket, const std::filesystem::path &session,
-               std::function<void()> exited);
+  /// Borrows `directory`, where mpirun and the ranks keep their files. Throws GroupError.
+  GroupProcess(const GroupOptions &options, uint64_t epoch, const SocketDirectory &directory, std::function<void()> exited);
   ~GroupProcess();
   GroupProcess(const GroupProcess &) = delete;
 
@@ -36,10 +37,11 @@ public:
 private:
   void live(const GroupOptions &options, uint64_t epoch, const std::filesystem::path &session, int output,
             std::promise<std::string> started);
+  std::vector<pid_t> processes() const;
   void read(int input);
   void keep(const std::string &line);
 
-  std::string socket_;
+  const SocketDirectory &directory_;
   bool verbose_;
   std::function<void()> exited_;
   mutable std::mutex mutex_;

@@ -12,6 +12,7 @@ class SocketDirectory {
 public:
   SocketDirectory(); // throws GroupError
   const std::string &socket() const { return socket_; }
+  const KeptFolder &folder() const { return folder_; }
   /// The TMPDIR of an epoch's processes; to be removed when they are gone. Throws GroupError.
   std::filesystem::path makeSession(uint64_t epoch) const;
   void removeSession(uint64_t epoch) const;

@@ -1,5 +1,6 @@
 //===- Supervisor.cpp ----------------------------------------------------------------------------------------------===//
 #include "services/frontend/Supervisor.h"
+#include "runtime/comm/Host.h"
 #include "runtime/host/ProcFs.h"
 #include "runtime/host/SharedMemory.h"
 #include "services/frontend/GroupProcess.h"
@@ -91,15 +92,14 @@ std::string Supervisor::runEpoch(bool &wasReady, bool &explained) {
   }
   link_.expect(epoch);
   if (options_.ranks > 1 && options_.hostfile.empty()) // else the ranks of each host look for themselves
-    if (std::string problem = sharedMemoryShortage(std::to_string(options_.ranks) + " ranks share",
-                                                   static_cast<uint64_t>(options_.ranks) * kSharedBytesPerRank);
+    if (std::string problem = sharedMemoryShortage(std::to_string(options_.ranks) + " ranks share", sharedBytes(options_.ranks));
         !problem.empty()) {
       explained = true;
       return problem;
     }
   std::unique_ptr<GroupProcess> process;
   try {
-    process = std::make_unique<GroupProcess>(options_, epoch, directory_.socket(), directory_.makeSession(epoch), [this] {
+    process = std::make_unique<GroupProcess>(options_, epoch, directory_, [this] {
       std::lock_guard lock(mutex_);
       exited_ = true;
       changed_.notify_all();
@@ -153,7 +153,7 @@ std::optional<std::string> Supervisor::verdict() {
     return "rank 0 left the engine link";
   watch_.look(Clock::now());
   if (phase_ == Phase::Launched)
-    watch_.launching(processorTime(processesWith(directory_.socket())));
+    watch_.launching(processorTime(processesOf(directory_.folder().path().string())));
   else
     watch_.stopped(stoppedRank());
   return watch_.verdict();

@@ -1,4 +1,5 @@
 //===- Doctor.cpp - heddle doctor: what this host offers, what is missing, how to fix it --------------------------------===//
+#include "runtime/comm/Host.h"
 #include "runtime/host/Mounts.h"
 #include "runtime/host/Resources.h"
 #include "runtime/host/SharedMemory.h"
@@ -73,6 +74,13 @@ static Finding checkMemory() {
   return finding;
 }
 
+static int64_t ranksThatFit(uint64_t sharedMemory) {
+  int64_t ranks = 1; // which shares nothing
+  while (ranks < 1024 && sharedBytes(ranks + 1) <= sharedMemory)
+    ++ranks;
+  return ranks;
+}
+
 /// Where ranks share memory; one rank needs none.
 static Finding checkSharedMemory() {
   constexpr const char *folder = "/dev/shm";
@@ -84,9 +92,9 @@ static Finding checkSharedMemory() {
             std::string("mount a tmpfs on ") + folder + ", or give this user the right to write there"};
   Finding finding{"shared memory", std::string(folder) + ", " + formatBytes(double(space.available)) + " free of " +
                                        formatBytes(double(space.capacity)) + ", enough for " +
-                                       std::to_string(space.available / kSharedBytesPerRank) + " ranks"};
+                                       std::to_string(ranksThatFit(space.available)) + " ranks"};
   finding.numbers = {{"total_bytes", space.capacity}, {"available_bytes", space.available}};
-  if (std::string problem = sharedMemoryShortage("2 ranks share", 2 * kSharedBytesPerRank); !problem.empty())
+  if (std::string problem = sharedMemoryShortage("2 ranks share", sharedBytes(2)); !problem.empty())
     finding.state = State::Slow, finding.fix = problem;
   return finding;
 }

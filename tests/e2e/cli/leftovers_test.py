@@ -2,6 +2,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 import unittest
 
@@ -101,6 +102,39 @@ class Leftovers(unittest.TestCase):
         server.process.kill()
         server.process.wait()
         self.nothing_stays(family, seconds=12)
+
+    def test_a_keeper_that_is_killed_is_replaced(self):
+        server = self.serve()
+        for _ in range(2):
+            old = self.find(server, "heddle-keeper")
+            self.assertEqual(len(old), 1)
+            os.kill(old[0], signal.SIGKILL)
+            end = time.monotonic() + 10 * patience()
+            while time.monotonic() < end and (self.find(server, "heddle-keeper") or old) == old:
+                time.sleep(0.02)
+        self.assertEqual(len(self.find(server, "heddle-keeper")), 1)
+        family = server.family()
+        server.process.kill()
+        server.process.wait()
+        self.nothing_stays(family)
+
+    def test_whoever_only_names_the_folder_is_left_alone(self):
+        server = self.serve()
+        link = os.path.join(self.temporary, os.listdir(self.temporary)[0], "s")
+        onlooker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", link])
+        self.addCleanup(onlooker.wait)
+        self.addCleanup(onlooker.kill)
+        first = server.ranks()
+        os.kill(first[0], signal.SIGKILL)
+        end = time.monotonic() + 30 * patience()
+        while time.monotonic() < end and (alive(first) or len(server.ranks()) < 2):
+            time.sleep(0.05)
+        self.assertEqual(len(server.ranks()), 2, server.messages())
+        family = server.family()
+        server.process.kill()
+        server.process.wait()
+        self.nothing_stays(family)  # sooner than the keeper's patience ends
+        self.assertIsNone(onlooker.poll())
 
     def test_what_is_killed_all_at_once_is_swept_by_the_next(self):
         server = self.serve()

@@ -22,7 +22,7 @@ protected:
     options.worker = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "heddle-fake-worker";
     return options;
   }
-  static std::vector<pid_t> groupOfThisProcess() { return processesWith("heddle-link-" + std::to_string(getpid()) + "-"); }
+  static std::vector<pid_t> groupOfThisProcess() { return processesOf("heddle-link-" + std::to_string(getpid()) + "-"); }
   static Request request(const std::string &text, int64_t maxTokens) {
     Request request{42, {}, {}};
     for (char letter : text)

@@ -120,7 +120,7 @@ int ServerProcess::waitExit(std::chrono::seconds limit) {
 
 std::string ServerProcess::notes() const { return readAll(notes_); }
 
-std::vector<pid_t> ServerProcess::group() const { return processesWith("heddle-link-" + std::to_string(pid_) + "-"); }
+std::vector<pid_t> ServerProcess::group() const { return processesOf("heddle-link-" + std::to_string(pid_) + "-"); }
 
 pid_t ServerProcess::rank(int number) const {
   std::string wanted = "OMPI_COMM_WORLD_RANK=" + std::to_string(number) + '\0';
