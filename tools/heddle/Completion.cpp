@@ -18,6 +18,7 @@ _heddle() {
     if [[ $line == :files ]]; then files=1; else COMPREPLY+=("$line"); fi
   done < <("${COMP_WORDS[0]}" completion --for "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
   if [[ $files ]]; then
+    [[ $cur == "=" ]] && cur=
     compopt -o filenames 2>/dev/null
     while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "$cur")
   fi
@@ -33,16 +34,19 @@ _heddle() {
     if [[ $line == :files ]]; then files=1; elif [[ -n $line ]]; then found+=("$line"); fi
   done
   (( $#found )) && compadd -- "${found[@]}"
-  [[ -n $files ]] && _files
+  [[ -n $files ]] && { compset -P '--[^=]#='; _files }
 }
 if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _heddle "$@"; else compdef _heddle heddle; fi
 )";
 constexpr const char *kFish = R"(# heddle completion fish: save it as ~/.config/fish/completions/heddle.fish
 function __heddle_complete
     set -l words (commandline -opc) (commandline -ct)
+    set -l option (string match -r -- '^--[^=]*=' $words[-1])
     for line in ($words[1] completion --for $words[2..-1] 2>/dev/null)
         if test "$line" = :files
-            __fish_complete_path (commandline -ct)
+            for path in (__fish_complete_path (string replace -r -- '^--[^=]*=' '' $words[-1]))
+                echo "$option$path"
+            end
         else
             echo $line
         end
@@ -51,10 +55,11 @@ end
 complete -c heddle -f -a '(__heddle_complete)'
 )";
 
-void offer(const std::vector<std::string> &all, const std::string &begun) {
+/// Of `all` what goes on from `begun`, each with `before` in front.
+void offer(const std::vector<std::string> &all, const std::string &begun, const std::string &before = "") {
   for (const std::string &word : all)
     if (word.starts_with(begun))
-      std::cout << word << "\n";
+      std::cout << before << word << "\n";
 }
 
 /// The option among the command's that this word names; null: none.
@@ -67,8 +72,8 @@ const CLI::Option *named(const CLI::App &command, const std::string &word) {
 
 bool takesValue(const CLI::Option &option) { return option.get_items_expected_max() > 0; }
 
-/// What may be said where this option or position is filled.
-void offerValues(const CLI::App &command, CLI::Option &option, const std::string &begun) {
+/// What may be said where this option or position is filled; `before` is "--option=" where that stands in the same word.
+void offerValues(const CLI::App &command, CLI::Option &option, const std::string &begun, const std::string &before = "") {
   const std::string name = option.get_name(), what = option.get_type_name();
   for (int i = 0;; ++i) {
     try {
@@ -78,7 +83,7 @@ void offerValues(const CLI::App &command, CLI::Option &option, const std::string
         std::istringstream list(choices.substr(kChoices.size()));
         for (std::string word; std::getline(list, word, ',');)
           words.push_back(word);
-        offer(words, begun);
+        offer(words, begun, before);
       }
     } catch (const CLI::OptionNotFound &) { // there are no more
       break;
@@ -86,10 +91,10 @@ void offerValues(const CLI::App &command, CLI::Option &option, const std::string
   }
   const bool model = name == "MODEL", any = name == "NAME" && command.get_name() == "rm";
   if (model || any)
-    offer(pulledNames(), begun);
+    offer(pulledNames(), begun, before);
   if (name == "NAME" && command.get_name() == "pull")
     for (const KnownModel &known : knownModels())
-      offer({std::string(known.name)}, begun);
+      offer({std::string(known.name)}, begun, before);
   if (model || what == "FILE" || what == "DIR")
     std::cout << ":files\n";
 }
@@ -112,7 +117,8 @@ void complete(const CLI::App &app, const std::vector<std::string> &words) {
   size_t filled = 0;
   const CLI::Option *open = nullptr;
   for (size_t i = 1; i + 1 < words.size(); ++i) {
-    if (open) {
+    if (open && words[i] == "=") { // bash takes --option=value for three words
+    } else if (open) {
       open = nullptr;
     } else if (const CLI::Option *option = named(command, words[i])) {
       open = takesValue(*option) ? option : nullptr;
@@ -122,7 +128,10 @@ void complete(const CLI::App &app, const std::vector<std::string> &words) {
   }
   auto mutableOption = [](const CLI::Option *option) { return const_cast<CLI::Option *>(option); }; // get_validator() wants it
   if (open)
-    return offerValues(command, *mutableOption(open), begun);
+    return offerValues(command, *mutableOption(open), begun == "=" ? "" : begun);
+  if (size_t equals = begun.find('='); equals != std::string::npos)
+    if (const CLI::Option *option = named(command, begun.substr(0, equals)); option && takesValue(*option))
+      return offerValues(command, *mutableOption(option), begun.substr(equals + 1), begun.substr(0, equals + 1));
   if (begun.starts_with("-")) {
     for (const CLI::Option *option : command.get_options()) {
       for (const std::string &name : option->get_lnames())

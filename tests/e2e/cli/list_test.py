@@ -125,7 +125,7 @@ class Completion(Store):
     def complete(self, line):
         script = r'''
 eval "$(heddle completion bash)"
-COMP_LINE=$1; COMP_POINT=${#1}; read -ra COMP_WORDS <<< "$1"; [[ $1 == *" " ]] && COMP_WORDS+=("")
+COMP_LINE=$1; COMP_POINT=${#1}; read -ra COMP_WORDS <<< "${1//=/ = }"; [[ $1 == *" " ]] && COMP_WORDS+=("")
 COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
 spec=($(complete -p heddle)); "${spec[2]}"; printf '%s\n' "${COMPREPLY[@]}"'''
         run = subprocess.run(["bash", "--norc", "-c", script, "bash", line], capture_output=True, cwd=self.models, timeout=60,
@@ -146,7 +146,35 @@ spec=($(complete -p heddle)); "${spec[2]}"; printf '%s\n' "${COMPREPLY[@]}"'''
         self.assertEqual(self.complete("heddle eval one --text tw"), ["two.gguf"])
         self.assertEqual(self.complete("heddle run one --temperature "), [])
         self.assertEqual(self.complete("heddle completion f"), ["fish"])
+        self.assertEqual(self.complete("heddle run one --kv-type="), ["f16", "q8"])
+        self.assertEqual(self.complete("heddle run one --kv-type=q"), ["q8"])
+        self.assertEqual(self.complete("heddle eval one --text=tw"), ["two.gguf"])
+        self.assertEqual(self.complete("heddle run --kv-type=q8 o"), ["one", "one.gguf"])
         self.assertEqual(self.complete("heddle nothing "), [])
+
+    def test_a_value_in_the_same_word(self):
+        """As zsh and fish ask."""
+        offered = lambda *words: self.heddle("completion", "--for", *words).split()
+        self.assertEqual(offered("run", "one", "--kv-type="), ["--kv-type=f16", "--kv-type=q8"])
+        self.assertEqual(offered("run", "one", "--kv-type=q"), ["--kv-type=q8"])
+        self.assertEqual(offered("eval", "one", "--text="), [":files"])
+        self.assertEqual(offered("run", "one", "--verbose="), [])
+        self.assertEqual(offered("run", "--kv-type=q8", "o"), ["one", ":files"])
+
+    @unittest.skipUnless(shutil.which("fish"), "there is no fish")
+    def test_fish(self):
+        def complete(line):
+            script = "heddle completion fish | source; complete -C $argv[1]"
+            run = subprocess.run(["fish", "--no-config", "-c", script, line], capture_output=True, cwd=self.models, timeout=60,
+                                 env=dict(os.environ, PATH=BIN + ":" + os.environ["PATH"], **self.environment))
+            self.assertEqual(run.stderr, b"", line)
+            return run.stdout.decode().split()
+
+        self.assertEqual(complete("heddle com"), ["compile", "completion"])
+        self.assertEqual(complete("heddle run one --kv-type "), ["f16", "q8"])
+        self.assertEqual(complete("heddle run one --kv-type=q"), ["--kv-type=q8"])
+        self.assertEqual(complete("heddle eval one --text tw"), ["two.gguf"])
+        self.assertEqual(complete("heddle eval one --text=tw"), ["--text=two.gguf"])
 
     def test_every_option_of_every_command_is_offered(self):
         commands = self.heddle("completion", "--for", "").split()
