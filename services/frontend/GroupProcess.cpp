@@ -140,7 +140,7 @@ void GroupProcess::kill(const std::vector<pid_t> &ranks) {
     all.insert(all.end(), left.begin(), left.end());
     std::this_thread::sleep_for(10ms);
   }
-  // Orphans of a killed mpirun are ours when this process is a subreaper (Serve.cpp); once dead they show no command line.
+  // Orphans of a killed mpirun are ours when this process is a subreaper (Serve.cpp); once dead they show no mark.
   for (pid_t pid : all)
     for (int round = 0; round < 200 && waitpid(pid, nullptr, WNOHANG) == 0; ++round)
       std::this_thread::sleep_for(10ms);
