@@ -3,6 +3,7 @@
 #include "tools/heddle/Command.h"
 #include "tools/heddle/KnownModels.h"
 #include "tools/heddle/Options.h"
+#include "tools/heddle/hub/HubName.h"
 #include <CLI/CLI.hpp>
 #include <iostream>
 
@@ -12,11 +13,19 @@ namespace {
 // Each asks this program, so that the script need not change with it.
 constexpr const char *kBash = R"(# heddle completion bash: put it where bash looks, or eval it in ~/.bashrc
 _heddle() {
-  local cur=${COMP_WORDS[COMP_CWORD]} line files=
+  local cur=${COMP_WORDS[COMP_CWORD]} line files= word whole= i
+  local -a words=()
   COMPREPLY=()
+  # bash takes hf:ORG/NAME for three words, and replaces only the last of them
+  for ((i = 1; i <= COMP_CWORD; ++i)); do
+    word=${COMP_WORDS[i]}
+    if [[ ${#words[@]} -gt 0 && ( $word == :* || ${words[-1]} == *: ) ]]; then words[-1]+=$word; else words+=("$word"); fi
+  done
+  whole=${words[-1]}
+  [[ $cur == : ]] && cur=
   while IFS= read -r line; do
-    if [[ $line == :files ]]; then files=1; else COMPREPLY+=("$line"); fi
-  done < <("${COMP_WORDS[0]}" completion --for "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+    if [[ $line == :files ]]; then files=1; else COMPREPLY+=("${line#"${whole%"$cur"}"}"); fi
+  done < <("${COMP_WORDS[0]}" completion --for "${words[@]}" 2>/dev/null)
   if [[ $files ]]; then
     [[ $cur == "=" ]] && cur=
     compopt -o filenames 2>/dev/null
@@ -92,9 +101,14 @@ void offerValues(const CLI::App &command, CLI::Option &option, const std::string
   const bool model = name == "MODEL", any = name == "NAME" && command.get_name() == "rm";
   if (model || any)
     offer(pulledNames(), begun, before);
-  if (name == "NAME" && command.get_name() == "pull")
+  if (name == "NAME" && command.get_name() == "pull") {
     for (const KnownModel &known : knownModels())
       offer({std::string(known.name)}, begun, before);
+    for (const std::string &pulled : pulledNames()) // there may be a newer one
+      if (isHubName(pulled))
+        offer({pulled}, begun, before);
+    offer({std::string(kHubPrefix)}, begun, before);
+  }
   if (model || what == "FILE" || what == "DIR")
     std::cout << ":files\n";
 }

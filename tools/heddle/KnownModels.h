@@ -25,7 +25,7 @@ const KnownModel *findKnownModel(std::string_view name); // nullptr when unknown
 
 /// $XDG_DATA_HOME/heddle/models, by default ~/.local/share/heddle/models. Not created.
 std::filesystem::path modelsDirectory();
-/// What is in that folder, by name.
+/// What is in that folder, by name; models of the hub as hf:ORG/NAME….
 std::vector<std::string> pulledNames();
 /// Where a pulled model lies, there or not.
 std::filesystem::path pulledPath(std::string_view name);

@@ -4,6 +4,7 @@
 #include "tools/heddle/KnownModels.h"
 #include "tools/heddle/Paths.h"
 #include "tools/heddle/Progress.h"
+#include "tools/heddle/hub/HubStore.h"
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
@@ -24,7 +25,13 @@ struct Model {
   fs::path path;
   uint64_t bytes;
   int64_t used;
+  std::string kind = "model"; // or "file", of the hub
+  std::optional<HubModel> hub = {};
 };
+
+Model fromHub(const HubModel &model) {
+  return {model.name.text(), model.path, model.bytes, model.used, model.isModel ? "model" : "file", model};
+}
 
 std::vector<Model> pulledModels() {
   std::vector<Model> models;
@@ -36,6 +43,8 @@ std::vector<Model> pulledModels() {
         ::stat(entry.path().c_str(), &info) == 0 && S_ISREG(info.st_mode))
       models.push_back({entry.path().stem().string(), entry.path(), uint64_t(info.st_size), info.st_atim.tv_sec});
   }
+  for (const HubModel &model : hubModels())
+    models.push_back(fromHub(model));
   std::sort(models.begin(), models.end(), [](auto &a, auto &b) { return a.name < b.name; });
   return models;
 }
@@ -86,9 +95,9 @@ int list(bool json) {
   nlohmann::ordered_json report = nlohmann::ordered_json::array();
   std::vector<std::array<std::string, 5>> rows = {{"NAME", "KIND", "SIZE", "LAST USED", ""}};
   for (const Model &model : pulledModels()) {
-    rows.push_back({model.name, "model", formatBytes(double(model.bytes)), ago(model.used), ""});
+    rows.push_back({model.name, model.kind, formatBytes(double(model.bytes)), ago(model.used), ""});
     report.push_back({{"name", model.name},
-                      {"kind", "model"},
+                      {"kind", model.kind},
                       {"path", model.path.string()},
                       {"bytes", model.bytes},
                       {"last_used", utc(model.used)}});
@@ -135,25 +144,46 @@ struct RemoveOptions {
   bool plans = false, unused = false;
 };
 
+/// Plans are called as the file or folder that they were compiled from. Another model's may be called the same: then they stay.
+bool isPlanOf(const CachedPlan &plan, const HubModel &model, const std::vector<Model> &pulled) {
+  auto called = [&](const fs::path &path) {
+    return plan.manifest->name == path.stem() || plan.manifest->name == path.filename();
+  };
+  return plan.manifest && called(model.path) &&
+         std::ranges::count_if(pulled, [&](const Model &other) { return called(other.path); }) == 1;
+}
+
 int removeThem(const RemoveOptions &options) {
   PlanCache cache;
   std::vector<Model> models;
+  std::vector<HubName> unfinished;
   std::vector<CachedPlan> plans;
   const std::vector<Model> pulled = pulledModels();
   const std::vector<CachedPlan> cached = cache.plans();
   // All names are looked up before anything goes.
   for (const std::string &name : options.names) {
-    if (name.find('/') != std::string::npos)
+    std::optional<HubModel> ofHub;
+    if (isHubName(name))
+      ofHub = findHubModel(parseHubName(name));
+    else if (name.find('/') != std::string::npos)
       throw Failure("'" + name +
                     "' is a path; rm removes pulled models and cached plans only, by the names that heddle list shows");
     bool found = false;
+    if (ofHub && !options.plans) {
+      models.push_back(fromHub(*ofHub));
+      found = true;
+    }
+    if (std::error_code error; isHubName(name) && !options.plans && fs::exists(hubPartialOf(parseHubName(name)), error)) {
+      unfinished.push_back(parseHubName(name));
+      found = true;
+    }
     for (const Model &model : pulled)
-      if (model.name == name && !options.plans) {
+      if (!isHubName(name) && model.name == name && !options.plans) {
         models.push_back(model);
         found = true;
       }
     for (const CachedPlan &plan : cached) {
-      bool named = plan.manifest && plan.manifest->name == name;
+      bool named = plan.manifest && (plan.manifest->name == name || (ofHub && isPlanOf(plan, *ofHub, pulled)));
       if (named || (name.size() >= 8 && plan.key.starts_with(name))) {
         plans.push_back(plan);
         found = true;
@@ -164,10 +194,16 @@ int removeThem(const RemoveOptions &options) {
                     "'; heddle list names them");
   }
   for (const Model &model : models) {
-    if (::unlink(model.path.c_str()) != 0 && errno != ENOENT)
+    if (model.hub)
+      removeHubModel(*model.hub);
+    else if (::unlink(model.path.c_str()) != 0 && errno != ENOENT)
       throw Failure(model.path.string() + " cannot be removed: " + std::strerror(errno));
-    std::cout << "removed model " << model.name << ", " << formatBytes(double(model.bytes)) << "\n";
+    std::cout << "removed " << model.kind << " " << model.name << ", " << formatBytes(double(model.bytes)) << "\n";
   }
+  for (const HubName &name : unfinished)
+    if (uint64_t freed = removeHubPartial(name))
+      std::cout << "removed what an unfinished pull of " << name.with("").text() << " left, " << formatBytes(double(freed))
+                << "\n";
   for (const CachedPlan &plan : plans)
     if (uint64_t freed = cache.remove(plan))
       std::cout << "removed plan " << shortKey(plan) << (plan.manifest ? " of " + plan.manifest->name : "") << ", "

@@ -2,6 +2,7 @@
 #include "tools/heddle/ModelResolver.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/KnownModels.h"
+#include "tools/heddle/hub/HubStore.h"
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
@@ -53,6 +54,12 @@ ResolvedModel resolveModel(const std::string &model) {
   std::error_code error;
   if (fs::exists(fs::path(model), error))
     return resolvePath(model);
+  if (isHubName(model)) {
+    ResolvedModel resolved = resolvePath(requireHubModel(parseHubName(model)).path);
+    resolved.name = model;
+    resolved.pulled = true;
+    return resolved;
+  }
   bool plainName = !model.empty() && model.find('/') == std::string::npos && model[0] != '.';
   if (plainName && fs::exists(pulledPath(model), error)) {
     ResolvedModel resolved = resolvePath(pulledPath(model));

@@ -13,7 +13,7 @@ struct ResolvedModel {
   bool pulled = false;
 };
 
-/// A path that exists wins; then a pulled name. Throws Failure with what to do.
+/// A path that exists wins; then a pulled name, hf:ORG/NAME too. Throws Failure with what to do.
 ResolvedModel resolveModel(const std::string &model);
 
 /// The plan of a model, with code for `target` (empty: this host): the plan itself, or the one in the cache, compiled now if it

@@ -97,7 +97,8 @@ ObtainedPlan obtainPlan(CompileOptions options, const std::string &name, bool ev
 fs::path planFor(const ResolvedModel &model, const std::string &target, const std::string &kvType) {
   if (model.pulled) { // for heddle list; its other time says whether its content is the same
     const timespec times[] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
-    utimensat(AT_FDCWD, model.path.c_str(), times, 0);
+    std::error_code error; // looking into a folder would count as using it
+    utimensat(AT_FDCWD, (fs::is_directory(model.path, error) ? model.path / "config.json" : model.path).c_str(), times, 0);
   }
   if (model.kind != ResolvedModel::Kind::Plan)
     return obtainPlan(compileOptions(model, target, kvType), model.name).plan;

