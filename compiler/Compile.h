@@ -1,7 +1,7 @@
 //===- Compile.h - from a model file to a plan ----------------------------------------------------------------------===//
 #pragma once
 #include "compiler/graph/ModelSource.h"
-#include "runtime/plan/StepAbi.h"
+#include "runtime/plan/Frame.h"
 #include <filesystem>
 #include <functional>
 #include <string>

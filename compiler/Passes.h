@@ -41,7 +41,10 @@ std::unique_ptr<mlir::Pass> createTileKernelsPass(LoopShape shape = {});
 std::unique_ptr<mlir::Pass> createLowerTilesPass();
 // loops → llvm
 std::unique_ptr<mlir::Pass> createLowerDotPass(Target target = Target::Avx2);
-std::unique_ptr<mlir::Pass> createLowerCallsPass();
+std::unique_ptr<mlir::Pass> createLowerEnvironmentPass();
+
+/// What an argument of a function is called where a stage is shown, and in profiles. Nothing is looked up by it.
+inline constexpr llvm::StringLiteral kArgumentName = "heddle.name";
 
 /// What all passes here are: named, over a module, stating the dialects they create ops of.
 template <class Derived> struct ModulePass : mlir::PassWrapper<Derived, mlir::OperationPass<mlir::ModuleOp>> {

@@ -28,9 +28,9 @@ void heddle::addStagePasses(OpPassManager &passes, Stage stage, LoopShape shape,
     break;
 
   case Stage::Fused:
-    // 1. Products that read the same activations become one; what gates and residuals then touch is a single op.
-    passes.addPass(createFuseSharedInputPass());
+    // 1. A gate and its product become one, then other products that read the same activations; what residuals touch is a single op.
     passes.addPass(createFuseGatePass());
+    passes.addPass(createFuseSharedInputPass());
     // 2. Attention takes its head norm and RoPE along, before residuals are folded, so that a norm on heads is never mistaken for
     // one on rows.
     passes.addPass(createFuseHeadsPass());
@@ -65,7 +65,7 @@ void heddle::addStagePasses(OpPassManager &passes, Stage stage, LoopShape shape,
 
   case Stage::Llvm:
     passes.addPass(createLowerDotPass(target));
-    passes.addPass(createLowerCallsPass());
+    passes.addPass(createLowerEnvironmentPass());
     // No expand-strided-metadata here: it takes the pointer of a memref.view's source for the view's own and loses the byte
     // offset.
     passes.addPass(createConvertSCFToCFPass());
@@ -113,7 +113,7 @@ void heddle::registerAllStages(DialectRegistry &registry) {
 void heddle::registerHeddlePasses() {
   for (auto create : {createFuseSharedInputPass, createFuseGatePass, createFuseHeadsPass, createFuseResidualPass,
                       createQuantizeActivationsPass, createFuseRequantisationPass, createShardByRowsPass, createPlanMemoryPass,
-                      createOutlineKernelsPass, createLowerTilesPass, createLowerCallsPass})
+                      createOutlineKernelsPass, createLowerTilesPass, createLowerEnvironmentPass})
     registerPass(create);
   registerPass([] { return createTileKernelsPass(); });
   registerPass([] { return createLowerDotPass(); });

@@ -4,7 +4,6 @@
 // `heddle.name` of each argument. Numbers below a function's argument count are its arguments; loops' own go on from there.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Pipeline.h"
-#include "compiler/planning/Environment.h"
 #include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;

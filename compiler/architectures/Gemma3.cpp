@@ -32,7 +32,7 @@ void heddle::buildGemma3(GraphBuilder &g) {
   g.declareRope("rope_full", full.base, d.rotated, full.linearScale);
   g.declareRope("rope_window", local.base, d.rotated, local.linearScale);
   g.declareState("kv", d.layers, d.heads, d.kvHeads, d.headDim);
-  g.beginStep();
+  g.beginEntry("step");
   auto table = g.weight("token_embd.weight", d.embeddings());
   auto x = g.embed(table, std::sqrt(static_cast<float>(d.width)));
   for (int64_t layer = 0; layer < d.layers; ++layer) {
@@ -68,5 +68,5 @@ void heddle::buildGemma3(GraphBuilder &g) {
         });
   }
   x = g.rmsNorm(g.wantedRows(x), g.weight("output_norm.weight", d.features()), d.eps);
-  g.endStep(g.linear(x, m.tensor("output.weight") ? g.weight("output.weight", d.embeddings()) : table));
+  g.endEntry(g.linear(x, m.tensor("output.weight") ? g.weight("output.weight", d.embeddings()) : table));
 }

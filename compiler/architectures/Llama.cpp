@@ -18,7 +18,7 @@ void heddle::buildLlama(GraphBuilder &g) {
 
   g.declareRope("rope", rotation.base, d.rotated, rotation.linearScale, rotation.factors);
   g.declareState("kv", d.layers, d.heads, d.kvHeads, d.headDim);
-  g.beginStep();
+  g.beginEntry("step");
   auto table = g.weight("token_embd.weight", d.embeddings());
   auto x = g.embed(table, embeddingScale);
   for (int64_t layer = 0; layer < d.layers; ++layer)
@@ -45,5 +45,5 @@ void heddle::buildLlama(GraphBuilder &g) {
                 });
   x = g.rmsNorm(g.wantedRows(x), g.weight("output_norm.weight", d.features()), d.eps);
   // Tied embeddings have no output.weight.
-  g.endStep(g.linear(x, m.tensor("output.weight") ? g.weight("output.weight", d.embeddings()) : table));
+  g.endEntry(g.linear(x, m.tensor("output.weight") ? g.weight("output.weight", d.embeddings()) : table));
 }

@@ -2,6 +2,7 @@
 #include "compiler/codegen/ObjectCode.h"
 #include "compiler/codegen/BroadcastLoads.h"
 #include "compiler/graph/ModelSource.h"
+#include "runtime/plan/Frame.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
@@ -82,7 +83,7 @@ ObjectCode::ObjectCode(mlir::ModuleOp module, Target target) : target_(target), 
     function.addFnAttr("target-features", chosen.features);
     function.addFnAttr("prefer-vector-width", chosen.vectorWidth); // LLVM prefers 256 bits on x86-64-v4 otherwise
     function.addFnAttr("min-legal-vector-width", chosen.vectorWidth);
-    if (!function.getName().starts_with("_mlir_ciface_"))
+    if (!function.getName().starts_with(kEntryPrefix))
       function.setLinkage(llvm::GlobalValue::InternalLinkage);
     function.addFnAttr(llvm::Attribute::NoInline); // one function per kind of block keeps compile time flat with depth
   }

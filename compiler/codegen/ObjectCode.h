@@ -19,7 +19,7 @@ public:
   ~ObjectCode();
   std::string llvmIr() const;
   const std::string &assembly() const;
-  /// Links a shared object that exports `_mlir_ciface_step` and imports the functions of runtime/plan/StepAbi.h.
+  /// Links a shared object that exports the entries and imports the functions of runtime/plan/Frame.h.
   void writeSharedObject(const std::filesystem::path &file) const;
 
 private:

@@ -12,19 +12,29 @@ using namespace heddle;
 /// The first thing that code of the plan's own stage would expect otherwise than the plan's manifest has it; empty where there is
 /// none. A plan of another build may cut or lay out its weights in another way.
 static std::string difference(const Manifest &made, const Manifest &plan) {
-  auto entry = [](const WeightEntry &w) { return std::tie(w.name, w.format, w.rows, w.columns, w.packed, w.share, w.unitRows); };
+  auto entry = [](const WeightEntry &w) { return std::tie(w.name, w.format, w.rows, w.columns, w.packed, w.share, w.unitRows, w.group); };
   auto same = [&](const WeightEntry &a, const WeightEntry &b) { return entry(a) == entry(b); };
   auto sameRope = [](const RopeTable &a, const RopeTable &b) {
     return std::tie(a.base, a.dims, a.linearScale, a.factors) == std::tie(b.base, b.dims, b.linearScale, b.factors);
   };
-  auto kv = [](const PagedState &s) { return std::tie(s.name, s.layers, s.heads, s.kvHeads, s.headDim, s.type); };
+  auto sameState = [](const PagedState &a, const PagedState &b) {
+    auto all = [](const PagedState &s) { return std::tie(s.name, s.layers, s.heads, s.kvHeads, s.headDim, s.type); };
+    return all(a) == all(b);
+  };
+  auto sameEntry = [](const Entry &a, const Entry &b) {
+    return a.name == b.name && std::ranges::equal(a.outputs, b.outputs, [](const EntryOutput &x, const EntryOutput &y) {
+             return std::tie(x.rows, x.columns, x.stride) == std::tie(y.rows, y.columns, y.stride);
+           });
+  };
   if (made.arenaBytesPerToken > plan.arenaBytesPerToken)
     return "scratch memory";
   if (!std::ranges::equal(made.weights, plan.weights, same))
     return "weights";
   if (!std::ranges::equal(made.ropes, plan.ropes, sameRope))
     return "RoPE tables";
-  return kv(made.kv) == kv(plan.kv) ? "" : "KV cache";
+  if (!std::ranges::equal(made.states, plan.states, sameState))
+    return "KV cache";
+  return std::ranges::equal(made.entries, plan.entries, sameEntry) ? "" : "entries";
 }
 
 /// Puts the code in place, then the manifest that names it: a crash between the two is seen, as sizes and checksums differ.

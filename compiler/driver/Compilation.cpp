@@ -2,7 +2,6 @@
 #include "compiler/driver/Compilation.h"
 #include "compiler/architectures/Architectures.h"
 #include "compiler/driver/FileRules.h"
-#include "compiler/planning/Environment.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "runtime/plan/HostCache.h"
@@ -10,6 +9,7 @@
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/JSON.h"
 #include <fstream>
+#include <map>
 #include <sstream>
 
 using namespace mlir;
@@ -72,16 +72,18 @@ void Compilation::begin(const GgufModel &model, KvType kvType) {
 /// Tiles carry how the KV cache is laid out: an edited stage must not have them and the declaration, which sizes the cache,
 /// differ.
 static LogicalResult checkTiles(ModuleOp module) {
-  auto states = module.getOps<ir::PagedStateOp>();
-  auto agrees = [&](auto tile) {
-    for (ir::PagedStateOp state : states)
-      if (tile.getType() != state.getType() || tile.getHeadDim() != state.getHeadDim())
-        return tile.emitOpError("has another type or head_dim than ") << state.getSymName(), WalkResult::interrupt();
+  auto agrees = [&](auto tile, Value memory) -> WalkResult {
+    auto pages = memory.getDefiningOp<ir::PagesOp>();
+    auto state = pages ? module.lookupSymbol<ir::PagedStateOp>(pages.getState()) : ir::PagedStateOp();
+    if (!state)
+      return tile.emitOpError("does not get its memory from heddle.pages"), WalkResult::interrupt();
+    if (tile.getType() != state.getType() || tile.getHeadDim() != state.getHeadDim())
+      return tile.emitOpError("has another type or head_dim than ") << state.getSymName(), WalkResult::interrupt();
     return WalkResult::advance();
   };
   WalkResult result = module.walk([&](Operation *op) {
     return llvm::TypeSwitch<Operation *, WalkResult>(op)
-        .Case<ir::TileStoreKvOp, ir::TileAttentionOp, ir::TileAttendChunksOp>(agrees)
+        .Case<ir::TileStoreKvOp, ir::TileAttentionOp, ir::TileAttendChunksOp>([&](auto tile) { return agrees(tile, tile.getKv()); })
         .Default(WalkResult::advance());
   });
   return failure(result.wasInterrupted());
@@ -105,10 +107,9 @@ void Compilation::begin(const std::filesystem::path &file) {
   stage_ = *stage;
   name_ = file.string(); // what goes wrong from here on is the file's, not the model's
   verifyModule();
-  auto step = module_->lookupSymbol<func::FuncOp>("step");
-  if (!step || step.isDeclaration() || !step.isPublic())
-    throw CompileError(file.string() + ": the stage has no public function @step with a body: keep the entry point and its name");
-  if (stage_ >= Stage::Planned && (failed(requireStepAbi(step)) || failed(checkTiles(*module_))))
+  if (llvm::none_of(module_->getOps<func::FuncOp>(), [](func::FuncOp f) { return f.isPublic() && !f.isDeclaration(); }))
+    throw CompileError(file.string() + ": the stage has no entry, which is a public function with a body: keep it and its name");
+  if (stage_ >= Stage::Planned && failed(checkTiles(*module_)))
     throw CompileError(file.string() + ": " + firstLine(diagnostics_));
 }
 
@@ -136,10 +137,28 @@ Manifest heddle::describe(const Compilation &compilation, const GgufModel &model
   m.name = llvm::json::fixUTF8(std::filesystem::path(model.name()).stem().string()); // a file may be called anything
   m.architecture = model.architecture();
   m.vocabulary = model.vocabularySize();
-  m.logitStride = llvm::alignTo(m.vocabulary, 16);
   m.width = model.integer("embedding_length").value_or(0);
   m.context = model.integer("context_length").value_or(2048);
   return m;
+}
+
+/// The outputs of a planned entry, in order.
+static Entry describeEntry(func::FuncOp function) {
+  std::map<int64_t, EntryOutput> outputs;
+  function.walk([&](ir::OutputOp op) {
+    auto count = op.getRows().getDefiningOp<ir::CountOp>();
+    RowsOf rows = count && count.getRows() == ir::RowCount::Wanted      ? RowsOf::Wanted
+                  : count && count.getRows() == ir::RowCount::Sequences ? RowsOf::Sequences
+                                                                        : RowsOf::Tokens;
+    outputs[op.getNumber()] = {rows, static_cast<int64_t>(op.getColumns()), cast<MemRefType>(op.getType()).getDimSize(1)};
+  });
+  Entry entry{function.getName().str(), {}};
+  for (auto &[number, output] : outputs) {
+    if (number != static_cast<int64_t>(entry.outputs.size()))
+      throw CompileError("the stage's entry " + entry.name + " has no output number " + std::to_string(entry.outputs.size()));
+    entry.outputs.push_back(output);
+  }
+  return entry;
 }
 
 Manifest heddle::describe(ModuleOp module) {
@@ -157,12 +176,13 @@ Manifest heddle::describe(ModuleOp module) {
     entry.packed = type.getRank() == 2;
     entry.rows = entry.packed ? type.getDimSize(0) : 1;
     entry.columns = type.getShape().back();
-    entry.share = ShareKind::Whole, entry.unitRows = 0;
+    entry.share = ShareKind::Whole, entry.unitRows = 0, entry.group = 1;
     if (std::optional<ir::ShardAttr> shard = weight.getShare()) {
       entry.share = shard->getUnit() == ir::Unit::Heads     ? ShareKind::Heads
                     : shard->getUnit() == ir::Unit::KvHeads ? ShareKind::KvHeads
                                                             : ShareKind::Rows;
       entry.unitRows = shard->getSize();
+      entry.group = shard->getGroup();
     }
     entry.offset = entry.bytes = 0;
     m.weights.push_back(std::move(entry));
@@ -175,11 +195,12 @@ Manifest heddle::describe(ModuleOp module) {
     m.ropes.push_back(std::move(table));
   }
   for (auto state : module.getOps<ir::PagedStateOp>())
-    m.kv = {state.getSymName().str(),
-            static_cast<int64_t>(state.getLayers()),
-            static_cast<int64_t>(state.getHeads()),
-            static_cast<int64_t>(state.getKvHeads()),
-            static_cast<int64_t>(state.getHeadDim()),
-            state.getType() == ir::CacheType::Q8 ? KvType::Q8 : KvType::F16};
+    m.states.push_back({state.getSymName().str(), static_cast<int64_t>(state.getLayers()), static_cast<int64_t>(state.getHeads()),
+                        static_cast<int64_t>(state.getKvHeads()), static_cast<int64_t>(state.getHeadDim()),
+                        state.getType() == ir::CacheType::Q8 ? KvType::Q8 : KvType::F16});
+  m.frameVersion = kFrameVersion;
+  for (auto function : module.getOps<func::FuncOp>())
+    if (function.isPublic() && !function.isDeclaration())
+      m.entries.push_back(describeEntry(function));
   return m;
 }

@@ -1,46 +1,67 @@
 //===- FuseGate.cpp - act(x·G)·(x·U) as the epilogue of one product -------------------------------------------------===//
 //
-//   %g, %u = heddle.linear %h weights(%wg, %wu)
+//   %g = heddle.linear %h weights(%wg)
+//   %u = heddle.linear %h weights(%wu)
 //   %a = heddle.activate silu %g                     →   %m = heddle.linear %h weights(%wg, %wu) gate silu
 //   %m = heddle.mul %a, %u
 //
 // Gate and up never reach memory: a tile computes the same rows of both and multiplies them in registers.
 //===---------------------------------------------------------------------------------------------------------------===//
-#include "compiler/Passes.h"
+#include "compiler/fusion/Fusion.h"
 
 using namespace mlir;
+using namespace heddle;
 using namespace heddle::ir;
 
 namespace {
-struct FuseGate : heddle::ModulePass<FuseGate> {
+struct GateIntoProduct : OpRewritePattern<MulOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(MulOp mul, PatternRewriter &rewriter) const override {
+    Value gate = mul.getLhs(), up = mul.getRhs();
+    if (!gate.getDefiningOp<ActivateOp>())
+      std::swap(gate, up);
+    auto activate = gate.getDefiningOp<ActivateOp>();
+    if (!activate)
+      return rewriter.notifyMatchFailure(mul, "neither factor is an activation");
+    auto gated = activate.getInput().getDefiningOp<LinearOp>(), other = up.getDefiningOp<LinearOp>();
+    if (!gated || !other || gated == other)
+      return rewriter.notifyMatchFailure(mul, "its factors do not come from two products");
+    for (LinearOp linear : {gated, other}) {
+      if (linear.getWeights().size() != 1 || linear.getResidual() || linear.getGate())
+        return rewriter.notifyMatchFailure(mul, "a product of its factors has several weights or an epilogue already");
+      if (!linear->hasOneUse())
+        return rewriter.notifyMatchFailure(mul, "a product of its factors is used elsewhere too");
+    }
+    if (!activate->hasOneUse())
+      return rewriter.notifyMatchFailure(mul, "the activation is used elsewhere too");
+    if (gated.getInput() != other.getInput())
+      return rewriter.notifyMatchFailure(mul, "the two products have different inputs");
+    Value weights[] = {gated.getWeights()[0], other.getWeights()[0]};
+    if (isQuantized(getElementTypeOrSelf(weights[0])) != isQuantized(getElementTypeOrSelf(weights[1])))
+      return rewriter.notifyMatchFailure(mul, "one weight is quantised and one is not: they take different activations");
+    if (gated.getBiases().size() != other.getBiases().size())
+      return rewriter.notifyMatchFailure(mul, "one product has a bias and one has not");
+    SmallVector<Value> biases(gated.getBiases());
+    biases.append(other.getBiases().begin(), other.getBiases().end());
+    Type result = mul.getResult().getType();
+    auto fused = rewriter.create<LinearOp>(rewriter.getFusedLoc({gated.getLoc(), other.getLoc()}),
+                                           LinearSpec{.results = result,
+                                                      .input = gated.getInput(),
+                                                      .weights = weights,
+                                                      .biases = biases,
+                                                      .gate = activate.getFunction()});
+    rewriter.replaceOp(mul, fused.getResults());
+    for (Operation *op : {activate.getOperation(), gated.getOperation(), other.getOperation()})
+      rewriter.eraseOp(op);
+    return success();
+  }
+};
+
+struct FuseGate : FusionPass<FuseGate> {
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(FuseGate)
   static constexpr llvm::StringLiteral flag = "heddle-fuse-gate";
   static constexpr llvm::StringLiteral summary = "fold gated activations into their product";
-
-  void runOnOperation() override {
-    getOperation().walk([&](MulOp mul) {
-      Value gate = mul.getLhs(), up = mul.getRhs();
-      if (!gate.getDefiningOp<ActivateOp>())
-        std::swap(gate, up);
-      auto activate = gate.getDefiningOp<ActivateOp>();
-      auto linear = up.getDefiningOp<LinearOp>();
-      if (!activate || !linear || activate.getInput().getDefiningOp() != linear || linear.getWeights().size() != 2)
-        return;
-      if (activate.getInput() == up || !activate->hasOneUse() || !activate.getInput().hasOneUse() || !up.hasOneUse())
-        return;
-      SmallVector<Value> weights(linear.getWeights());
-      if (activate.getInput() == linear.getResults()[1])
-        std::swap(weights[0], weights[1]);
-      OpBuilder builder(mul);
-      auto fused = builder.create<LinearOp>(linear.getLoc(), TypeRange{mul.getType()}, linear.getInput(), weights, Value(),
-                                            ValueRange{}, ValueRange{}, activate.getFunctionAttr(), ArrayAttr(),
-                                            DenseI64ArrayAttr(), DenseI64ArrayAttr(), false);
-      mul.getResult().replaceAllUsesWith(fused.getResult(0));
-      mul.erase();
-      activate.erase();
-      linear->erase();
-    });
-  }
+  static void addPatterns(RewritePatternSet &patterns) { patterns.add<GateIntoProduct>(patterns.getContext()); }
 };
 } // namespace
 

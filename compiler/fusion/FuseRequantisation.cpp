@@ -6,38 +6,44 @@
 // The same for gated products and for attention. Saves writing and reading f32, and what crosses ranks is 40 bytes for 32
 // features instead of 128. Attention only where a head is whole 32-blocks: a rank's share must end on one.
 //===---------------------------------------------------------------------------------------------------------------===//
-#include "compiler/Passes.h"
+#include "compiler/fusion/Fusion.h"
 
 using namespace mlir;
+using namespace heddle;
 using namespace heddle::ir;
 
 namespace {
-struct FuseRequantisation : heddle::ModulePass<FuseRequantisation> {
-  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(FuseRequantisation)
-  static constexpr llvm::StringLiteral flag = "heddle-fuse-requantisation";
-  static constexpr llvm::StringLiteral summary = "fold quantisation into the op that made the activations";
+struct QuantizeAsStored : OpRewritePattern<QuantizeOp> {
+  using OpRewritePattern::OpRewritePattern;
 
   static bool accepts(Operation *op) {
-    if (auto norm = dyn_cast<RmsNormOp>(op))
+    if (auto norm = dyn_cast_or_null<RmsNormOp>(op))
       return !norm.getResidual() && norm.getGroups() == 1;
-    if (auto linear = dyn_cast<LinearOp>(op))
-      return linear.getGate().has_value();
-    if (auto attention = dyn_cast<AttentionOp>(op))
+    if (auto linear = dyn_cast_or_null<LinearOp>(op))
+      return linear.getGate().has_value() && !linear.getResidual();
+    if (auto attention = dyn_cast_or_null<AttentionOp>(op))
       return attention.getHeadDim() % 32 == 0;
     return false;
   }
 
-  void runOnOperation() override {
-    getOperation().walk([&](QuantizeOp quantize) {
-      Operation *producer = quantize.getInput().getDefiningOp();
-      if (!producer || !quantize.getResult() || quantize.getInput() != producer->getResult(0) ||
-          !quantize.getInput().hasOneUse() || !accepts(producer))
-        return;
-      quantize.getInput().setType(quantize.getResult().getType());
-      quantize.getResult().replaceAllUsesWith(quantize.getInput());
-      quantize.erase();
-    });
+  LogicalResult matchAndRewrite(QuantizeOp quantize, PatternRewriter &rewriter) const override {
+    Operation *producer = quantize.getInput().getDefiningOp();
+    if (!accepts(producer) || quantize.getInput() != producer->getResult(0))
+      return rewriter.notifyMatchFailure(quantize, "what makes its input cannot store q8");
+    if (!quantize.getInput().hasOneUse())
+      return rewriter.notifyMatchFailure(quantize, "its input is used as f32 too");
+    Value value = quantize.getInput();
+    rewriter.modifyOpInPlace(producer, [&] { value.setType(quantize.getResult().getType()); });
+    rewriter.replaceOp(quantize, value);
+    return success();
   }
+};
+
+struct FuseRequantisation : FusionPass<FuseRequantisation> {
+  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(FuseRequantisation)
+  static constexpr llvm::StringLiteral flag = "heddle-fuse-requantisation";
+  static constexpr llvm::StringLiteral summary = "fold quantisation into the op that made the activations";
+  static void addPatterns(RewritePatternSet &patterns) { patterns.add<QuantizeAsStored>(patterns.getContext()); }
 };
 } // namespace
 

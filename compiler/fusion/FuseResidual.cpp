@@ -5,16 +5,15 @@
 //
 // and the same for a rms_norm that stands between (sandwich norms). The stream is updated in place, one pass over memory less.
 //===---------------------------------------------------------------------------------------------------------------===//
-#include "compiler/Passes.h"
+#include "compiler/fusion/Fusion.h"
 
 using namespace mlir;
+using namespace heddle;
 using namespace heddle::ir;
 
 namespace {
-struct FuseResidual : heddle::ModulePass<FuseResidual> {
-  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(FuseResidual)
-  static constexpr llvm::StringLiteral flag = "heddle-fuse-residual";
-  static constexpr llvm::StringLiteral summary = "fold residual sums into the product or norm before them";
+struct AddIntoProducer : OpRewritePattern<AddOp> {
+  using OpRewritePattern::OpRewritePattern;
 
   static bool accepts(Value value) {
     if (!value.hasOneUse())
@@ -26,23 +25,33 @@ struct FuseResidual : heddle::ModulePass<FuseResidual> {
     return false;
   }
 
-  void runOnOperation() override {
-    getOperation().walk([&](AddOp add) {
-      Value term = add.getRhs(), residual = add.getLhs();
-      if (!accepts(term))
-        std::swap(term, residual);
-      if (!accepts(term))
-        return;
-      Operation *producer = term.getDefiningOp();
-      producer->moveBefore(add); // the residual may be defined after the producer
+  LogicalResult matchAndRewrite(AddOp add, PatternRewriter &rewriter) const override {
+    Value term = add.getRhs(), residual = add.getLhs();
+    if (!accepts(term))
+      std::swap(term, residual);
+    if (!accepts(term))
+      return rewriter.notifyMatchFailure(add, "neither term is a product or norm without an epilogue that is used here alone");
+    Operation *producer = term.getDefiningOp();
+    if (producer->getBlock() != add->getBlock())
+      return rewriter.notifyMatchFailure(add, "its term is made in another block");
+    rewriter.moveOpBefore(producer, add); // the residual may be defined after the producer
+    rewriter.modifyOpInPlace(producer, [&] {
       if (auto linear = dyn_cast<LinearOp>(producer))
         linear.getResidualMutable().assign(residual);
       else
         cast<RmsNormOp>(producer).getResidualMutable().assign(residual);
-      add.getResult().replaceAllUsesWith(term);
-      add.erase();
+      producer->setLoc(rewriter.getFusedLoc({producer->getLoc(), add.getLoc()}));
     });
+    rewriter.replaceOp(add, term);
+    return success();
   }
+};
+
+struct FuseResidual : FusionPass<FuseResidual> {
+  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(FuseResidual)
+  static constexpr llvm::StringLiteral flag = "heddle-fuse-residual";
+  static constexpr llvm::StringLiteral summary = "fold residual sums into the product or norm before them";
+  static void addPatterns(RewritePatternSet &patterns) { patterns.add<AddIntoProducer>(patterns.getContext()); }
 };
 } // namespace
 

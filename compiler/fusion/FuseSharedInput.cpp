@@ -4,55 +4,95 @@
 //   %k = heddle.linear %h weights(%wk)      →
 //   %v = heddle.linear %h weights(%wv)
 //
-// One kernel instead of three: threads share all rows evenly (a KV head alone is too small to split) and wait once. Gate and up
-// meet the same way. Weights of quantised and of float formats stay apart, as they take different activations.
+// One kernel instead of three: threads share all rows evenly (a KV head alone is too small to split) and wait once. Weights of
+// quantised and of float formats stay apart, as they take different activations, and so do products with and without a bias.
 //===---------------------------------------------------------------------------------------------------------------===//
-#include "compiler/Passes.h"
-#include "llvm/ADT/MapVector.h"
+#include "compiler/fusion/Fusion.h"
 
 using namespace mlir;
+using namespace heddle;
 using namespace heddle::ir;
 
 namespace {
-struct FuseSharedInput : heddle::ModulePass<FuseSharedInput> {
+struct MergeProducts : OpRewritePattern<LinearOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  static bool isPlain(LinearOp op) {
+    return !op.getResidual() && !op.getGate() && op.getShares().empty() && isa<RankedTensorType>(op.getInput().getType());
+  }
+  static bool isQuantizedProduct(LinearOp op) { return isQuantized(getElementTypeOrSelf(op.getWeights()[0].getType())); }
+
+  LogicalResult matchAndRewrite(LinearOp first, PatternRewriter &rewriter) const override {
+    if (!isPlain(first))
+      return rewriter.notifyMatchFailure(first, "it has an epilogue");
+    SmallVector<LinearOp> ops;
+    for (Operation *user : first.getInput().getUsers()) {
+      auto other = dyn_cast<LinearOp>(user);
+      if (!other || other == first || other->getBlock() != first->getBlock() || other.getInput() != first.getInput() ||
+          llvm::is_contained(ops, other))
+        continue;
+      if (!isPlain(other))
+        continue;
+      if (isQuantizedProduct(other) != isQuantizedProduct(first)) {
+        (void)rewriter.notifyMatchFailure(other, "one weight is quantised and one is not: they take different activations");
+        continue;
+      }
+      if (other.getBiases().empty() != first.getBiases().empty()) {
+        (void)rewriter.notifyMatchFailure(other, "one product has a bias and one has not");
+        continue;
+      }
+      if (other->isBeforeInBlock(first))
+        return rewriter.notifyMatchFailure(first, "an earlier product of the same input takes it along, or cannot");
+      if (!canStandAt(first, other)) {
+        (void)rewriter.notifyMatchFailure(other, "its weight is made after the first product of that input");
+        continue;
+      }
+      ops.push_back(other);
+    }
+    if (ops.empty())
+      return rewriter.notifyMatchFailure(first, "no other product reads its input");
+    llvm::sort(ops, [](LinearOp a, LinearOp b) { return a->isBeforeInBlock(b); });
+    ops.insert(ops.begin(), first);
+    SmallVector<Value> weights, biases;
+    SmallVector<Type> types;
+    SmallVector<Location> locations;
+    for (LinearOp op : ops) {
+      for (Value operand : llvm::concat<Value>(SmallVector<Value>(op.getWeights()), SmallVector<Value>(op.getBiases())))
+        if (Operation *made = operand.getDefiningOp(); made && !made->isBeforeInBlock(first))
+          rewriter.moveOpBefore(made, first);
+      weights.append(op.getWeights().begin(), op.getWeights().end());
+      biases.append(op.getBiases().begin(), op.getBiases().end());
+      types.append(op->result_type_begin(), op->result_type_end());
+      locations.push_back(op.getLoc());
+    }
+    rewriter.setInsertionPoint(first);
+    auto merged = rewriter.create<LinearOp>(
+        rewriter.getFusedLoc(locations),
+        LinearSpec{.results = types, .input = first.getInput(), .weights = weights, .biases = biases});
+    unsigned at = 0;
+    for (LinearOp op : ops) {
+      unsigned count = op.getNumResults();
+      rewriter.replaceOp(op, merged.getResults().slice(at, count));
+      at += count;
+    }
+    return success();
+  }
+
+  /// Its weights are there before the first product, or can be: a heddle.get has no operands.
+  static bool canStandAt(LinearOp first, LinearOp other) {
+    auto ready = [&](Value operand) {
+      Operation *made = operand.getDefiningOp();
+      return !made || made->getBlock() != first->getBlock() || made->isBeforeInBlock(first) || isa<GetOp>(made);
+    };
+    return llvm::all_of(other.getWeights(), ready) && llvm::all_of(other.getBiases(), ready);
+  }
+};
+
+struct FuseSharedInput : FusionPass<FuseSharedInput> {
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(FuseSharedInput)
   static constexpr llvm::StringLiteral flag = "heddle-fuse-shared-input";
   static constexpr llvm::StringLiteral summary = "merge products of the same activations";
-
-  void runOnOperation() override {
-    for (auto function : getOperation().getOps<func::FuncOp>()) {
-      llvm::MapVector<std::pair<Value, unsigned>, SmallVector<LinearOp>> groups;
-      function.walk([&](LinearOp op) {
-        if (op.getWeights().size() == 1 && !op.getResidual() && op.getShares().empty() &&
-            isa<RankedTensorType>(op.getInput().getType()))
-          groups[{op.getInput(), isQuantized(getElementTypeOrSelf(op.getWeights()[0].getType()))}].push_back(op);
-      });
-      for (auto &[key, ops] : groups)
-        if (ops.size() > 1)
-          merge(ops);
-    }
-  }
-
-  static void merge(SmallVector<LinearOp> &ops) {
-    SmallVector<Value> weights;
-    SmallVector<Type> types;
-    for (LinearOp op : ops) {
-      Value weight = op.getWeights()[0];
-      if (Operation *definition = weight.getDefiningOp())
-        definition->moveBefore(ops.front()); // a heddle.get
-      weights.push_back(weight);
-      types.push_back(op.getResult(0).getType());
-    }
-    OpBuilder builder(ops.front());
-    auto merged =
-        builder.create<LinearOp>(ops.front().getLoc(), types, ops.front().getInput(), weights, Value(), ValueRange{},
-                                 ValueRange{}, ActivationAttr(), ArrayAttr(), DenseI64ArrayAttr(), DenseI64ArrayAttr(), false);
-    for (auto [i, op] : llvm::enumerate(ops)) {
-      Operation *old = op;
-      old->getResult(0).replaceAllUsesWith(merged.getResult(i));
-      old->erase();
-    }
-  }
+  static void addPatterns(RewritePatternSet &patterns) { patterns.add<MergeProducts>(patterns.getContext()); }
 };
 } // namespace
 

@@ -5,35 +5,41 @@
 //
 // The step from exact mathematics to the one arithmetic: after it every product is exact in integers within a block of 32.
 //===---------------------------------------------------------------------------------------------------------------===//
-#include "compiler/Passes.h"
-#include "llvm/ADT/DenseMap.h"
+#include "compiler/fusion/Fusion.h"
 
 using namespace mlir;
+using namespace heddle;
 using namespace heddle::ir;
 
 namespace {
-struct QuantizeActivations : heddle::ModulePass<QuantizeActivations> {
+struct QuantizeInput : OpRewritePattern<LinearOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(LinearOp op, PatternRewriter &rewriter) const override {
+    auto input = dyn_cast<RankedTensorType>(op.getInput().getType());
+    if (!input || isQ8(input))
+      return rewriter.notifyMatchFailure(op, "its input is quantised already");
+    if (!isQuantized(getElementTypeOrSelf(op.getWeights()[0].getType())))
+      return rewriter.notifyMatchFailure(op, "its weights are floats and take f32");
+    Value quantized;
+    for (Operation *user : op.getInput().getUsers())
+      if (auto known = dyn_cast<QuantizeOp>(user); known && known->getBlock() == op->getBlock() && known->isBeforeInBlock(op))
+        quantized = known.getResult();
+    if (!quantized) {
+      auto type = RankedTensorType::get(input.getShape(), Q8Type::get(getContext()));
+      if (!isQ8Rows(type))
+        return op.emitOpError("cannot quantise ") << input.getDimSize(1) << " features: a multiple of 32";
+      quantized = rewriter.create<QuantizeOp>(op.getLoc(), type, op.getInput(), Value()).getResult();
+    }
+    rewriter.modifyOpInPlace(op, [&] { op.getInputMutable().assign(quantized); });
+    return success();
+  }
+};
+
+struct QuantizeActivations : FusionPass<QuantizeActivations> {
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(QuantizeActivations)
   static constexpr llvm::StringLiteral flag = "heddle-quantize-activations";
   static constexpr llvm::StringLiteral summary = "quantise the activations that quantised weights take";
-
-  void runOnOperation() override {
-    for (auto function : getOperation().getOps<func::FuncOp>()) {
-      llvm::DenseMap<Value, Value> quantized;
-      function.walk([&](LinearOp op) {
-        auto input = dyn_cast<RankedTensorType>(op.getInput().getType());
-        if (!input || isQ8(input) || !isQuantized(getElementTypeOrSelf(op.getWeights()[0].getType())))
-          return;
-        Value &value = quantized[op.getInput()];
-        if (!value) {
-          OpBuilder builder(op);
-          auto type = RankedTensorType::get(input.getShape(), Q8Type::get(&getContext()));
-          value = builder.create<QuantizeOp>(op.getLoc(), type, op.getInput(), Value()).getResult();
-        }
-        op.getInputMutable().assign(value);
-      });
-    }
-  }
+  static void addPatterns(RewritePatternSet &patterns) { patterns.add<QuantizeInput>(patterns.getContext()); }
 };
 } // namespace
 

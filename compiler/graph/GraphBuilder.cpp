@@ -64,27 +64,15 @@ void GraphBuilder::declareState(StringRef name, int64_t layers, int64_t heads, i
   builder_.create<PagedStateOp>(loc_, name, layers, heads, kvHeads, headDim);
 }
 
-/// The batch's arguments, the same in `step` and in every block: who the tokens are and where they stand.
-static void nameArguments(func::FuncOp function, ArrayRef<const char *> names) {
-  for (auto [i, name] : llvm::enumerate(names))
-    function.setArgAttr(i, "heddle.name", StringAttr::get(function.getContext(), name));
+void GraphBuilder::beginEntry(StringRef name) {
+  entry_ = builder_.create<func::FuncOp>(loc_, name, builder_.getFunctionType({}, {}));
+  builder_.setInsertionPointToEnd(entry_.addEntryBlock());
 }
 
-void GraphBuilder::beginStep() {
-  Type i32s = RankedTensorType::get({ShapedType::kDynamic}, builder_.getI32Type());
-  auto type =
-      builder_.getFunctionType({i32s, i32s, i32s, i32s, i32s, builder_.getIndexType()}, {rowsType(model_.vocabularySize())});
-  step_ = builder_.create<func::FuncOp>(loc_, "step", type);
-  nameArguments(step_, {"ids", "positions", "sequences", "page_table", "rows", "page_width"});
-  mlir::Block *entry = step_.addEntryBlock();
-  ids_ = entry->getArgument(0), positions_ = entry->getArgument(1), sequences_ = entry->getArgument(2);
-  pageTable_ = entry->getArgument(3), rows_ = entry->getArgument(4), pageWidth_ = entry->getArgument(5);
-  builder_.setInsertionPointToEnd(entry);
-}
-
-void GraphBuilder::endStep(Value logits) {
-  step_.setFunctionType(builder_.getFunctionType(step_.getArgumentTypes(), logits.getType()));
-  builder_.create<func::ReturnOp>(loc_, logits);
+void GraphBuilder::endEntry(ValueRange results) {
+  entry_.setFunctionType(builder_.getFunctionType({}, results.getTypes()));
+  builder_.create<func::ReturnOp>(loc_, results);
+  builder_.setInsertionPointAfter(entry_);
 }
 
 Value GraphBuilder::weight(StringRef tensor, const Shape &shape) {
@@ -97,19 +85,19 @@ Value GraphBuilder::weight(StringRef tensor, const Shape &shape) {
   return builder_.create<GetOp>(loc_, type, tensor);
 }
 
+Value GraphBuilder::batch(BatchList list) {
+  return builder_.create<BatchOp>(loc_, RankedTensorType::get({ShapedType::kDynamic}, builder_.getI32Type()), list);
+}
+
 Value GraphBuilder::embed(Value table, float scale) {
   int64_t width = cast<RankedTensorType>(table.getType()).getDimSize(1);
-  return builder_
-      .create<EmbedOp>(loc_, rowsType(width), ids_, table, Value(), scale == 1 ? FloatAttr() : builder_.getF32FloatAttr(scale),
-                       StringAttr())
-      .getResult();
+  FloatAttr factor = scale == 1 ? FloatAttr() : builder_.getF32FloatAttr(scale);
+  return builder_.create<EmbedOp>(loc_, rowsType(width), batch(BatchList::Ids), table, Value(), factor).getResult();
 }
 
 Value GraphBuilder::linear(Value x, Value weight) {
-  int64_t rows = cast<RankedTensorType>(weight.getType()).getDimSize(0);
-  auto op = builder_.create<LinearOp>(loc_, TypeRange{rowsType(rows)}, x, ValueRange{weight}, Value(), ValueRange{}, ValueRange{},
-                                      ActivationAttr(), ArrayAttr(), DenseI64ArrayAttr(), DenseI64ArrayAttr(), false);
-  return op.getResult(0);
+  Type type = rowsType(cast<RankedTensorType>(weight.getType()).getDimSize(0));
+  return builder_.create<LinearOp>(loc_, LinearSpec{.results = type, .input = x, .weights = weight}).getResult(0);
 }
 
 Value GraphBuilder::rmsNorm(Value x, Value weight, float eps, int64_t groups) {
@@ -120,34 +108,49 @@ Value GraphBuilder::rmsNorm(Value x, Value weight, float eps, int64_t groups) {
 }
 
 Value GraphBuilder::rope(Value x, StringRef table, int64_t heads, RopeStyle style) {
-  return builder_.create<RopeOp>(loc_, x.getType(), x, positions_, table, heads, style);
+  return builder_.create<RopeOp>(loc_, x.getType(), x, Value(), table, heads, style).getResult();
 }
 
-Value GraphBuilder::add(Value a, Value b) { return builder_.create<AddOp>(loc_, a, b); }
-Value GraphBuilder::mul(Value a, Value b) { return builder_.create<MulOp>(loc_, a, b); }
-Value GraphBuilder::activate(Value x, Activation function) { return builder_.create<ActivateOp>(loc_, x.getType(), x, function); }
+Value GraphBuilder::add(Value a, Value b) { return builder_.create<AddOp>(loc_, a.getType(), a, b, Value()).getResult(); }
+Value GraphBuilder::mul(Value a, Value b) { return builder_.create<MulOp>(loc_, a.getType(), a, b, Value()).getResult(); }
+Value GraphBuilder::activate(Value x, Activation function) {
+  return builder_.create<ActivateOp>(loc_, x.getType(), x, Value(), function).getResult();
+}
 
 Value GraphBuilder::wantedRows(Value x) {
-  return builder_.create<SelectRowsOp>(loc_, x.getType(), x, rows_, Value()).getResult();
+  return builder_.create<SelectRowsOp>(loc_, x.getType(), x, batch(BatchList::Wanted), Value()).getResult();
 }
 
 Value GraphBuilder::attention(Value q, Value k, Value v, const Attention &how) {
-  MLIRContext *context = builder_.getContext();
-  auto op = builder_.create<AttentionOp>(
-      loc_, TypeRange{rowsType(how.heads * how.headDim)}, q, k, v, positions_, sequences_, pageTable_, layer_, Value(), Value(),
-      ValueRange{}, Value(), KeySourceAttr::get(context, KeySource::Batch), FlatSymbolRefAttr::get(context, how.state),
-      builder_.getI64IntegerAttr(how.heads), builder_.getI64IntegerAttr(how.kvHeads), builder_.getI64IntegerAttr(how.headDim),
-      builder_.getF32FloatAttr(how.scale), MaskAttr::get(context, how.window ? Mask::Window : Mask::Causal),
-      builder_.getI64IntegerAttr(how.window), how.softCap ? builder_.getF32FloatAttr(how.softCap) : FloatAttr(), FloatAttr(),
-      FlatSymbolRefAttr(), RopeStyleAttr(), DenseI64ArrayAttr());
+  Type type = rowsType(how.heads * how.headDim);
+  auto op = builder_.create<AttentionOp>(loc_, AttentionSpec{
+                                                   .results = type,
+                                                   .query = q,
+                                                   .keys = k,
+                                                   .values = v,
+                                                   .layer = layer_,
+                                                   .state = FlatSymbolRefAttr::get(builder_.getContext(), how.state),
+                                                   .heads = how.heads,
+                                                   .kvHeads = how.kvHeads,
+                                                   .headDim = how.headDim,
+                                                   .window = how.window,
+                                                   .scale = how.scale,
+                                                   .mask = how.window ? Mask::Window : Mask::Causal,
+                                                   .softCap = how.softCap ? std::optional(how.softCap) : std::nullopt,
+                                               });
   return op.getResult(0);
+}
+
+/// What a value is called where stages are shown.
+static void nameArguments(func::FuncOp function, ArrayRef<const char *> names) {
+  for (auto [i, name] : llvm::enumerate(names))
+    function.setArgAttr(i, "heddle.name", StringAttr::get(function.getContext(), name));
 }
 
 Value GraphBuilder::block(StringRef kind, int64_t layer, Value x, ArrayRef<Role> roles,
                           const std::function<Value(Value, const Weights &)> &body) {
   SmallVector<Value> weights;
-  SmallVector<Type> types{x.getType(),          positions_.getType(), sequences_.getType(),
-                          pageTable_.getType(), pageWidth_.getType(), builder_.getIndexType()};
+  SmallVector<Type> types{x.getType(), builder_.getIndexType()};
   std::string key = kind.str();
   for (const Role &role : roles) {
     weights.push_back(weight("blk." + std::to_string(layer) + "." + role.name + ".weight", role.shape));
@@ -157,33 +160,30 @@ Value GraphBuilder::block(StringRef kind, int64_t layer, Value x, ArrayRef<Role>
   func::FuncOp &function = blocks_[key];
   if (!function) {
     OpBuilder::InsertionGuard guard(builder_);
-    builder_.setInsertionPoint(step_);
+    builder_.setInsertionPoint(entry_);
     std::string name = kind.str();
     for (int n = 2; module_->lookupSymbol(name); ++n)
       name = kind.str() + "_" + std::to_string(n);
     function = builder_.create<func::FuncOp>(loc_, name, builder_.getFunctionType(types, x.getType()));
     function.setPrivate();
-    SmallVector<const char *> names{"x", "positions", "sequences", "page_table", "page_width", "layer"};
+    SmallVector<const char *> names{"x", "layer"};
     for (const Role &role : roles)
       names.push_back(role.name);
     nameArguments(function, names);
     mlir::Block *entry = function.addEntryBlock();
     builder_.setInsertionPointToEnd(entry);
-    auto outer = std::tuple(positions_, sequences_, pageTable_, pageWidth_, layer_);
-    positions_ = entry->getArgument(1), sequences_ = entry->getArgument(2), pageTable_ = entry->getArgument(3);
-    pageWidth_ = entry->getArgument(4), layer_ = entry->getArgument(5);
+    layer_ = entry->getArgument(1);
     auto byRole = [&](StringRef name) -> Value {
       for (auto [i, role] : llvm::enumerate(roles))
         if (name == role.name)
-          return entry->getArgument(6 + i);
+          return entry->getArgument(2 + i);
       llvm::report_fatal_error("block uses a weight that it does not list: " + name);
     };
     Value result = body(entry->getArgument(0), byRole);
     builder_.create<func::ReturnOp>(loc_, result);
-    std::tie(positions_, sequences_, pageTable_, pageWidth_, layer_) = outer;
+    layer_ = Value();
   }
-  SmallVector<Value> arguments{x,          positions_, sequences_,
-                               pageTable_, pageWidth_, builder_.create<arith::ConstantIndexOp>(loc_, layer)};
+  SmallVector<Value> arguments{x, builder_.create<arith::ConstantIndexOp>(loc_, layer)};
   arguments.append(weights.begin(), weights.end());
   return builder_.create<func::CallOp>(loc_, function, arguments).getResult(0);
 }

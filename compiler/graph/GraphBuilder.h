@@ -33,15 +33,16 @@ public:
   // ---- declarations ----
   void declareRope(llvm::StringRef name, double base, int64_t dims, double linearScale, llvm::ArrayRef<double> factors = {});
   void declareState(llvm::StringRef name, int64_t layers, int64_t heads, int64_t kvHeads, int64_t headDim);
-  /// Starts `step`; the batch's tensors (ids, positions, …) are its arguments.
-  void beginStep();
-  /// Ends `step` with its logits [rows × vocabulary].
-  void endStep(Value logits);
+  /// Starts an entry.
+  void beginEntry(llvm::StringRef name);
+  /// Ends it with its results: for a decoder, logits [wanted rows × vocabulary].
+  void endEntry(mlir::ValueRange results);
 
   // ---- equations ----
-  /// A weight of the file, in `step`. Throws CompileError where it is missing or of another shape.
+  /// A weight of the file, in an entry. Throws CompileError where it is missing or of another shape.
   Value weight(llvm::StringRef tensor, const Shape &shape);
-  Value embed(Value table, float scale = 1); // [T × width]
+  Value batch(ir::BatchList list);           // ids, positions … [T]
+  Value embed(Value table, float scale = 1); // of the tokens' ids, [T × width]
   Value linear(Value x, Value weight);       // x · Wᵀ
   Value rmsNorm(Value x, Value weight, float eps, int64_t groups = 1);
   Value rope(Value x, llvm::StringRef table, int64_t heads, ir::RopeStyle style);
@@ -74,9 +75,9 @@ private:
   mlir::OwningOpRef<mlir::ModuleOp> module_;
   mlir::OpBuilder builder_;
   mlir::Location loc_;
-  mlir::func::FuncOp step_;
-  Value ids_, positions_, sequences_, pageTable_, rows_, pageWidth_, layer_; // of the function being built
-  std::map<std::string, mlir::func::FuncOp> blocks_;                         // by kind and weight types
+  mlir::func::FuncOp entry_;
+  Value layer_;                                      // of the block being built
+  std::map<std::string, mlir::func::FuncOp> blocks_; // by kind and weight types
 };
 
 } // namespace heddle

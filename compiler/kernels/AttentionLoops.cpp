@@ -1,6 +1,7 @@
 //===- AttentionLoops.cpp - how the threads share attention ----------------------------------------------------------===//
 #include "compiler/kernels/AttentionLoops.h"
 #include "compiler/kernels/Items.h"
+#include "compiler/kernels/KernelLoops.h"
 
 using namespace mlir;
 using namespace heddle;
@@ -9,8 +10,8 @@ using namespace heddle::ir;
 /// Queries of a prompt in a tile: with 4 vectors of keys they take 29 of 32 registers, with one 15 of 16.
 constexpr int64_t kPromptQueries = 6;
 
-AttentionLoops::AttentionLoops(AttentionOp op, PagedStateOp state, Value ropeOffset, int64_t ropeDims, bool wide)
-    : op_(op), state_(state), ropeOffset_(ropeOffset), ropeDims_(ropeDims), wide_(wide) {
+AttentionLoops::AttentionLoops(AttentionOp op, PagedStateOp state, int64_t ropeDims, bool wide)
+    : op_(op), state_(state), ropeDims_(ropeDims), wide_(wide) {
   int64_t group = op.getHeads() / op.getKvHeads();
   tokenQueries_ = std::min<int64_t>(group, 4); // of a larger prime, what is left goes by itself
   for (int64_t divisor = 2; divisor <= 8; ++divisor)
@@ -47,27 +48,25 @@ std::pair<Value, Value> AttentionLoops::geometry(Emit &e, Value kvHead) {
   Value begin = op_.getShares()[2];
   return pageGeometry(e, state_, op_.getLayer(), e.sub(kvHead, begin), e.sub(op_.getShares()[3], begin));
 }
-Value AttentionLoops::firstPage(Emit &e, Value token) {
-  return e.mul(e.loadIndex(op_.getSequences(), token), argument(op_, "page_width"));
-}
+Value AttentionLoops::firstPage(Emit &e, PagesOp pages, Value token) { return e.mul(e.sequenceOf(token), pages.getWidth()); }
 /// Chunks of keys that a token sees: [first, end).
 std::pair<Value, Value> AttentionLoops::chunksOf(Emit &e, Value token) {
-  Value position = e.loadIndex(op_.getPositions(), token), lowest = e.index(0), tokens = e.index(kPageTokens);
+  Value position = e.positionOf(token), lowest = e.index(0), tokens = e.index(kPageTokens);
   if (op_.getWindow())
     lowest = e.maximum(e.sub(position, e.index(op_.getWindow() - 1)), lowest);
   return {e.div(lowest, tokens), e.add(e.div(position, tokens), e.index(1))};
 }
-Value AttentionLoops::rope() { return ropeOffset_ ? argument(op_, "rope") : Value(); }
 SmallVector<Value> AttentionLoops::positionsOf(Emit &e, ArrayRef<Value> tokens) {
-  return llvm::map_to_vector(tokens, [&](Value token) { return e.loadIndex(op_.getPositions(), token); });
+  return llvm::map_to_vector(tokens, [&](Value token) { return e.positionOf(token); });
 }
 
 void AttentionLoops::attend(Emit &e, ArrayRef<Value> tokens, ArrayRef<Value> heads, Value kvHead) {
   auto [base, stride] = geometry(e, kvHead);
   Registers fit = registersFor(static_cast<int64_t>(tokens.size()));
-  e.b.create<TileAttentionOp>(e.loc, op_.getQuery(), tokens, heads, positionsOf(e, tokens), op_.getPageTable(),
-                              firstPage(e, tokens[0]), argument(op_, "kv"), stride, base, op_.getOut(), op_.getQNorm(), rope(),
-                              ropeOffset_, op_.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(),
+  PagesOp pages = e.pages(op_.getStateAttr());
+  e.b.create<TileAttentionOp>(e.loc, op_.getQuery(), tokens, heads, positionsOf(e, tokens), pages.getTable(),
+                              firstPage(e, pages, tokens[0]), pages.getMemory(), stride, base, op_.getOut(), op_.getQNorm(),
+                              e.angles(op_.getRopeAttr()), op_.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(),
                               op_.getWindowAttr(), op_.getSoftCapAttr(), op_.getNormEpsAttr(), op_.getStyleAttr(),
                               e.b.getI64IntegerAttr(fit.rows), e.b.getI64IntegerAttr(fit.vectors), state_.getTypeAttr());
 }
@@ -87,8 +86,8 @@ void AttentionLoops::tilesOfToken(Emit &e, Value from, Value to, llvm::function_
 }
 
 void AttentionLoops::overQueries(Emit e) {
-  Value tokens = e.dim(op_.getQuery()), thread = argument(op_, "thread"), threads = argument(op_, "threads");
-  auto sequence = [&](Emit &e, Value token) { return e.loadIndex(op_.getSequences(), token); };
+  Value tokens = e.dim(op_.getQuery()), thread = e.environment(Place::Thread), threads = e.environment(Place::Threads);
+  auto sequence = [&](Emit &e, Value token) { return e.sequenceOf(token); };
   auto equal = [](Emit &e, Value x, Value y) {
     return e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::eq, x, y).getResult();
   };
@@ -131,7 +130,8 @@ void AttentionLoops::overQueries(Emit e) {
 void AttentionLoops::overChunks(Emit e) {
   Value tokens = e.dim(op_.getQuery()), kvBegin = op_.getShares()[2], kvHeads = e.sub(op_.getShares()[3], kvBegin);
   Value heads = e.sub(op_.getShares()[1], op_.getShares()[0]), floats = e.index(partialFloats(op_.getHeadDim()));
-  Value headStride = e.mul(argument(op_, "page_width"), floats);
+  PagesOp pages = e.pages(op_.getStateAttr());
+  Value headStride = e.mul(pages.getWidth(), floats), partials = e.partials();
   auto stateOf = [&](Emit &e, Value token, Value head) { // of the token's and head's chunk 0
     return e.mul(e.add(e.mul(token, heads), e.sub(head, op_.getShares()[0])), headStride);
   };
@@ -139,7 +139,7 @@ void AttentionLoops::overChunks(Emit e) {
     auto [from, to] = chunksOf(e, t);
     return SmallVector<Value>{e.add(sum[0], e.mul(e.sub(to, from), kvHeads))};
   })[0];
-  auto [first, last] = threadRange(e, op_, total);
+  auto [first, last] = threadRange(e, total);
   e.forCarrying(e.index(0), tokens, 1, {e.index(0)}, [&, first = first, last = last](Emit &e, Value t, ValueRange before) {
     auto [lowest, highest] = chunksOf(e, t);
     Value chunks = e.sub(highest, lowest);
@@ -154,9 +154,9 @@ void AttentionLoops::overChunks(Emit e) {
         SmallVector<Value> rows(heads.size(), t);
         auto [base, stride] = geometry(e, kvHead);
         Registers fit = registersFor(static_cast<int64_t>(heads.size()));
-        e.b.create<TileAttendChunksOp>(e.loc, op_.getQuery(), rows, heads, positionsOf(e, rows), op_.getPageTable(),
-                                       firstPage(e, t), argument(op_, "kv"), stride, base, from, to, argument(op_, "partials"),
-                                       stateOf(e, t, heads[0]), headStride, op_.getQNorm(), rope(), ropeOffset_,
+        e.b.create<TileAttendChunksOp>(e.loc, op_.getQuery(), rows, heads, positionsOf(e, rows), pages.getTable(),
+                                       firstPage(e, pages, t), pages.getMemory(), stride, base, from, to, partials,
+                                       stateOf(e, t, heads[0]), headStride, op_.getQNorm(), e.angles(op_.getRopeAttr()),
                                        op_.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(),
                                        op_.getWindowAttr(), op_.getSoftCapAttr(), op_.getNormEpsAttr(), op_.getStyleAttr(),
                                        e.b.getI64IntegerAttr(fit.rows), e.b.getI64IntegerAttr(fit.vectors), state_.getTypeAttr());
@@ -164,19 +164,76 @@ void AttentionLoops::overChunks(Emit e) {
     });
     return SmallVector<Value>{e.add(before[0], e.mul(chunks, kvHeads))};
   });
-  e.b.create<BarrierOp>(e.loc, argument(op_, "context"), argument(op_, "thread"),
-                        KernelAttr()); // the merge is part of the kernel
+  e.b.create<BarrierOp>(e.loc, KernelAttr()); // the merge is part of the kernel
   // Items are 16 · `vectors` features of a token's heads of a KV head, so that threads share them where one KV head is all there
   // is.
   int64_t vectors = mergeVectors(), blocks = op_.getHeadDim() / (16 * vectors);
-  forItems(e, op_, e.mul(tokens, e.mul(kvHeads, e.index(blocks))), [&](Emit &e, Value item) {
+  forItems(e, e.mul(tokens, e.mul(kvHeads, e.index(blocks))), [&](Emit &e, Value item) {
     Value block = e.rem(item, e.index(blocks)), pair = e.div(item, e.index(blocks));
     Value t = e.div(pair, kvHeads), kvHead = e.add(kvBegin, e.rem(pair, kvHeads));
     auto [from, to] = chunksOf(e, t);
     auto [head, end] = headsOf(e, kvHead);
     tilesOfToken(e, head, end, [&, from = from, to = to](Emit &e, ArrayRef<Value> heads) {
-      e.b.create<TileMergeChunksOp>(e.loc, argument(op_, "partials"), stateOf(e, t, heads[0]), headStride, from, to, op_.getOut(),
+      e.b.create<TileMergeChunksOp>(e.loc, partials, stateOf(e, t, heads[0]), headStride, from, to, op_.getOut(),
                                     t, heads, block, op_.getHeadDim(), vectors);
     });
   });
+}
+
+/// The dimensions that a table rotates; 0 without one.
+static int64_t rotatedDims(Operation *op, std::optional<StringRef> table) {
+  return table ? static_cast<int64_t>(op->getParentOfType<ModuleOp>().lookupSymbol<RopeTableOp>(*table).getDims()) : 0;
+}
+
+static LogicalResult checkHead(Operation *op, int64_t headDim, int64_t ropeDims) {
+  if (headDim > 4096)
+    return op->emitOpError("cannot be lowered yet for a head size of ") << headDim << ": at most 4096";
+  if (headDim % 16)
+    return op->emitOpError("cannot be lowered yet for a head size of ") << headDim << ": it must be a multiple of 16";
+  if (ropeDims % 16)
+    return op->emitOpError("cannot be lowered yet for ") << ropeDims << " rotated dimensions: a multiple of 16";
+  return success();
+}
+
+LogicalResult heddle::emitAttention(AttentionOp op, Emit &e, const LoopShape &shape) {
+  if (op.getSource() != KeySource::Paged)
+    return op.emitOpError("cannot be lowered yet from source ") << stringifyKeySource(op.getSource());
+  if (op.getBias() || op.getProbeHeads() || op.getMask() == Mask::None)
+    return op.emitOpError("cannot be lowered yet with ") << (op.getBias()         ? "a bias"
+                                                             : op.getProbeHeads() ? "probe_heads"
+                                                                                  : "mask none");
+  if (op.getShares().empty())
+    return op.emitOpError("has no shares: stage sharded gives them");
+  int64_t ropeDims = rotatedDims(op, op.getRope());
+  if (failed(checkHead(op, op.getHeadDim(), ropeDims)))
+    return failure();
+  auto state = op->getParentOfType<ModuleOp>().lookupSymbol<PagedStateOp>(*op.getState());
+  AttentionLoops loops(op, state, ropeDims, hasWideRegisters(shape.registers));
+  Value few = e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::ule, e.dim(op.getQuery()), e.index(kSplitTokens));
+  auto branch = e.b.create<scf::IfOp>(e.loc, few, /*withElseRegion=*/true);
+  OpBuilder byChunks = branch.getThenBodyBuilder(), byQueries = branch.getElseBodyBuilder();
+  loops.overChunks(Emit{byChunks, e.loc});
+  loops.overQueries(Emit{byQueries, e.loc});
+  return success();
+}
+
+LogicalResult heddle::emitStoreKv(StoreKvOp op, Emit &e, const LoopShape &) {
+  if (op.getShares().empty())
+    return op.emitOpError("has no shares: stage sharded gives them");
+  int64_t ropeDims = rotatedDims(op, op.getRope());
+  if (failed(checkHead(op, op.getHeadDim(), ropeDims)))
+    return failure();
+  auto state = op->getParentOfType<ModuleOp>().lookupSymbol<PagedStateOp>(op.getState());
+  Value begin = op.getShares()[0], count = e.sub(op.getShares()[1], begin), tokens = e.dim(op.getKeys());
+  forItems(e, e.mul(tokens, count), [&](Emit &e, Value item) {
+    Value t = e.rem(item, tokens), local = e.div(item, tokens), position = e.positionOf(t);
+    PagesOp pages = e.pages(op.getStateAttr());
+    Value row = e.mul(e.sequenceOf(t), pages.getWidth());
+    Value page = e.loadIndex(pages.getTable(), e.add(row, e.div(position, e.index(kPageTokens))));
+    auto [base, stride] = pageGeometry(e, state, op.getLayer(), local, count);
+    e.b.create<TileStoreKvOp>(e.loc, op.getKeys(), op.getValues(), t, e.add(begin, local), position, pages.getMemory(),
+                              e.add(e.mul(page, stride), base), op.getKNorm(), e.angles(op.getRopeAttr()), op.getHeadDim(), ropeDims,
+                              op.getNormEpsAttr(), op.getStyleAttr(), state.getType());
+  });
+  return success();
 }

@@ -5,6 +5,6 @@
 namespace heddle {
 
 /// The op's function and role, the weights it reads and the multiply-adds that it takes (ir/dialect/Dialect.td, KernelAttr).
-ir::KernelAttr describeKernel(mlir::Operation *op);
+ir::KernelAttr describeKernel(ir::ComputeOp op);
 
 } // namespace heddle

@@ -10,6 +10,21 @@
 
 namespace heddle {
 
+/// The traits of a weight's format, from the type of the weight or of its elements.
+inline const FormatTraits &formatOf(mlir::Type type) {
+  llvm::StringRef name = ir::formatName(mlir::getElementTypeOrSelf(type));
+  return traits(*formatByName(std::string_view(name.data(), name.size())));
+}
+
+/// What heddle.bytes makes of a buffer's type.
+inline mlir::MemRefType bytesType(mlir::MemRefType type) {
+  mlir::Type byte = mlir::IntegerType::get(type.getContext(), 8);
+  if (ir::isQ8(type))
+    return mlir::MemRefType::get({type.getDimSize(0), type.getDimSize(1) / 32, 40}, byte);
+  int64_t groups = (type.getDimSize(0) + kGroupRows - 1) / kGroupRows;
+  return mlir::MemRefType::get({groups, formatOf(type).groupBytes(type.getDimSize(1))}, byte);
+}
+
 /// A builder and a location. Cheap to copy; loops hand their bodies one that builds inside.
 struct Emit {
   mlir::OpBuilder &b;
@@ -25,6 +40,31 @@ struct Emit {
   Value rem(Value x, Value y) { return b.create<mlir::arith::RemUIOp>(loc, x, y); }
   Value minimum(Value x, Value y) { return b.create<mlir::arith::MinSIOp>(loc, x, y); }
   Value maximum(Value x, Value y) { return b.create<mlir::arith::MaxSIOp>(loc, x, y); }
+
+  // ---- the environment ----
+  Value environment(ir::Place place) { return b.create<ir::EnvironmentOp>(loc, place); }
+  Value batch(ir::BatchList list) {
+    return b.create<ir::BatchOp>(loc, mlir::MemRefType::get({mlir::ShapedType::kDynamic}, b.getI32Type()), list);
+  }
+  /// Position, or row of the page table, of a token.
+  Value positionOf(Value token) { return loadIndex(batch(ir::BatchList::Positions), token); }
+  Value sequenceOf(Value token) { return loadIndex(batch(ir::BatchList::Sequences), token); }
+  /// A paged state's memory, page table and the table's width.
+  ir::PagesOp pages(mlir::FlatSymbolRefAttr state) {
+    auto list = [&](mlir::Type element) { return mlir::MemRefType::get({mlir::ShapedType::kDynamic}, element); };
+    return b.create<ir::PagesOp>(loc, list(b.getI8Type()), list(b.getI32Type()), b.getIndexType(), state);
+  }
+  /// The values of a RoPE table; null without one.
+  Value angles(mlir::FlatSymbolRefAttr table) {
+    if (!table)
+      return {};
+    return b.create<ir::AnglesOp>(loc, mlir::MemRefType::get({mlir::ShapedType::kDynamic}, b.getF32Type()), table);
+  }
+  Value partials() {
+    return b.create<ir::PartialsOp>(loc, mlir::MemRefType::get({mlir::ShapedType::kDynamic}, b.getF32Type()));
+  }
+  /// The bytes of rows of q8 or of a packed weight (the op's own description says how they lie).
+  Value bytes(Value buffer) { return b.create<ir::BytesOp>(loc, bytesType(mlir::cast<mlir::MemRefType>(buffer.getType())), buffer); }
 
   // ---- memory ----
   Value dim(Value buffer) { return b.create<mlir::memref::DimOp>(loc, buffer, index(0)); }

@@ -1,19 +1,18 @@
 //===- Items.h - independent items of work, cut evenly over threads --------------------------------------------------===//
 #pragma once
 #include "compiler/kernels/Emit.h"
-#include "compiler/planning/Environment.h"
-#include "runtime/plan/StepAbi.h"
+#include "runtime/plan/Frame.h"
 
 namespace heddle {
 
 /// The part [begin, end) of `count` items that this thread takes.
-inline std::pair<mlir::Value, mlir::Value> threadRange(Emit &e, mlir::Operation *op, mlir::Value count) {
-  mlir::Value thread = argument(op, "thread"), threads = argument(op, "threads");
+inline std::pair<mlir::Value, mlir::Value> threadRange(Emit &e, mlir::Value count) {
+  mlir::Value thread = e.environment(ir::Place::Thread), threads = e.environment(ir::Place::Threads);
   return {e.div(e.mul(count, thread), threads), e.div(e.mul(count, e.add(thread, e.index(1))), threads)};
 }
 
-inline void forItems(Emit &e, mlir::Operation *op, mlir::Value count, llvm::function_ref<void(Emit &, mlir::Value)> body) {
-  auto [begin, end] = threadRange(e, op, count);
+inline void forItems(Emit &e, mlir::Value count, llvm::function_ref<void(Emit &, mlir::Value)> body) {
+  auto [begin, end] = threadRange(e, count);
   e.forLoop(begin, end, 1, body);
 }
 

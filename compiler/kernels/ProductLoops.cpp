@@ -5,7 +5,7 @@
 //   scf.for %block = %first to %last step %size {       // blocks of this thread's row groups: they stay in its cache
 //     scf.for %t = 0 to %tokens step 8 {                // token tiles; then 4, 2 and 1 for what is left
 //       scf.for %g = %block to %blockEnd {
-//         %acc:8 = heddle.tile_product "q4_1" %x[%t], %w[%g] columns 576 …
+//         %acc:8 = heddle.tile_product %x[%t], %w[%g] …
 //         … epilogue on vectors of 16 rows, stores …
 //       }
 //     }
@@ -17,7 +17,7 @@
 //
 //   scf.for %panel = %first to %last step 16 {
 //     scf.for %t = 0 to %tokens step 16 {
-//       heddle.tile_product_panel "q4_1" %x[%t for %count], %w[%panel for %size] columns 576 -> %sums
+//       heddle.tile_product_panel %x[%t for %count], %w[%panel for %size] -> %sums
 //       … epilogue on vectors of 16 rows, stores …
 //     }
 //   }
@@ -27,6 +27,7 @@
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/kernels/ProductLoops.h"
 #include "compiler/kernels/Items.h"
+#include "compiler/kernels/KernelLoops.h"
 #include "compiler/kernels/formats/Formats.h"
 
 using namespace mlir;
@@ -48,30 +49,27 @@ constexpr int64_t kPanelGroups = 16, kPanelTokens = 16;
 
 ProductLoops::ProductLoops(LinearOp op, const LoopShape &shape)
     : op_(op), wide_(hasWideRegisters(shape.registers)), vnni_(hasVnni(shape.registers)), gated_(op.getGate().has_value()),
-      requantised_(cast<MemRefType>(op.getOuts()[0].getType()).getRank() == 3), unitGroups_(requantised_ ? 2 : 1),
+      requantised_(isQ8(op.getOuts()[0].getType())), unitGroups_(requantised_ ? 2 : 1),
       cacheBytes_(shape.cacheBytes), prefetchBytes_(shape.prefetchBytes) {}
 
-const FormatTraits &ProductLoops::formatOf(size_t weight) {
-  StringRef name = cast<StringAttr>((*op_.getFormats())[weight]).getValue();
-  return traits(*formatByName(std::string_view(name.data(), name.size())));
-}
+const FormatTraits &ProductLoops::formatOf(size_t weight) { return heddle::formatOf(op_.getWeights()[weight].getType()); }
 
 /// Units whose weights fit in half of the cache; the other half is for the activations that go by. Enough for tiles of several
 /// row groups in any case.
 int64_t ProductLoops::unitsOfBlock(size_t out) {
-  auto groupBytes = [&](size_t weight) { return cast<MemRefType>(op_.getWeights()[weight].getType()).getDimSize(1); };
+  auto groupBytes = [&](size_t weight) { return bytesType(cast<MemRefType>(op_.getWeights()[weight].getType())).getDimSize(1); };
   int64_t unitBytes = unitGroups_ * (groupBytes(out) + (gated_ ? groupBytes(1) : 0));
   return std::max(kChains, cacheBytes_ / 2 / unitBytes);
 }
 
 /// Threads cut the units of all weights as one list.
 SmallVector<ProductLoops::Units> ProductLoops::unitsOfThread(Emit &e) {
-  ArrayRef<int64_t> rows = *op_.getRows(), unitRows = *op_.getUnitRows();
+  ArrayRef<int64_t> unitRows = op_.getUnitRows().value_or(ArrayRef<int64_t>());
   int64_t height = kGroupRows * unitGroups_;
   SmallVector<std::pair<Value, Value>> ofRank; // begin, count
   Value total = e.index(0);
   for (size_t i = 0; i < (gated_ ? 1 : op_.getWeights().size()); ++i) {
-    Value begin = e.index(0), end = e.index(llvm::divideCeil(rows[i], height));
+    Value begin = e.index(0), end = e.index(llvm::divideCeil(cast<MemRefType>(op_.getWeights()[i].getType()).getDimSize(0), height));
     if (!op_.getShares().empty()) {
       Value perShare = e.index(unitRows[i] / height);
       begin = e.minimum(e.mul(op_.getShares()[2 * i], perShare), end);
@@ -80,7 +78,7 @@ SmallVector<ProductLoops::Units> ProductLoops::unitsOfThread(Emit &e) {
     ofRank.push_back({begin, e.sub(end, begin)});
     total = e.add(total, ofRank.back().second);
   }
-  auto [first, last] = threadRange(e, op_, total);
+  auto [first, last] = threadRange(e, total);
   SmallVector<Units> units;
   Value before = e.index(0);
   for (auto [begin, count] : ofRank) {
@@ -143,9 +141,12 @@ void ProductLoops::tile(Emit &e, size_t out, Value unit, Value stored, int64_t c
   for (int64_t n = 0; n < groups; n += atOnce) {
     Value group = n ? e.add(first, e.index(n)) : first;
     SmallVector<Value> part = product(e, out, group, atOnce, token, height);
-    if (gated_)
-      for (auto [value, up] : llvm::zip(part, product(e, 1, group, atOnce, token, height)))
-        value = gated(e, value, up);
+    if (gated_) {
+      // Rows of the whole weight, as biases are whole: those of the buffer's group, and what stands before the buffer.
+      auto row = [&](size_t i) { return e.mul(e.add(e.add(group, e.index(static_cast<int64_t>(i) / height)), e.mul(stored, e.index(unitGroups_))), e.index(kGroupRows)); };
+      for (auto [i, value, up] : llvm::enumerate(part, product(e, 1, group, atOnce, token, height)))
+        value = gated(e, biased(e, value, 0, row, i), biased(e, up, 1, row, i));
+    }
     values.append(part);
   }
   for (int64_t m = 0; m < height; ++m)
@@ -155,6 +156,22 @@ void ProductLoops::tile(Emit &e, size_t out, Value unit, Value stored, int64_t c
         ofUnit.push_back(values[(n * unitGroups_ + i) * height + m]);
       finish(e, out, n ? e.add(unit, e.index(n)) : unit, m ? e.add(token, e.index(m)) : token, ofUnit);
     }
+}
+
+/// With the weight's bias, if it has one; `row` gives the first row of a vector.
+Value ProductLoops::biased(Emit &e, Value v, size_t weight, llvm::function_ref<Value(size_t)> row, size_t i) {
+  if (op_.getBiases().empty())
+    return v;
+  return e.addf(v, loadBias(e, weight, row(i)));
+}
+
+/// The biases of 16 rows from `row` on: fewer where the weight ends.
+Value ProductLoops::loadBias(Emit &e, size_t weight, Value row) {
+  Value bias = op_.getBiases()[weight];
+  if (lastDim(bias.getType()) % kGroupRows == 0)
+    return e.load(bias, {row});
+  Value mask = e.b.create<vector::CreateMaskOp>(e.loc, e.vectorType(kGroupRows, e.b.getI1Type()), ValueRange{e.sub(e.index(lastDim(bias.getType())), row)});
+  return e.b.create<vector::MaskedLoadOp>(e.loc, e.lanesType(), bias, ValueRange{row}, mask, e.lanes(0));
 }
 
 Value ProductLoops::gated(Emit &e, Value gate, Value up) {
@@ -167,6 +184,8 @@ void ProductLoops::finish(Emit &e, size_t out, Value unit, Value token, ValueRan
   SmallVector<Value> done;
   for (Value v : values) {
     Value at = done.empty() ? column : e.add(column, e.index(kGroupRows));
+    if (!gated_ && !op_.getBiases().empty())
+      v = e.addf(v, loadBias(e, out, at));
     if (op_.getResidual())
       v = e.addf(e.load(op_.getResidual(), {token, at}), v);
     if (!requantised_)
@@ -189,10 +208,9 @@ void ProductLoops::panels(Emit &e, size_t out, const Units &units) {
       Value height = e.minimum(e.index(kPanelTokens), e.sub(tokens, token));
       for (auto [i, buffer] : llvm::enumerate(sums)) {
         size_t weight = i ? 1 : out;
-        auto format = cast<StringAttr>((*op_.getFormats())[weight]);
-        bool pairs = formatKernel(format).signedCodes && !vnni_;
+        bool pairs = formatKernel(formatName(getElementTypeOrSelf(op_.getWeights()[weight].getType()))).signedCodes && !vnni_;
         e.b.create<TileProductPanelOp>(e.loc, op_.getInput(), token, height, op_.getWeights()[weight], first,
-                                       e.mul(count, e.index(unitGroups_)), buffer, format, columnsOf(weight), /*lanes=*/8, pairs);
+                                       e.mul(count, e.index(unitGroups_)), buffer, /*lanes=*/8, pairs);
       }
       e.forLoop(e.index(0), height, 1, [&](Emit &e, Value m) { // a token's rows side by side, as its results lie
         e.forLoop(e.index(0), count, 1, [&](Emit &e, Value n) {
@@ -200,19 +218,16 @@ void ProductLoops::panels(Emit &e, size_t out, const Units &units) {
           for (int64_t i = 0; i < unitGroups_; ++i) {
             SmallVector<Value> at{e.add(e.mul(n, e.index(unitGroups_)), e.index(i)), m, e.index(0)};
             values.push_back(e.load(sums[0], at));
-            if (gated_)
-              values.back() = gated(e, values.back(), e.load(sums[1], at));
+            if (!gated_)
+              continue;
+            auto row = [&](size_t) { return e.mul(e.add(e.mul(e.add(from, n), e.index(unitGroups_)), e.index(i)), e.index(kGroupRows)); };
+            values.back() = gated(e, biased(e, values.back(), 0, row, 0), biased(e, e.load(sums[1], at), 1, row, 0));
           }
           finish(e, out, e.add(from, n), e.add(token, m), values);
         });
       });
     });
   });
-}
-
-int64_t ProductLoops::columnsOf(size_t weight) {
-  const FormatTraits &format = formatOf(weight);
-  return cast<MemRefType>(op_.getWeights()[weight].getType()).getDimSize(1) / format.packedBytes * format.blockElements;
 }
 
 /// Row groups [group, group + groups) × tokens [token, token + height): a vector each, by row group, then token.
@@ -222,7 +237,12 @@ SmallVector<Value> ProductLoops::product(Emit &e, size_t weight, Value group, in
   int64_t lanes = wide_ || !format.quantized ? 16 : 8;
   int64_t ahead = format.quantized && height < kTallTile ? prefetchBytes_ : 0;
   auto tile =
-      e.b.create<TileProductOp>(e.loc, SmallVector<Type>(groups * height, e.lanesType()), op_.getInput(), token, buffer, group,
-                                cast<StringAttr>((*op_.getFormats())[weight]), columnsOf(weight), lanes, groups, ahead);
+      e.b.create<TileProductOp>(e.loc, SmallVector<Type>(groups * height, e.lanesType()), op_.getInput(), token, buffer, group, lanes,
+                                groups, ahead);
   return SmallVector<Value>(tile.getAccumulators());
+}
+
+LogicalResult heddle::emitLinear(LinearOp op, Emit &e, const LoopShape &shape) {
+  ProductLoops(op, shape).emit(e);
+  return success();
 }

@@ -9,7 +9,7 @@ namespace heddle {
 constexpr int64_t kTallTile = 4;
 
 /// The loops of one `heddle.linear` on buffers: x [tokens, columns] times packed weights [row groups, bytes], into [tokens, rows]
-/// of f32 or q8 blocks. The op has been checked (TileKernels); nothing here fails. Emits IR, owns none; the op must outlive it.
+/// of f32 or q8 blocks. Nothing here fails. Emits IR, owns none; the op must outlive it.
 class ProductLoops {
 public:
   ProductLoops(ir::LinearOp op, const LoopShape &shape);
@@ -25,12 +25,13 @@ private:
   llvm::SmallVector<Units> unitsOfThread(Emit &e);
   int64_t unitsOfBlock(size_t out);
   const FormatTraits &formatOf(size_t weight);
-  int64_t columnsOf(size_t weight);
   void tiles(Emit &e, size_t out, const Units &units, mlir::ArrayRef<int64_t> heights);
   void tile(Emit &e, size_t out, Value unit, Value stored, int64_t count, Value token, int64_t height);
   llvm::SmallVector<Value> product(Emit &e, size_t weight, Value group, int64_t groups, Value token, int64_t height);
   void panels(Emit &e, size_t out, const Units &units);
   Value gated(Emit &e, Value gate, Value up);
+  Value biased(Emit &e, Value v, size_t weight, llvm::function_ref<Value(size_t)> row, size_t i);
+  Value loadBias(Emit &e, size_t weight, Value row);
   void finish(Emit &e, size_t out, Value unit, Value token, mlir::ValueRange values);
 
   ir::LinearOp op_;

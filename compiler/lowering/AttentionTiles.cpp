@@ -6,12 +6,12 @@
 // afterwards (tile_attend_chunks, tile_merge_chunks): the same states in the same order, so the same bits.
 //
 // A page of a KV head holds 64 positions: K transposed [head_dim][64], so that lanes are keys when scores are made, then V
-// [64][head_dim], so that lanes are features when values are added, as f16 or as int8 with scales (runtime/plan/StepAbi.h). A
+// [64][head_dim], so that lanes are features when values are added, as f16 or as int8 with scales (runtime/plan/Frame.h). A
 // page is one chunk of docs/arithmetic.md.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/lowering/Tiles.h"
 #include "runtime/math/Functions.h"
-#include "runtime/plan/StepAbi.h"
+#include "runtime/plan/Frame.h"
 
 using namespace mlir;
 using namespace heddle;
@@ -88,12 +88,21 @@ SmallVector<Value> heddle::loadHead(Emit &e, Value rows, Value token, Value head
       x = e.mulf(e.mulf(x, inverse), e.load(p.norm, {e.index(16 * i)}));
   }
   if (p.rope)
-    rotate(e, v, p.rope, e.add(p.ropeOffset, e.mul(position, e.index(p.ropeDims))), p.ropeDims, *p.style);
+    rotate(e, v, p.rope, e.mul(position, e.index(p.ropeDims)), p.ropeDims, *p.style);
   return v;
 }
 
+void heddle::emitRope(Emit &e, TileRopeOp op) {
+  HeadPrologue prologue{Value(),      op.getRope(), static_cast<int64_t>(op.getHeadDim()), static_cast<int64_t>(op.getRopeDims()),
+                        std::nullopt, op.getStyle()};
+  Value column = e.mul(op.getHead(), e.index(op.getHeadDim()));
+  auto head = loadHead(e, op.getInput(), op.getToken(), op.getHead(), op.getPosition(), prologue);
+  for (auto [i, v] : llvm::enumerate(head))
+    e.store(v, op.getOut(), {op.getToken(), e.add(column, e.index(16 * static_cast<int64_t>(i)))});
+}
+
 namespace {
-/// Where things lie in the page of a KV head (runtime/plan/StepAbi.h), all in bytes.
+/// Where things lie in the page of a KV head (runtime/plan/Frame.h), all in bytes.
 struct PageLayout {
   int64_t dims;
   bool q8;
@@ -131,7 +140,7 @@ void heddle::emitStoreKv(Emit &e, TileStoreKvOp op) {
   PageLayout layout{dims, op.getType() == CacheType::Q8};
   int64_t bytes = layout.elementBytes();
   Type element = layout.q8 ? Type(e.b.getI8Type()) : e.b.getF16Type();
-  HeadPrologue prologue{op.getKNorm(),   op.getRope(), op.getRopeOffset(), dims, static_cast<int64_t>(op.getRopeDims()),
+  HeadPrologue prologue{op.getKNorm(),   op.getRope(), dims, static_cast<int64_t>(op.getRopeDims()),
                         op.getNormEps(), op.getStyle()};
   Value slot = e.rem(op.getPosition(), e.index(kPageTokens));
   SmallVector<Value> scales;
@@ -153,7 +162,7 @@ void heddle::emitStoreKv(Emit &e, TileStoreKvOp op) {
   });
   storeScales(layout.keyScales(), 4 * kPageTokens, 4);
   Value valueAt = e.add(e.add(op.getPage(), e.index(layout.values())), e.mul(slot, e.index(bytes * dims)));
-  HeadPrologue raw{Value(), Value(), Value(), dims, 0, std::nullopt, std::nullopt};
+  HeadPrologue raw{Value(), Value(), dims, 0, std::nullopt, std::nullopt};
   auto values = loadHead(e, op.getValues(), op.getToken(), op.getHead(), op.getPosition(), raw);
   for (auto [i, v] : llvm::enumerate(toCache(e, values, layout, scales)))
     e.storeBytes(v, op.getKv(), {e.add(valueAt, e.index(16 * bytes * static_cast<int64_t>(i)))});
@@ -214,7 +223,7 @@ public:
     query_ = stack(e, queries_ * dims_);
     weights_ = stack(e, queries_ * kPageTokens);
     maxima_ = stack(e, 16);
-    HeadPrologue prologue{op.getQNorm(),   op.getRope(), op.getRopeOffset(), dims_, static_cast<int64_t>(op.getRopeDims()),
+    HeadPrologue prologue{op.getQNorm(),   op.getRope(), dims_, static_cast<int64_t>(op.getRopeDims()),
                           op.getNormEps(), op.getStyle()};
     Value scale = e.lanes(op.getScale().convertToFloat());
     for (int64_t m = 0; m < queries_; ++m) {
@@ -484,10 +493,10 @@ void finishHead(Emit &e, ArrayRef<Value> o, Value sum, Value out, Value token, V
   for (Value v : o)
     results.push_back(e.divf(v, sum));
   Value at = e.add(e.mul(head, e.index(dims / 16)), first);
-  if (cast<MemRefType>(out.getType()).getRank() == 3) {
-    Value pair = e.div(at, e.index(2));
+  if (isQ8(out.getType())) {
+    Value pair = e.div(at, e.index(2)), bytes = e.bytes(out);
     for (size_t i = 0; i < results.size(); i += 2)
-      emitQuantizeBlock(e, results[i], results[i + 1], out, token, e.add(pair, e.index(static_cast<int64_t>(i / 2))));
+      emitQuantizeBlock(e, results[i], results[i + 1], bytes, token, e.add(pair, e.index(static_cast<int64_t>(i / 2))));
     return;
   }
   Value column = e.mul(at, e.index(16));

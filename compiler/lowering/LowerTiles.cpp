@@ -1,6 +1,6 @@
 //===- LowerTiles.cpp - tile ops become loops over vectors ----------------------------------------------------------===//
 //
-//   %acc:4 = heddle.tile_product "q4_1" %x[%t], %w[%g] columns 576 …
+//   %acc:4 = heddle.tile_product %x[%t], %w[%g] …
 // →
 //   %acc:4 = scf.for %k = 0 to 18 iter_args(…) { vector.load …; heddle.dot …; math.fma … }
 //
@@ -30,6 +30,7 @@ struct LowerTiles : heddle::ModulePass<LowerTiles> {
     for (Operation *op : tiles) {
       OpBuilder builder(op);
       Emit e{builder, op->getLoc()};
+      bool known = true;
       llvm::TypeSwitch<Operation *>(op)
           .Case([&](TileProductOp tile) { tile->replaceAllUsesWith(emitProduct(e, tile)); })
           .Case([&](TileProductPanelOp tile) { emitProductPanel(e, tile); })
@@ -37,16 +38,22 @@ struct LowerTiles : heddle::ModulePass<LowerTiles> {
             tile.getResult().replaceAllUsesWith(emitActivation(e, tile.getFunction(), tile.getInput()));
           })
           .Case([&](TileQuantizeOp tile) {
-            emitQuantizeBlock(e, tile.getLow(), tile.getHigh(), tile.getOut(), tile.getToken(), tile.getBlock());
+            emitQuantizeBlock(e, tile.getLow(), tile.getHigh(), e.bytes(tile.getOut()), tile.getToken(), tile.getBlock());
           })
           .Case([&](TileQuantizeRowOp tile) { emitQuantizeRow(e, tile); })
           .Case([&](TileRmsNormOp tile) { emitRmsNorm(e, tile); })
           .Case([&](TileEmbedOp tile) { emitEmbed(e, tile); })
           .Case([&](TileCopyRowOp tile) { emitCopyRow(e, tile); })
+          .Case([&](TileRopeOp tile) { emitRope(e, tile); })
           .Case([&](TileStoreKvOp tile) { emitStoreKv(e, tile); })
           .Case([&](TileAttentionOp tile) { emitAttention(e, tile); })
           .Case([&](TileAttendChunksOp tile) { emitAttendChunks(e, tile); })
-          .Case([&](TileMergeChunksOp tile) { emitMergeChunks(e, tile); });
+          .Case([&](TileMergeChunksOp tile) { emitMergeChunks(e, tile); })
+          .Default([&](Operation *) { known = false; });
+      if (!known) {
+        op->emitOpError("cannot be lowered: compiler/lowering/LowerTiles.cpp does not know it");
+        return signalPassFailure();
+      }
       op->erase();
     }
   }

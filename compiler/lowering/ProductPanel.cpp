@@ -1,6 +1,6 @@
 //===- ProductPanel.cpp - many row groups × many tokens of a product, the whole of K ---------------------------------===//
 //
-//   heddle.tile_product_panel "q4_0" %x[%t for 16], %w[%g for 16] columns 2048 -> %sums
+//   heddle.tile_product_panel %x[%t for 16], %w[%g for 16] -> %sums
 // →
 //   scf.for %k = 0 to 64 {                         // blocks of 32 K
 //     scf.for %m = 0 to 16 { … }                   // each token's activations, splat, into %splats
@@ -28,9 +28,9 @@ using namespace heddle::ir;
 using AddBlock = llvm::function_ref<Value(Value)>;
 
 void heddle::emitProductPanel(Emit &e, TileProductPanelOp op) {
-  StringRef name = op.getFormat();
-  const FormatKernel &format = formatKernel(name);
-  const FormatTraits &known = traits(*formatByName(std::string_view(name.data(), name.size())));
+  const FormatTraits &known = formatOf(op.getWeights().getType());
+  const FormatKernel &format = formatKernel(known.name);
+  Value weights = e.bytes(op.getWeights()), input = e.bytes(op.getInput());
   int64_t lanes = op.getLanes(), width = 4 * lanes, subBlocks = known.blockElements / 32,
           bytes = known.packedBytes / subBlocks; // of 32 K, the larger block's own scales apart
   Value sums = op.getSums(), zero = e.index(0);
@@ -43,7 +43,7 @@ void heddle::emitProductPanel(Emit &e, TileProductPanelOp op) {
   int64_t mostTokens = cast<MemRefType>(sums.getType()).getDimSize(1);
   Value splats = e.stackBuffer(op, MemRefType::get({mostTokens, vectors * width}, e.b.getI8Type()));
   auto splat = [&](Emit &e, Value m, Value k) {
-    ActivationBlock a = loadActivations(e, format, op.getInput(), e.add(op.getToken(), m), k, lanes);
+    ActivationBlock a = loadActivations(e, format, input, e.add(op.getToken(), m), k, lanes);
     if (pairs)
       a.q = toPairs(e, a.q);
     for (auto [i, vector] : llvm::enumerate(a.vectors()))
@@ -64,7 +64,7 @@ void heddle::emitProductPanel(Emit &e, TileProductPanelOp op) {
       a.starts.push_back(next(i32));
     if (format.minima)
       a.scaledSum = next(f32);
-    a.sums = loadSums(e, format, op.getInput(), e.add(op.getToken(), m), k);
+    a.sums = loadSums(e, format, input, e.add(op.getToken(), m), k);
     return a;
   };
 
@@ -99,9 +99,9 @@ void heddle::emitProductPanel(Emit &e, TileProductPanelOp op) {
     overGroups(e, [&](Emit &e, Value n) {
       Value group = e.add(op.getGroup(), n), next = e.add(block, e.mul(e.add(sub, e.index(1)), e.index(bytes)));
       for (int64_t line = 0; line < bytes; line += 64) // its turn comes when the other row groups have had theirs
-        e.prefetch(op.getWeights(), {group, e.add(next, e.index(line))});
+        e.prefetch(weights, {group, e.add(next, e.index(line))});
       for (int64_t row = 0; row < kGroupRows; row += lanes) {
-        WeightBlock w = format.unpack(e, {op.getWeights(), group, lanes, row}, block, sub);
+        WeightBlock w = format.unpack(e, {weights, group, lanes, row}, block, sub);
         multiply(e, w, k, [&](Emit &e, Value m, AddBlock after) {
           SmallVector<Value> at{n, m, e.index(row)};
           e.store(after(e.b.create<vector::LoadOp>(e.loc, e.vectorType(lanes, e.b.getF32Type()), sums, at)), sums, at);
@@ -109,7 +109,7 @@ void heddle::emitProductPanel(Emit &e, TileProductPanelOp op) {
       }
     });
   };
-  e.forLoop(zero, e.index(op.getColumns() / known.blockElements), 1, [&](Emit &e, Value k) {
+  e.forLoop(zero, e.index(lastDim(op.getWeights().getType()) / known.blockElements), 1, [&](Emit &e, Value k) {
     Value block = e.mul(k, e.index(known.packedBytes));
     if (subBlocks == 1)
       return step(e, block, zero, k);

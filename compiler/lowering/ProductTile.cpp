@@ -16,7 +16,8 @@ using namespace heddle::ir;
 /// the next lanes.
 static SmallVector<Value> overColumns(Emit &e, TileProductOp op, const FormatTraits &traits, Value group, ArrayRef<Value> tokens,
                                       int64_t first, int64_t rows) {
-  const FormatKernel &format = formatKernel(op.getFormat());
+  const FormatKernel &format = formatKernel(traits.name);
+  Value weights = e.bytes(op.getWeights()), input = e.bytes(op.getInput());
   int64_t lanes = op.getLanes(), subBlocks = traits.blockElements / 32;
   SmallVector<Value> start(tokens.size() * (rows / lanes), e.splat(e.f32(0), lanes));
   auto step = [&](Emit &e, Value block, Value sub, Value activationBlock, ValueRange accumulators) {
@@ -25,22 +26,22 @@ static SmallVector<Value> overColumns(Emit &e, TileProductOp op, const FormatTra
     Value here = e.add(block, e.mul(sub, e.index(bytes)));
     if (int64_t ahead = op.getAhead())
       for (int64_t line = 0; line < bytes; line += 64)
-        e.prefetch(op.getWeights(), {group, e.add(here, e.index(ahead + line))});
+        e.prefetch(weights, {group, e.add(here, e.index(ahead + line))});
     // Tall tiles multiply for longer than memory takes for their weights: they ask for the next row group's meanwhile, each half
     // of the rows for every other line.
     if (static_cast<int64_t>(tokens.size()) >= kTallTile)
       for (int64_t turns = kGroupRows / rows, line = 64 * (first / rows); line < bytes; line += 64 * turns)
-        e.prefetch(op.getWeights(), {e.add(group, e.index(1)), e.add(here, e.index(line))});
+        e.prefetch(weights, {e.add(group, e.index(1)), e.add(here, e.index(line))});
     for (int64_t row = first; row < first + rows; row += lanes) {
-      WeightBlock w = format.unpack(e, {op.getWeights(), group, lanes, row}, block, sub);
+      WeightBlock w = format.unpack(e, {weights, group, lanes, row}, block, sub);
       for (Value token : tokens)
-        next.push_back(multiplyBlock(e, format, w, loadActivations(e, format, op.getInput(), token, activationBlock, lanes),
+        next.push_back(multiplyBlock(e, format, w, loadActivations(e, format, input, token, activationBlock, lanes),
                                      accumulators[next.size()]));
     }
     return next;
   };
   return e.forCarrying(
-      e.index(0), e.index(op.getColumns() / traits.blockElements), 1, start, [&](Emit &e, Value k, ValueRange accumulators) {
+      e.index(0), e.index(lastDim(op.getWeights().getType()) / traits.blockElements), 1, start, [&](Emit &e, Value k, ValueRange accumulators) {
         Value block = e.mul(k, e.index(traits.packedBytes));
         if (subBlocks == 1)
           return step(e, block, e.index(0), k, accumulators);
@@ -73,15 +74,16 @@ static SmallVector<Value> quantizedProduct(Emit &e, TileProductOp op, const Form
 /// F32, F16 and BF16 weights; activations stay f32.
 static SmallVector<Value> floatProduct(Emit &e, TileProductOp op, const FormatTraits &traits, ArrayRef<Value> groups,
                                        ArrayRef<Value> tokens) {
-  const FormatKernel &format = formatKernel(op.getFormat());
+  const FormatKernel &format = formatKernel(traits.name);
+  Value weights = e.bytes(op.getWeights());
   SmallVector<Value> start(groups.size() * tokens.size(), e.lanes(0));
-  return e.forCarrying(e.index(0), e.index(op.getColumns()), 1, start, [&](Emit &e, Value k, ValueRange accumulators) {
+  return e.forCarrying(e.index(0), e.index(lastDim(op.getWeights().getType())), 1, start, [&](Emit &e, Value k, ValueRange accumulators) {
     Value at = e.mul(k, e.index(traits.packedBytes));
     SmallVector<Value> activations, next;
     for (Value token : tokens)
       activations.push_back(e.splat(e.b.create<memref::LoadOp>(e.loc, op.getInput(), ValueRange{token, k})));
     for (Value group : groups) {
-      Value w = format.widen(e, {op.getWeights(), group}, at);
+      Value w = format.widen(e, {weights, group}, at);
       for (Value x : activations)
         next.push_back(e.fma(w, x, accumulators[next.size()]));
     }
@@ -90,8 +92,7 @@ static SmallVector<Value> floatProduct(Emit &e, TileProductOp op, const FormatTr
 }
 
 SmallVector<Value> heddle::emitProduct(Emit &e, TileProductOp op) {
-  StringRef name = op.getFormat();
-  const FormatTraits &known = traits(*formatByName(std::string_view(name.data(), name.size())));
+  const FormatTraits &known = formatOf(op.getWeights().getType());
   auto from = [&](Value first, int64_t n) {
     SmallVector<Value> all{first};
     for (int64_t i = 1; i < n; ++i)

@@ -62,13 +62,14 @@ void heddle::emitQuantizeBlock(Emit &e, Value low, Value high, Value out, Value 
 
 /// Writes 32 columns per step to q8 rows, 16 to f32 rows; `lanesAt(column)` makes the values.
 static void storeRow(Emit &e, Value out, Value token, int64_t features, llvm::function_ref<Value(Emit &, Value)> lanesAt) {
-  if (cast<MemRefType>(out.getType()).getRank() == 3)
+  if (isQ8(out.getType())) {
+    Value bytes = e.bytes(out);
     e.forLoop(e.index(0), e.index(features / 32), 1, [&](Emit &e, Value block) {
       Value column = e.mul(block, e.index(32));
       Value low = lanesAt(e, column), high = lanesAt(e, e.add(column, e.index(16)));
-      emitQuantizeBlock(e, low, high, out, token, block);
+      emitQuantizeBlock(e, low, high, bytes, token, block);
     });
-  else
+  } else
     e.forLoop(e.index(0), e.index(features), 16,
               [&](Emit &e, Value column) { e.store(lanesAt(e, column), out, {token, column}); });
 }
@@ -89,14 +90,21 @@ void heddle::emitRmsNorm(Emit &e, TileRmsNormOp op) {
 }
 
 void heddle::emitQuantizeRow(Emit &e, TileQuantizeRowOp op) {
-  int64_t features = cast<MemRefType>(op.getOut().getType()).getDimSize(1) * 32;
+  int64_t features = lastDim(op.getOut().getType());
   storeRow(e, op.getOut(), op.getToken(), features,
            [&](Emit &e, Value column) { return e.load(op.getInput(), {op.getToken(), column}); });
 }
 
 void heddle::emitCopyRow(Emit &e, TileCopyRowOp op) {
-  int64_t features = cast<MemRefType>(op.getInput().getType()).getDimSize(1);
-  e.forLoop(e.index(0), e.index(features), 16, [&](Emit &e, Value column) {
+  if (isQ8(op.getInput().getType())) { // 40 bytes a block
+    Value from = e.bytes(op.getInput()), to = e.bytes(op.getOut());
+    e.forLoop(e.index(0), e.index(lastDim(op.getInput().getType()) / 32), 1, [&](Emit &e, Value block) {
+      for (auto [at, size] : {std::pair<int64_t, int64_t>{0, 32}, {32, 8}})
+        e.storeBytes(e.loadBytes(from, {op.getFrom(), block, e.index(at)}, size, e.b.getI8Type()), to, {op.getTo(), block, e.index(at)});
+    });
+    return;
+  }
+  e.forLoop(e.index(0), e.index(lastDim(op.getInput().getType())), 16, [&](Emit &e, Value column) {
     e.store(e.load(op.getInput(), {op.getFrom(), column}), op.getOut(), {op.getTo(), column});
   });
 }
@@ -104,14 +112,13 @@ void heddle::emitCopyRow(Emit &e, TileCopyRowOp op) {
 // A row lies in one lane of its group. A whole group is unpacked, 16 rows for one, and the lane written: the table is read once
 // per token, so simplicity wins over the other 15 lanes' arithmetic.
 void heddle::emitEmbed(Emit &e, TileEmbedOp op) {
-  StringRef name = op.getFormat();
-  const FormatTraits &known = traits(*formatByName(std::string_view(name.data(), name.size())));
-  int64_t columns = cast<MemRefType>(op.getTable().getType()).getDimSize(1) / known.packedBytes * known.blockElements;
+  const FormatTraits &known = formatOf(op.getTable().getType());
+  int64_t columns = lastDim(op.getTable().getType());
   Value id = e.loadIndex(op.getIds(), op.getToken());
   Value group = e.div(id, e.index(kGroupRows)), lane = e.rem(id, e.index(kGroupRows));
   auto scaled = [&](Emit &e, Value x) { return op.getScale() ? e.mulf(x, e.f32(op.getScale()->convertToFloat())) : x; };
-  const FormatKernel &format = formatKernel(name);
-  PackedGroup table{op.getTable(), group};
+  const FormatKernel &format = formatKernel(known.name);
+  PackedGroup table{e.bytes(op.getTable()), group};
   auto laneOf = [&](Emit &e, Value v) { return e.b.create<vector::ExtractElementOp>(e.loc, v, lane); };
   if (!known.quantized) {
     e.forLoop(e.index(0), e.index(columns), 1, [&](Emit &e, Value k) {

@@ -11,6 +11,7 @@ void emitRmsNorm(Emit &e, ir::TileRmsNormOp op);
 void emitQuantizeRow(Emit &e, ir::TileQuantizeRowOp op);
 void emitEmbed(Emit &e, ir::TileEmbedOp op);
 void emitCopyRow(Emit &e, ir::TileCopyRowOp op);
+void emitRope(Emit &e, ir::TileRopeOp op);
 void emitStoreKv(Emit &e, ir::TileStoreKvOp op);
 void emitAttention(Emit &e, ir::TileAttentionOp op);
 void emitAttendChunks(Emit &e, ir::TileAttendChunksOp op);
@@ -27,12 +28,12 @@ struct QuantizedLanes {
   mlir::SmallVector<mlir::Value> codes;
 };
 QuantizedLanes emitQuantize(Emit &e, mlir::ArrayRef<mlir::Value> values);
-/// Quantises 32 features in two vectors and stores block `block` of row `token` of memref<T × blocks × 40 × i8>.
+/// Quantises 32 features in two vectors and stores block `block` of row `token` of memref<T × blocks × 40 × i8> (Emit::bytes).
 void emitQuantizeBlock(Emit &e, mlir::Value low, mlir::Value high, mlir::Value out, mlir::Value token, mlir::Value block);
 
 /// One head of one token, [head_dim] in vectors of 16: normed and rotated if asked.
 struct HeadPrologue {
-  mlir::Value norm, rope, ropeOffset;
+  mlir::Value norm, rope; // rope: its table, [position][pairs][cos, sin]
   int64_t headDim, ropeDims;
   std::optional<llvm::APFloat> eps;
   std::optional<ir::RopeStyle> style;

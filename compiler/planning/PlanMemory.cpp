@@ -1,24 +1,32 @@
 //===- PlanMemory.cpp - from values to buffers in one arena ---------------------------------------------------------===//
 //
-//   %h = heddle.rms_norm %x, %w … -> tensor<?x576x!heddle.q8>
-//   %g, … = heddle.linear %h weights(%wg, %wu) gate silu …
+//   func.func private @block(%x: tensor<?x576xf32>, …) -> tensor<?x576xf32> {
+//     %h = heddle.rms_norm %x, %w … -> tensor<?x576x!heddle.q8>
+//     %y = heddle.linear %h weights(%wo) residual(%x) … -> tensor<?x576xf32>
+//     return %y
 // →
-//   %h = memref.view %arena[%tokens * 2304 …][%tokens] : memref<?xi8> to memref<?x18x40xi8>
-//   heddle.rms_norm %x, %w … outs(%h)
-//   heddle.linear %h weights(%wg, %wu) … outs(%g)
+//   func.func private @block(%x: memref<?x576xf32>, …) {
+//     %n = memref.dim %x, 0
+//     %h = heddle.buffer 2304 rows(%n) : memref<?x576x!heddle.q8>
+//     heddle.rms_norm %x, %w … outs(%h)
+//     heddle.linear %h weights(%wo) residual(%x) … outs(%x)       // %x dies here, and every caller knows that it becomes %y
+//     return
 //
-// Every value becomes rows in one arena, at `tokens × offset` bytes, where offsets come from liveness: rows of values that are
-// never alive together overlap. A residual that dies in its op is updated in place; gathers work in place. A block writes its
-// result over its input. Weights become views of packed row groups at offsets read at run time. Function arguments:
-// planning/Environment.h.
+// Every value becomes rows in one arena, `offset` bytes a token from its start, where offsets come from liveness: rows of values that
+// are never alive together overlap. A value is updated in place where its op can (ComputeOp::updated), nothing reads it later and its
+// buffer is of the same type and may be written; otherwise the result has a place of its own. A block's results are further arguments,
+// but for those that take over an argument; a caller whose value must outlive such a call passes a copy. An entry's results are
+// the caller's buffers.
+//
+// Functions stand one after another in the arena along the calls: a block's part begins where the largest of its callers ends.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Passes.h"
-#include "compiler/planning/Environment.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/IRMapping.h"
-#include "runtime/quant/Format.h"
-#include "llvm/ADT/StringSet.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringMap.h"
 
 using namespace mlir;
 using namespace heddle::ir;
@@ -26,38 +34,45 @@ using namespace heddle::ir;
 namespace {
 constexpr int64_t kAlignment = 64; // of a buffer's row bytes: cache lines are never shared between buffers
 
-int64_t rowBytes(RankedTensorType type) {
-  int64_t features = type.getDimSize(1);
-  return llvm::alignTo(isQ8(type) ? features / 32 * 40 : llvm::alignTo(features, 16) * 4, kAlignment);
-}
-
-/// [T × features]: f32 rows padded to whole vectors, or q8 blocks of 40 bytes.
+/// Rows of f32 padded to whole vectors, or of q8.
 MemRefType bufferType(RankedTensorType type) {
-  OpBuilder b(type.getContext());
   int64_t features = type.getDimSize(1);
-  if (isQ8(type))
-    return MemRefType::get({ShapedType::kDynamic, features / 32, 40}, b.getI8Type());
-  return MemRefType::get({ShapedType::kDynamic, static_cast<int64_t>(llvm::alignTo(features, 16))}, b.getF32Type());
+  return MemRefType::get({ShapedType::kDynamic, isQ8(type) ? features : static_cast<int64_t>(llvm::alignTo(features, 16))},
+                         type.getElementType());
+}
+int64_t rowBytes(MemRefType type) {
+  int64_t features = type.getDimSize(1);
+  return llvm::alignTo(isQ8(type) ? features / 32 * 40 : features * 4, kAlignment);
+}
+/// A matrix as packed row groups, a vector as it is.
+MemRefType weightBuffer(RankedTensorType type) {
+  if (type.getRank() == 1)
+    return MemRefType::get(type.getShape(), type.getElementType());
+  return MemRefType::get(type.getShape(), PackedType::get(type.getContext(), formatName(type.getElementType())));
 }
 
-/// A matrix as packed row groups, a vector as it is.
-FailureOr<MemRefType> weightBuffer(RankedTensorType type, Operation *at) {
-  OpBuilder b(type.getContext());
-  StringRef name = formatName(type.getElementType());
-  if (type.getRank() == 1) {
-    if (name != "f32")
-      return at->emitError("vector weights must be f32, not ") << name, failure();
-    return MemRefType::get(type.getShape(), b.getF32Type());
-  }
-  const heddle::FormatTraits &format = heddle::traits(*heddle::formatByName(std::string_view(name.data(), name.size())));
-  return MemRefType::get(
-      {static_cast<int64_t>(llvm::divideCeil(type.getDimSize(0), heddle::kGroupRows)), format.groupBytes(type.getDimSize(1))},
-      b.getI8Type());
-}
+/// How many rows a value has: as many as an argument of its function, or a count of the batch.
+struct RowsLike {
+  int64_t argument = -1;
+  RowCount count = RowCount::Tokens;
+};
 
 struct Buffer {
-  int64_t bytes, first, last, offset = -1; // a row's bytes; first and last op alive
-  bool given;                              // a function argument's: not in the arena
+  enum class Place { Arena, Argument, Result } place;
+  int64_t number = -1; // of the argument or result
+  MemRefType type;
+  bool writable; // what it holds may be replaced
+  int64_t first, last, offset = -1;
+};
+
+/// Where one function's values lie.
+struct FunctionPlan {
+  SmallVector<Buffer> buffers;
+  llvm::DenseMap<Value, int64_t> bufferOf;
+  llvm::DenseMap<Value, RowsLike> rows;
+  SmallVector<int64_t> takesOver; // for each result: the argument whose buffer holds it, or -1
+  llvm::DenseSet<OpOperand *> copied; // of calls and returns: a copy is passed, or made
+  int64_t bytes = 0, base = 0;    // of the arena, per token
 };
 
 struct PlanMemory : heddle::ModulePass<PlanMemory> {
@@ -66,387 +81,422 @@ struct PlanMemory : heddle::ModulePass<PlanMemory> {
   static constexpr llvm::StringLiteral summary = "place every value in one arena, by liveness";
 
   void runOnOperation() override {
-    ModuleOp module = getOperation();
-    SmallVector<func::FuncOp> functions(module.getOps<func::FuncOp>());
-    int64_t blockBytes = 0, stepBytes = 0;
-    for (func::FuncOp function : functions) { // blocks first: the step needs nothing of them but their size
-      buffers_.clear(), bufferOf_.clear();
-      if (failed(check(function)) || failed(findBuffers(function)))
+    plans_.clear(), functions_.clear();
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      functions_[function.getName()] = function;
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (failed(check(function)))
         return signalPassFailure();
-      int64_t bytes = assignOffsets();
-      (function.getName() == "step" ? stepBytes : blockBytes) =
-          std::max(function.getName() == "step" ? stepBytes : blockBytes, bytes);
-      if (failed(rewrite(function, bytes)))
+    SmallVector<func::FuncOp> order; // blocks before those that call them
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (failed(visit(function, order)))
         return signalPassFailure();
+    for (func::FuncOp function : order)
+      plan(function);
+    int64_t total = 0;
+    for (func::FuncOp caller : llvm::reverse(order)) {
+      FunctionPlan &outer = plans_[caller];
+      total = std::max(total, outer.base + outer.bytes);
+      caller.walk([&](func::CallOp call) {
+        FunctionPlan &inner = plans_[calleeOf(call)];
+        inner.base = std::max(inner.base, outer.base + outer.bytes);
+      });
     }
-    module->setAttr("heddle.arena_bytes_per_token", Builder(&getContext()).getI64IntegerAttr(stepBytes + blockBytes));
+    for (func::FuncOp function : order)
+      rewrite(function);
+    for (func::FuncOp function : order)
+      function.erase();
+    getOperation()->setAttr("heddle.arena_bytes_per_token", Builder(&getContext()).getI64IntegerAttr(total));
   }
 
-  static bool isRows(Value value) {
-    auto type = dyn_cast<RankedTensorType>(value.getType());
-    return type && type.getRank() == 2 && type.isDynamicDim(0);
-  }
+private:
+  func::FuncOp calleeOf(func::CallOp call) { return functions_.lookup(call.getCallee()); }
 
-  /// What an edited stage may lack: one block, named arguments, results that have a place.
+  /// What an edited stage may lack: one block, values that have a place, calls that end.
   LogicalResult check(func::FuncOp function) {
-    bool isStep = function.getName() == "step";
     if (function.isExternal() || !function.getBody().hasOneBlock())
       return function.emitError("function ") << function.getName() << " must have one block";
-    llvm::StringSet<> names;
-    for (BlockArgument arg : function.getArguments()) {
-      auto name = function.getArgAttrOfType<StringAttr>(arg.getArgNumber(), heddle::kArgumentName);
-      if (!name || name.getValue().empty())
-        return function.emitError("argument ")
-               << arg.getArgNumber() << " of " << function.getName() << " has no " << heddle::kArgumentName;
-      bool ours = llvm::is_contained(
-          {"arena", "scratch", "partials", "kv", "rope", "rope_offsets", "thread", "threads", "context"}, name.getValue());
-      if (!names.insert(name.getValue()).second || ours)
-        return function.emitError("two arguments of ") << function.getName() << " would be named '" << name.getValue() << "'";
-      auto tensor = dyn_cast<RankedTensorType>(arg.getType());
-      if (!tensor && !isa<IndexType>(arg.getType()))
-        return function.emitError("argument '") << name.getValue() << "' must be a tensor or an index";
-      if (tensor && isRows(arg) && (tensor.isDynamicDim(1) || !(tensor.getElementType().isF32() || isQ8(tensor))))
-        return function.emitError("argument '") << name.getValue() << "' is no rows of activations: " << tensor;
-      if (tensor && !isRows(arg) && !tensor.getElementType().isInteger(32) &&
-          (!tensor.hasStaticShape() || tensor.getRank() < 1 || tensor.getRank() > 2 ||
-           !(isQuantized(tensor.getElementType()) || tensor.getElementType().isF32() || tensor.getElementType().isF16() ||
-             tensor.getElementType().isBF16())))
-        return function.emitError("argument '") << name.getValue() << "' is no weight: " << tensor;
-      bool list = tensor && tensor.getElementType().isInteger(32), known = list || isa<IndexType>(arg.getType());
-      if (isStep && !(known &&
-                      llvm::is_contained({"ids", "positions", "sequences", "page_table", "rows", "page_width", "rank", "ranks"},
-                                         name.getValue()) &&
-                      list != llvm::is_contained({"page_width", "rank", "ranks"}, name.getValue())))
-        return function.emitError("step has an argument '")
-               << name.getValue() << "' of type " << arg.getType() << " that its callers do not know";
+    if (function.isPublic() && function.getNumArguments())
+      return function.emitError("entry ") << function.getName() << " must have no arguments: what a step is given comes from heddle.batch";
+    for (BlockArgument argument : function.getArguments()) {
+      Type type = argument.getType();
+      if (!isa<IndexType>(type) && !isRows(type) && !isMatrix(type) && !isVector(type) && !isIndices(type))
+        return function.emitError("argument ") << argument.getArgNumber() << " of " << function.getName() << " cannot be placed in memory: " << type;
+      if (isa<MemRefType>(type))
+        return function.emitError("function ") << function.getName() << " stands on buffers already";
     }
     for (Operation &op : function.front()) {
-      if (isStep && isa<StoreKvOp, AttentionOp>(op))
-        return op.emitError("attention must stand in a block that step calls");
-      if (isa<GetOp>(op) && !isStep)
-        return op.emitError("only step gets weights: blocks have them as arguments");
-      if (isa<AllGatherOp>(op) && !names.contains("ranks"))
-        return op.emitError("function ") << function.getName() << " has no argument 'ranks'";
-      if (isa<func::ReturnOp>(op)) {
-        if (op.getNumOperands() != 1 || !isRows(op.getOperand(0)))
-          return op.emitError("function ") << function.getName() << " must return one value of rows";
-        if (isStep && !ofWantedRows(op.getOperand(0)))
-          return op.emitError("step must return rows that heddle.select_rows chose");
-        continue;
-      }
-      if (auto call = dyn_cast<func::CallOp>(op)) {
-        if (!isStep || call.getCallee() == "step")
-          return op.emitError("only step may call blocks");
-        if (op.getNumOperands() == 0 || op.getNumResults() != 1 || !isRows(op.getOperand(0)) ||
-            op.getOperand(0).getType() != op.getResult(0).getType())
-          return op.emitError("a block must take rows as its first operand and return them updated");
-      }
-      if (!isa<GetOp, func::CallOp>(op))
-        for (Value result : op.getResults())
-          if (isa<TensorType>(result.getType()) && !isRows(result))
-            return op.emitError("cannot be placed in memory yet: ") << result.getType();
       if (op.getNumRegions())
         return op.emitError("a planned function has no nested regions");
+      if (isa<ComputeOp>(op) && isOnBuffers(&op))
+        return op.emitOpError("stands on buffers already");
+      if (isa<func::CallOp, ComputeOp, AllGatherOp>(op))
+        for (Value result : op.getResults())
+          if (!isRows(result.getType()))
+            return op.emitError("cannot be placed in memory yet: ") << result.getType();
+      if (isa<func::ReturnOp>(op))
+        for (Value value : op.getOperands())
+          if (!isRows(value.getType()) || (function.isPublic() && !isRealRows(value.getType())))
+            return op.emitError("function ") << function.getName() << " must return rows, not " << value.getType();
+      if (!isa<func::CallOp, func::ReturnOp, ComputeOp, AllGatherOp>(op) && op.getDialect() == function->getContext()->getLoadedDialect<HeddleDialect>() &&
+          !isa<GetOp, ShareOp, BatchOp, CountOp, EnvironmentOp>(op))
+        return op.emitOpError("does not belong on tensors");
     }
     return success();
   }
 
-  /// After select_rows there are as many rows as wanted logits.
-  static bool ofWantedRows(Value value) {
-    for (Operation *op = value.getDefiningOp(); op; op = op->getOperand(0).getDefiningOp()) {
-      if (isa<SelectRowsOp>(op))
-        return true;
-      if (op->getNumOperands() == 0 || !isRows(op->getOperand(0)))
-        return false;
+  LogicalResult visit(func::FuncOp function, SmallVector<func::FuncOp> &order) {
+    if (llvm::is_contained(order, function))
+      return success();
+    if (!open_.insert(function))
+      return function.emitError("function ") << function.getName() << " calls itself";
+    WalkResult result = function.walk([&](func::CallOp call) {
+      func::FuncOp callee = calleeOf(call);
+      if (callee.isPublic())
+        return call.emitError("calls the entry ") << callee.getName() << ": only blocks, which are private, can be called", WalkResult::interrupt();
+      return failed(visit(callee, order)) ? WalkResult::interrupt() : WalkResult::advance();
+    });
+    open_.remove(function);
+    if (!result.wasInterrupted())
+      order.push_back(function);
+    return failure(result.wasInterrupted());
+  }
+
+  // ---- where values lie ----
+
+  /// Arguments may be written if a result takes them over. Which ones do is found by trying with all of them.
+  void plan(func::FuncOp function) {
+    SmallVector<bool> writable(function.getNumArguments(), !function.isPublic());
+    FunctionPlan plan = planWith(function, writable);
+    while (true) {
+      SmallVector<bool> taken(function.getNumArguments(), false);
+      for (int64_t argument : plan.takesOver)
+        if (argument >= 0)
+          taken[static_cast<size_t>(argument)] = true;
+      if (taken == writable)
+        break;
+      writable = taken;
+      plan = planWith(function, writable);
     }
+    plans_[function] = std::move(plan);
+  }
+
+  FunctionPlan planWith(func::FuncOp function, ArrayRef<bool> writable) {
+    FunctionPlan p;
+    Block &body = function.front();
+    llvm::DenseMap<Operation *, int64_t> number;
+    for (auto [i, op] : llvm::enumerate(body))
+      number[&op] = static_cast<int64_t>(i);
+    auto lastUse = [&](Value value) {
+      int64_t last = -1;
+      for (Operation *user : value.getUsers())
+        last = std::max(last, number[user]);
+      return last;
+    };
+    auto own = [&](Value value, int64_t at, Buffer::Place place, int64_t which, bool mayWrite) {
+      p.bufferOf[value] = static_cast<int64_t>(p.buffers.size());
+      p.buffers.push_back({place, which, bufferType(cast<RankedTensorType>(value.getType())), mayWrite, at, std::max(at, lastUse(value))});
+    };
+    auto alias = [&](Value value, Value same) {
+      Buffer &buffer = p.buffers[static_cast<size_t>(p.bufferOf[value] = p.bufferOf[same])];
+      buffer.last = std::max(buffer.last, lastUse(value));
+    };
+    /// No value in the buffer is read after op number `at`, and by that op only through `operand`.
+    auto diesAt = [&](OpOperand &operand, int64_t at) {
+      int64_t id = p.bufferOf[operand.get()];
+      if (!p.buffers[static_cast<size_t>(id)].writable)
+        return false;
+      for (auto &[other, buffer] : p.bufferOf)
+        if (buffer == id)
+          for (OpOperand &use : other.getUses())
+            if (int64_t reader = number[use.getOwner()]; reader > at || (reader == at && &use != &operand))
+              return false;
+      return true;
+    };
+    auto fits = [&](Value result, Value in) {
+      return p.buffers[static_cast<size_t>(p.bufferOf[in])].type == bufferType(cast<RankedTensorType>(result.getType()));
+    };
+
+    for (BlockArgument argument : function.getArguments())
+      if (isRows(argument.getType())) {
+        own(argument, -1, Buffer::Place::Argument, argument.getArgNumber(), writable[argument.getArgNumber()]);
+        p.rows[argument] = {argument.getArgNumber(), RowCount::Tokens};
+      }
+    for (auto [index, op] : llvm::enumerate(body)) {
+      auto at = static_cast<int64_t>(index);
+      if (auto gather = dyn_cast<AllGatherOp>(op)) { // it completes the rows where they are
+        alias(gather.getResult(), gather.getInput());
+        p.rows[gather.getResult()] = p.rows[gather.getInput()];
+      }
+      if (auto compute = dyn_cast<ComputeOp>(op))
+        for (OpResult result : op.getResults()) {
+          OpOperand *updated = compute.updated(result.getResultNumber());
+          if (updated && fits(result, updated->get()) && diesAt(*updated, at))
+            alias(result, updated->get());
+          else
+            own(result, at, Buffer::Place::Arena, -1, true);
+          p.rows[result] = rowsOf(compute, result, p);
+        }
+      if (auto call = dyn_cast<func::CallOp>(op)) {
+        FunctionPlan &callee = plans_[calleeOf(call)];
+        for (OpResult result : op.getResults()) {
+          int64_t argument = callee.takesOver[result.getResultNumber()];
+          p.rows[result] = rowsOf(call, callee.rows[returned(calleeOf(call), result.getResultNumber())], p);
+          if (argument < 0) {
+            own(result, at, Buffer::Place::Arena, -1, true);
+            continue;
+          }
+          OpOperand &operand = op.getOpOperand(static_cast<unsigned>(argument));
+          if (fits(result, operand.get()) && diesAt(operand, at)) {
+            alias(result, operand.get());
+            continue;
+          }
+          own(result, at, Buffer::Place::Arena, -1, true); // a copy of the operand goes there first
+          p.copied.insert(&operand);
+        }
+      }
+    }
+    // Results: a value's own place in the arena becomes the caller's buffer, and so does a written argument's; the rest is copied.
+    p.takesOver.assign(function.getNumResults(), -1);
+    auto back = cast<func::ReturnOp>(body.getTerminator());
+    llvm::SmallDenseSet<int64_t> given;
+    for (OpOperand &operand : back->getOpOperands()) {
+      Buffer &buffer = p.buffers[static_cast<size_t>(p.bufferOf[operand.get()])];
+      bool first = given.insert(p.bufferOf[operand.get()]).second;
+      if (first && buffer.place == Buffer::Place::Arena) {
+        buffer.place = Buffer::Place::Result;
+        buffer.number = operand.getOperandNumber();
+      } else if (first && buffer.place == Buffer::Place::Argument && buffer.writable && writtenIn(function, p, p.bufferOf[operand.get()])) {
+        p.takesOver[operand.getOperandNumber()] = buffer.number;
+      } else {
+        p.copied.insert(&operand);
+      }
+    }
+    p.bytes = assignOffsets(p.buffers);
+    return p;
+  }
+
+  /// Whether anything else than the argument itself is in its buffer.
+  static bool writtenIn(func::FuncOp function, FunctionPlan &p, int64_t id) {
+    for (auto &[value, buffer] : p.bufferOf)
+      if (buffer == id && !isa<BlockArgument>(value))
+        return true;
     return false;
   }
 
-  /// Gives every value its buffer: its own, or that of what it updates in place.
-  LogicalResult findBuffers(func::FuncOp function) {
-    Block &body = function.front();
-    llvm::DenseMap<Value, int64_t> lastUse;
-    llvm::DenseMap<Operation *, int64_t> number;
-    for (auto [i, op] : llvm::enumerate(body)) {
-      number[&op] = i;
-      for (Value operand : op.getOperands())
-        lastUse[operand] = i;
-    }
-    auto own = [&](Value value, int64_t at, bool given) {
-      bufferOf_[value] = buffers_.size();
-      buffers_.push_back({rowBytes(cast<RankedTensorType>(value.getType())), at, std::max(at, lastUse.lookup(value)), -1, given});
-    };
-    auto alias = [&](Value value, Value same) {
-      bufferOf_[value] = bufferOf_[same];
-      Buffer &buffer = buffers_[bufferOf_[same]];
-      buffer.last = std::max(buffer.last, lastUse.lookup(value));
-    };
-    for (Value argument : function.getArguments())
-      if (isRows(argument))
-        own(argument, -1, true);
-    for (auto [i, op] : llvm::enumerate(body)) {
-      int64_t at = i;
-      if (auto back = dyn_cast<func::ReturnOp>(op)) {
-        Value value = back.getOperand(0);
-        if (function.getName() == "step")
-          buffers_[bufferOf_[value]].given = true; // the logits are the caller's
-        else if (bufferOf_[value] != bufferOf_[function.getArgument(0)])
-          return op.emitError("block ") << function.getName()
-                                        << " must update its first argument in place: its result has no residual of it";
-        continue;
-      }
-      for (Value result : op.getResults()) {
-        if (!isRows(result))
-          continue;
-        Value residual;
-        if (auto linear = dyn_cast<LinearOp>(op))
-          residual = linear.getResidual();
-        if (auto norm = dyn_cast<RmsNormOp>(op))
-          residual = norm.getResidual();
-        if (auto gather = dyn_cast<AllGatherOp>(op))
-          alias(result, gather.getInput());
-        else if (isa<func::CallOp>(op))
-          alias(result, op.getOperand(0));
-        else if (residual && diesAt(residual, at, body, number))
-          alias(result, residual);
-        else
-          own(result, at, false);
-      }
-    }
-    return success();
+  static Value returned(func::FuncOp function, unsigned result) { return function.front().getTerminator()->getOperand(result); }
+
+  static RowsLike rowsOf(ComputeOp op, OpResult result, FunctionPlan &p) {
+    if (std::optional<RowCount> count = op.rowsOf(result.getResultNumber()))
+      return {-1, *count};
+    for (Value operand : op->getOperands())
+      if (isRows(operand.getType()))
+        return p.rows[operand];
+    return {};
+  }
+  /// A callee's rows in its caller's words.
+  static RowsLike rowsOf(func::CallOp call, RowsLike inside, FunctionPlan &p) {
+    return inside.argument < 0 ? inside : p.rows[call.getOperand(static_cast<unsigned>(inside.argument))];
   }
 
-  /// True when no value in `value`'s buffer is read after op number `at`, nor twice by that op: as an input too it must stay as
-  /// it is.
-  bool diesAt(Value value, int64_t at, Block &body, llvm::DenseMap<Operation *, int64_t> &number) {
-    int64_t readers = 0;
-    for (auto &[other, buffer] : bufferOf_)
-      if (buffer == bufferOf_[value])
-        for (Operation *user : other.getUsers()) {
-          if (number[user] > at)
-            return false;
-          readers += number[user] == at; // getUsers names an op once per operand
-        }
-    return readers == 1;
-  }
-
-  /// First fit over the intervals in which buffers are alive. Returns the arena's bytes per token.
-  int64_t assignOffsets() {
+  /// First fit over the intervals in which buffers are alive. Returns the bytes per token.
+  static int64_t assignOffsets(SmallVector<Buffer> &buffers) {
     int64_t total = 0;
-    for (Buffer &buffer : buffers_) {
-      if (buffer.given)
+    for (Buffer &buffer : buffers) {
+      if (buffer.place != Buffer::Place::Arena)
         continue;
-      int64_t offset = 0;
+      int64_t offset = 0, bytes = rowBytes(buffer.type);
       bool moved = true;
       while (moved) {
         moved = false;
-        for (Buffer &other : buffers_)
+        for (Buffer &other : buffers)
           if (other.offset >= 0 && other.first <= buffer.last && buffer.first <= other.last &&
-              offset < other.offset + other.bytes && other.offset < offset + buffer.bytes) {
-            offset = other.offset + other.bytes;
+              offset < other.offset + rowBytes(other.type) && other.offset < offset + bytes) {
+            offset = other.offset + rowBytes(other.type);
             moved = true;
           }
       }
       buffer.offset = offset;
-      total = std::max(total, offset + buffer.bytes);
+      total = std::max(total, offset + bytes);
     }
     return total;
   }
 
-  LogicalResult rewrite(func::FuncOp function, int64_t bytes);
-  LogicalResult rewriteOp(Operation &op, OpBuilder &b, IRMapping &map);
-  Value view(Value value, OpBuilder &b, IRMapping &map);
+  // ---- the new functions ----
 
-  SmallVector<Buffer> buffers_;
-  llvm::DenseMap<Value, int64_t> bufferOf_;
-  Value arena_, scratch_, tokens_, rows_, logits_; // of the function being rewritten
-  int64_t ownBytes_ = 0;
+  static Type planned(Type type) {
+    if (isRows(type))
+      return bufferType(cast<RankedTensorType>(type));
+    if (isMatrix(type) || isVector(type))
+      return weightBuffer(cast<RankedTensorType>(type));
+    if (isIndices(type))
+      return MemRefType::get({ShapedType::kDynamic}, cast<RankedTensorType>(type).getElementType());
+    return type;
+  }
+
+  void rewrite(func::FuncOp function);
+  Value place(Value value, OpBuilder &b, IRMapping &map);
+  Value countOf(Value value, OpBuilder &b);
+  Value output(Value value, int64_t number, OpBuilder &b);
+  void rewriteOp(Operation &op, OpBuilder &b, IRMapping &map);
+  void rewriteCall(func::CallOp call, OpBuilder &b, IRMapping &map);
+  void rewriteReturn(func::ReturnOp op, OpBuilder &b, IRMapping &map);
+
+  llvm::StringMap<func::FuncOp> functions_; // on tensors, by name
+  llvm::DenseMap<func::FuncOp, FunctionPlan> plans_;
+  llvm::SetVector<func::FuncOp> open_; // that are being visited
+  FunctionPlan *plan_ = nullptr;       // of the function being rewritten
+  func::FuncOp made_;
+  llvm::DenseMap<int64_t, Value> buffers_;      // by id: made already
+  llvm::MapVector<int64_t, Value> counts_;      // by argument, or -1 - RowCount
+  SmallVector<int64_t> resultArguments_;        // by result: the new function's argument that it is written to, or -1
 };
 
-/// The new function: buffers for tensors, and the environment.
-LogicalResult PlanMemory::rewrite(func::FuncOp function, int64_t bytes) {
-  MLIRContext *context = &getContext();
-  OpBuilder b(context);
-  Location loc = function.getLoc();
-  Type index = b.getIndexType();
-  Type i8s = MemRefType::get({ShapedType::kDynamic}, b.getI8Type()),
-       i32s = MemRefType::get({ShapedType::kDynamic}, b.getI32Type());
-  Type i64s = MemRefType::get({ShapedType::kDynamic}, b.getI64Type()),
-       f32s = MemRefType::get({ShapedType::kDynamic}, b.getF32Type());
-  bool isStep = function.getName() == "step";
-
-  SmallVector<std::pair<StringRef, Type>> arguments;
-  llvm::StringMap<Value> old;
-  for (BlockArgument arg : function.getArguments()) {
-    StringRef name = function.getArgAttrOfType<StringAttr>(arg.getArgNumber(), heddle::kArgumentName).getValue();
-    old[name] = arg;
-    Type type = arg.getType();
-    if (auto tensor = dyn_cast<RankedTensorType>(type)) {
-      if (isRows(arg))
-        type = bufferType(tensor);
-      else if (tensor.getElementType().isInteger(32))
-        type = i32s;
-      else {
-        FailureOr<MemRefType> weight = weightBuffer(tensor, function);
-        if (failed(weight))
-          return failure();
-        type = *weight;
-      }
-    }
-    arguments.push_back({name, type});
-  }
-  if (isStep)
-    arguments = heddle::stepArguments(b.getContext());
-  else
-    arguments.append({{"arena", i8s},
-                      {"scratch", index},
-                      {"partials", f32s},
-                      {"kv", i8s},
-                      {"rope", f32s},
-                      {"rope_offsets", i64s},
-                      {"thread", index},
-                      {"threads", index},
-                      {"context", index}});
-
+void PlanMemory::rewrite(func::FuncOp function) {
+  plan_ = &plans_[function];
+  buffers_.clear(), counts_.clear();
+  OpBuilder b(function);
   SmallVector<Type> types;
-  for (auto &[name, type] : arguments)
-    types.push_back(type);
-  b.setInsertionPoint(function);
-  auto planned = b.create<func::FuncOp>(loc, function.getName(), b.getFunctionType(types, {}));
-  if (isStep)
-    planned->setAttr("llvm.emit_c_interface", b.getUnitAttr());
-  else
-    planned.setPrivate();
-  Block *entry = planned.addEntryBlock();
+  SmallVector<Attribute> names;
+  for (BlockArgument argument : function.getArguments()) {
+    types.push_back(planned(argument.getType()));
+    names.push_back(function.getArgAttr(argument.getArgNumber(), heddle::kArgumentName));
+  }
+  resultArguments_.assign(function.getNumResults(), -1);
+  if (!function.isPublic())
+    for (auto [i, argument] : llvm::enumerate(plan_->takesOver))
+      if (argument < 0) {
+        resultArguments_[i] = static_cast<int64_t>(types.size());
+        types.push_back(planned(function.getResultTypes()[i]));
+        names.push_back(b.getStringAttr(function.getNumResults() > 1 ? "result" + std::to_string(i) : "result"));
+      }
+  made_ = b.create<func::FuncOp>(function.getLoc(), function.getName(), b.getFunctionType(types, {}));
+  made_.setVisibility(function.getVisibility());
+  for (auto [i, name] : llvm::enumerate(names))
+    if (name)
+      made_.setArgAttr(static_cast<unsigned>(i), heddle::kArgumentName, name);
+  Block *entry = made_.addEntryBlock();
   IRMapping map;
-  for (auto [i, argument] : llvm::enumerate(arguments)) {
-    planned.setArgAttr(i, heddle::kArgumentName, b.getStringAttr(argument.first));
-    if (Value from = old.lookup(argument.first))
-      map.map(from, entry->getArgument(i));
-  }
+  for (BlockArgument argument : function.getArguments())
+    map.map(argument, entry->getArgument(argument.getArgNumber()));
   b.setInsertionPointToEnd(entry);
-  Value zero = b.create<arith::ConstantIndexOp>(loc, 0);
-  arena_ = heddle::argument(planned, "arena");
-  tokens_ = b.create<memref::DimOp>(loc, entry->getArgument(0), zero);
-  rows_ = isStep ? b.create<memref::DimOp>(loc, heddle::argument(planned, "rows"), zero) : tokens_;
-  logits_ = isStep ? heddle::argument(planned, "logits") : Value();
-  scratch_ = isStep ? zero : heddle::argument(planned, "scratch");
-  ownBytes_ = bytes;
   for (Operation &op : function.front())
-    if (failed(rewriteOp(op, b, map)))
-      return failure();
-  function.erase();
-  return success();
+    rewriteOp(op, b, map);
 }
 
-/// The buffer of a result: one already made for what it aliases, or a view of the arena.
-Value PlanMemory::view(Value value, OpBuilder &b, IRMapping &map) {
+/// The buffer of a value, made where it is first needed.
+Value PlanMemory::place(Value value, OpBuilder &b, IRMapping &map) {
+  int64_t id = plan_->bufferOf[value];
+  Buffer &buffer = plan_->buffers[static_cast<size_t>(id)];
+  Value &made = buffers_[id];
+  if (made)
+    return made;
   Location loc = value.getLoc();
-  int64_t id = bufferOf_[value];
-  auto type = bufferType(cast<RankedTensorType>(value.getType()));
-  for (auto &[other, buffer] : bufferOf_)
-    if (buffer == id && other != value && map.contains(other) && map.lookup(other).getType() == type)
-      return map.lookup(other);
-  Value count = ofWantedRows(value) ? rows_ : tokens_;
-  Value offset;
-  if (buffers_[id].given) {
-    offset = b.create<arith::ConstantIndexOp>(loc, 0);
-    return b.create<memref::ViewOp>(loc, type, logits_, offset, count);
-  }
-  offset = b.create<arith::MulIOp>(loc, tokens_, b.create<arith::ConstantIndexOp>(loc, buffers_[id].offset));
-  offset = b.create<arith::AddIOp>(loc, scratch_, offset);
-  return b.create<memref::ViewOp>(loc, type, arena_, offset, count);
+  if (buffer.place == Buffer::Place::Argument)
+    return made = made_.getArgument(static_cast<unsigned>(buffer.number));
+  if (buffer.place == Buffer::Place::Result && resultArguments_[static_cast<size_t>(buffer.number)] >= 0)
+    return made = made_.getArgument(static_cast<unsigned>(resultArguments_[static_cast<size_t>(buffer.number)]));
+  if (buffer.place == Buffer::Place::Result)
+    return made = output(value, buffer.number, b);
+  return made = b.create<BufferOp>(loc, buffer.type, plan_->base + buffer.offset, countOf(value, b));
 }
 
-LogicalResult PlanMemory::rewriteOp(Operation &op, OpBuilder &b, IRMapping &map) {
+/// How many rows a value has, looked up once at the function's start.
+Value PlanMemory::countOf(Value value, OpBuilder &b) {
+  RowsLike rows = plan_->rows[value];
+  Value &count = counts_[rows.argument >= 0 ? rows.argument : -1 - static_cast<int64_t>(rows.count)];
+  if (count)
+    return count;
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(&made_.front());
+  if (rows.argument < 0)
+    return count = b.create<CountOp>(value.getLoc(), rows.count);
+  Value zero = b.create<arith::ConstantIndexOp>(value.getLoc(), 0);
+  return count = b.create<memref::DimOp>(value.getLoc(), made_.getArgument(static_cast<unsigned>(rows.argument)), zero);
+}
+
+/// The caller's buffer for an entry's result.
+Value PlanMemory::output(Value value, int64_t number, OpBuilder &b) {
+  auto tensor = cast<RankedTensorType>(value.getType());
+  return b.create<OutputOp>(value.getLoc(), bufferType(tensor), number, tensor.getDimSize(1), countOf(value, b));
+}
+
+void PlanMemory::rewriteOp(Operation &op, OpBuilder &b, IRMapping &map) {
   Location loc = op.getLoc();
-  ModuleOp module = getOperation();
-  if (auto get = dyn_cast<GetOp>(op)) {
-    int64_t number = heddle::symbolIndex<WeightOp>(module, get.getWeight());
-    Operation *function = b.getInsertionBlock()->getParentOp();
-    Value offset = b.create<memref::LoadOp>(loc, heddle::argument(function, "weight_offsets"),
-                                            ValueRange{b.create<arith::ConstantIndexOp>(loc, number)});
-    offset = b.create<arith::IndexCastOp>(loc, b.getIndexType(), offset);
-    FailureOr<MemRefType> type = weightBuffer(cast<RankedTensorType>(get.getType()), &op);
-    if (failed(type))
-      return failure();
-    map.map(get.getResult(), b.create<memref::ViewOp>(loc, *type, heddle::argument(function, "weights"), offset, ValueRange{}));
-    return success();
-  }
-  if (auto call = dyn_cast<func::CallOp>(op)) {
-    Operation *function = b.getInsertionBlock()->getParentOp();
-    SmallVector<Value> operands;
-    for (Value operand : call.getOperands())
-      operands.push_back(map.lookup(operand));
-    Value scratch = b.create<arith::MulIOp>(loc, tokens_, b.create<arith::ConstantIndexOp>(loc, ownBytes_));
-    operands.append({arena_, scratch});
-    for (StringRef name : {"partials", "kv", "rope", "rope_offsets", "thread", "threads", "context"})
-      operands.push_back(heddle::argument(function, name));
-    b.create<func::CallOp>(loc, call.getCallee(), TypeRange{}, operands);
-    map.map(call.getResult(0), map.lookup(call.getOperand(0)));
-    return success();
-  }
-  if (isa<func::ReturnOp>(op)) {
-    b.create<func::ReturnOp>(loc);
-    return success();
-  }
+  if (auto call = dyn_cast<func::CallOp>(op))
+    return rewriteCall(call, b, map);
+  if (auto back = dyn_cast<func::ReturnOp>(op))
+    return rewriteReturn(back, b, map);
   if (auto gather = dyn_cast<AllGatherOp>(op)) {
     auto type = cast<RankedTensorType>(gather.getInput().getType());
-    b.create<AllGatherOp>(loc, Type(), map.lookup(gather.getInput()),
-                          heddle::argument(b.getInsertionBlock()->getParentOp(), "ranks"), cast<ShardAttr>(type.getEncoding()),
-                          b.getI64IntegerAttr(type.getDimSize(1)));
-    map.map(gather.getResult(), map.lookup(gather.getInput()));
-    return success();
+    Value buffer = map.lookup(gather.getInput());
+    b.create<AllGatherOp>(loc, Type(), buffer, cast<ShardAttr>(type.getEncoding()), b.getI64IntegerAttr(type.getDimSize(1)));
+    map.map(gather.getResult(), buffer);
+    return;
   }
-  // Every other op keeps its operands, loses its tensor results and gets their buffers in outs.
-  SmallVector<Value> outs;
-  for (Value result : op.getResults())
-    if (isRows(result)) {
-      outs.push_back(view(result, b, map));
-      map.map(result, outs.back());
-    }
-  auto mapped = [&](Value value) { return value ? map.lookup(value) : Value(); };
-  auto all = [&](ValueRange values) { return llvm::map_to_vector(values, mapped); };
-  if (auto linear = dyn_cast<LinearOp>(op)) {
-    SmallVector<StringRef> formats;
-    SmallVector<int64_t> rows, units;
-    for (auto [i, weight] : llvm::enumerate(linear.getWeights())) {
-      auto type = cast<RankedTensorType>(weight.getType());
-      formats.push_back(formatName(type.getElementType()));
-      rows.push_back(type.getDimSize(0));
-      auto shard = dyn_cast_or_null<ShardAttr>(
-          cast<RankedTensorType>(linear.getResults()[linear.getGate() ? 0 : i].getType()).getEncoding());
-      units.push_back(shard ? shard.getSize() : 0);
-    }
-    b.create<LinearOp>(loc, TypeRange{}, mapped(linear.getInput()), all(linear.getWeights()), mapped(linear.getResidual()),
-                       all(linear.getShares()), outs, linear.getGateAttr(), b.getStrArrayAttr(formats),
-                       b.getDenseI64ArrayAttr(rows), b.getDenseI64ArrayAttr(units), linear.getWholeWeights());
-  } else if (auto norm = dyn_cast<RmsNormOp>(op)) {
-    b.create<RmsNormOp>(loc, Type(), mapped(norm.getInput()), mapped(norm.getWeight()), mapped(norm.getResidual()), outs[0],
-                        norm.getEpsAttr(), norm.getGroupsAttr());
-  } else if (auto embed = dyn_cast<EmbedOp>(op)) {
-    StringRef format = formatName(getElementTypeOrSelf(embed.getTable().getType()));
-    b.create<EmbedOp>(loc, Type(), mapped(embed.getIds()), mapped(embed.getTable()), outs[0], embed.getScaleAttr(),
-                      b.getStringAttr(format));
-  } else if (auto select = dyn_cast<SelectRowsOp>(op)) {
-    b.create<SelectRowsOp>(loc, Type(), mapped(select.getInput()), mapped(select.getRows()), outs[0]);
-  } else if (auto quantize = dyn_cast<QuantizeOp>(op)) {
-    b.create<QuantizeOp>(loc, Type(), mapped(quantize.getInput()), outs[0]);
-  } else if (auto attention = dyn_cast<AttentionOp>(op)) {
-    b.create<AttentionOp>(loc, TypeRange{}, mapped(attention.getQuery()), mapped(attention.getKeys()),
-                          mapped(attention.getValues()), mapped(attention.getPositions()), mapped(attention.getSequences()),
-                          mapped(attention.getPageTable()), mapped(attention.getLayer()), mapped(attention.getQNorm()),
-                          mapped(attention.getBias()), all(attention.getShares()), outs[0], attention.getSourceAttr(),
-                          attention.getStateAttr(), attention.getHeadsAttr(), attention.getKvHeadsAttr(),
-                          attention.getHeadDimAttr(), attention.getScaleAttr(), attention.getMaskAttr(),
-                          attention.getWindowAttr(), attention.getSoftCapAttr(), attention.getNormEpsAttr(),
-                          attention.getRopeAttr(), attention.getStyleAttr(), attention.getProbeHeadsAttr());
-  } else {
-    Operation *clone = b.clone(op, map); // share, constants, store_kv: nothing of theirs is a tensor result
-    for (auto [from, to] : llvm::zip(op.getResults(), clone->getResults()))
+  auto compute = dyn_cast<ComputeOp>(op);
+  if (!compute) { // weights, lists of the batch, shares, constants
+    Operation *clone = b.clone(op, map);
+    for (auto [from, to] : llvm::zip(op.getResults(), clone->getResults())) {
+      to.setType(planned(to.getType()));
       map.map(from, to);
+    }
+    return;
   }
-  return success();
+  // The same op, with its results' buffers in outs: its last operands.
+  OperationState state(loc, op.getName());
+  for (Value operand : op.getOperands())
+    state.operands.push_back(map.lookup(operand));
+  for (Value result : op.getResults()) {
+    Value buffer = place(result, b, map);
+    state.operands.push_back(buffer);
+    map.map(result, buffer);
+  }
+  state.attributes = op.getAttrs();
+  if (auto segments = op.getAttrOfType<DenseI32ArrayAttr>("operandSegmentSizes"); segments && op.getNumResults()) {
+    SmallVector<int32_t> sizes(segments.asArrayRef());
+    sizes.back() += static_cast<int32_t>(op.getNumResults());
+    state.attributes.set("operandSegmentSizes", b.getDenseI32ArrayAttr(sizes));
+  }
+  cast<ComputeOp>(b.create(state)).keepOf(&op);
+}
+
+/// A block's results that take over no argument are passed as further operands. An operand that is taken over, though its value is
+/// needed again, is copied to where the result will be.
+void PlanMemory::rewriteCall(func::CallOp call, OpBuilder &b, IRMapping &map) {
+  FunctionPlan &callee = plans_[calleeOf(call)];
+  SmallVector<Value> operands, results;
+  for (Value operand : call.getOperands())
+    operands.push_back(map.lookup(operand));
+  for (OpResult result : call->getResults()) {
+    int64_t argument = callee.takesOver[result.getResultNumber()];
+    Value buffer = argument < 0 || plan_->copied.contains(&call->getOpOperand(static_cast<unsigned>(argument)))
+                       ? place(result, b, map)
+                       : operands[static_cast<size_t>(argument)];
+    if (argument < 0)
+      results.push_back(buffer);
+    else if (buffer != operands[static_cast<size_t>(argument)]) {
+      b.create<CopyOp>(call.getLoc(), Type(), operands[static_cast<size_t>(argument)], buffer);
+      operands[static_cast<size_t>(argument)] = buffer;
+    }
+    buffers_[plan_->bufferOf[result]] = buffer;
+    map.map(result, buffer);
+  }
+  operands.append(results);
+  b.create<func::CallOp>(call.getLoc(), call.getCallee(), TypeRange{}, operands);
+}
+
+void PlanMemory::rewriteReturn(func::ReturnOp op, OpBuilder &b, IRMapping &map) {
+  for (OpOperand &operand : op->getOpOperands()) {
+    if (!plan_->copied.contains(&operand))
+      continue;
+    Value from = map.lookup(operand.get());
+    int64_t argument = resultArguments_[operand.getOperandNumber()];
+    Value to = argument >= 0 ? Value(made_.getArgument(static_cast<unsigned>(argument)))
+                             : output(operand.get(), operand.getOperandNumber(), b);
+    b.create<CopyOp>(op.getLoc(), Type(), from, to);
+  }
+  b.create<func::ReturnOp>(op.getLoc());
 }
 } // namespace
 

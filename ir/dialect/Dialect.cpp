@@ -48,13 +48,24 @@ void HeddleDialect::initialize() {
 }
 
 static constexpr StringRef quantized[] = {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k"};
+static bool isQuantizedName(StringRef name) { return llvm::is_contained(quantized, name); }
 
-bool heddle::ir::isFormatName(StringRef name) {
-  return llvm::is_contained(quantized, name) || name == "f32" || name == "f16" || name == "bf16";
+bool heddle::ir::isFormatName(StringRef name) { return isQuantizedName(name) || name == "f32" || name == "f16" || name == "bf16"; }
+
+LogicalResult ShardAttr::verify(function_ref<InFlightDiagnostic()> emitError, Unit unit, int64_t size, int64_t group) {
+  if (size <= 0)
+    return emitError() << "units of a shard must have features, not " << size;
+  return group > 0 && (group == 1 || unit == Unit::KvHeads) ? success() : emitError() << "only kv_heads have a group, and a positive one";
 }
 
-LogicalResult ShardAttr::verify(function_ref<InFlightDiagnostic()> emitError, Unit, int64_t size) {
-  return size > 0 ? success() : emitError() << "units of a shard must have features, not " << size;
+LogicalResult QuantType::verify(function_ref<InFlightDiagnostic()> emitError, StringRef format) {
+  if (isQuantizedName(format))
+    return success();
+  return emitError() << "'" << format << "' is no quantised weight format (q4_0 q4_1 q5_0 q5_1 q8_0 q4_k q5_k q6_k)";
+}
+
+LogicalResult PackedType::verify(function_ref<InFlightDiagnostic()> emitError, StringRef format) {
+  return isFormatName(format) ? success() : emitError() << "'" << format << "' is no weight format";
 }
 
 /// The module that passes run on. While MLIR parses a `module { … }` this stands alone in another one.
@@ -75,10 +86,62 @@ LogicalResult heddle::ir::verifyInModule(Operation *op) {
   return isOutermost(op->getParentOp()) ? success() : op->emitOpError("must stand in the outermost module");
 }
 
-LogicalResult QuantType::verify(function_ref<InFlightDiagnostic()> emitError, StringRef format) {
-  if (llvm::is_contained(quantized, format))
-    return success();
-  return emitError() << "'" << format << "' is no quantised weight format (q4_0 q4_1 q5_0 q5_1 q8_0 q4_k q5_k q6_k)";
+LogicalResult heddle::ir::verifyOneForm(Operation *op) {
+  auto isTensor = [](Type type) { return isa<TensorType>(type); };
+  bool tensors = llvm::any_of(op->getOperandTypes(), isTensor) || llvm::any_of(op->getResultTypes(), isTensor);
+  if (tensors && isOnBuffers(op))
+    return op->emitOpError("mixes tensors and buffers");
+  return success();
+}
+
+// ---- what values are ----
+
+/// A tensor, or a buffer that is not strided.
+static ShapedType plain(Type type, int64_t rank) {
+  auto shaped = dyn_cast<ShapedType>(type);
+  if (!shaped || !isa<RankedTensorType, MemRefType>(type) || shaped.getRank() != rank)
+    return {};
+  if (auto buffer = dyn_cast<MemRefType>(type); buffer && !buffer.getLayout().isIdentity())
+    return {};
+  return shaped;
+}
+static bool isList(Type type, llvm::function_ref<bool(Type)> element) {
+  auto list = dyn_cast_or_null<MemRefType>(plain(type, 1));
+  return list && element(list.getElementType());
+}
+
+bool heddle::ir::isRealRows(Type type) {
+  ShapedType rows = plain(type, 2);
+  return rows && rows.isDynamicDim(0) && rows.getElementType().isF32() && rows.getDimSize(1) > 0 && (isa<RankedTensorType>(type) || rows.getDimSize(1) % 16 == 0);
+}
+bool heddle::ir::isQ8Rows(Type type) {
+  ShapedType rows = plain(type, 2);
+  return rows && rows.isDynamicDim(0) && isa<Q8Type>(rows.getElementType()) && rows.getDimSize(1) > 0 && rows.getDimSize(1) % 32 == 0;
+}
+bool heddle::ir::isRows(Type type) { return isRealRows(type) || isQ8Rows(type); }
+
+bool heddle::ir::isMatrix(Type type) {
+  ShapedType weight = plain(type, 2);
+  if (!weight || !weight.hasStaticShape())
+    return false;
+  Type element = weight.getElementType();
+  if (isa<MemRefType>(type))
+    return isa<PackedType>(element);
+  return isa<QuantType>(element) || element.isF32() || element.isF16() || element.isBF16();
+}
+bool heddle::ir::isVector(Type type) {
+  ShapedType vector = plain(type, 1);
+  return vector && vector.hasStaticShape() && vector.getElementType().isF32();
+}
+bool heddle::ir::isIndices(Type type) {
+  ShapedType list = plain(type, 1);
+  return list && list.getElementType().isInteger(32);
+}
+bool heddle::ir::isByteList(Type type) {
+  return isList(type, [](Type element) { return element.isInteger(8); });
+}
+bool heddle::ir::isFloatList(Type type) {
+  return isList(type, [](Type element) { return element.isF32(); });
 }
 
 bool heddle::ir::isLanes(Type type) {
@@ -86,12 +149,20 @@ bool heddle::ir::isLanes(Type type) {
   return vector && vector.getRank() == 1 && vector.getDimSize(0) == 16 && vector.getElementType().isF32();
 }
 
+bool heddle::ir::isWithin(Attribute f32, double low, double high) {
+  double value = cast<FloatAttr>(f32).getValueAsDouble();
+  return value >= low && value <= high;
+}
+
 StringRef heddle::ir::formatName(Type type) {
   if (auto quant = dyn_cast<QuantType>(type))
     return quant.getFormat();
+  if (auto packed = dyn_cast<PackedType>(type))
+    return packed.getFormat();
   if (type.isF16())
     return "f16";
   if (type.isBF16())
     return "bf16";
   return "f32";
 }
+bool heddle::ir::isQuantized(Type type) { return isQuantizedName(formatName(type)); }

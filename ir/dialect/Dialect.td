@@ -3,6 +3,7 @@
 #define HEDDLE_DIALECT_TD
 include "mlir/IR/OpBase.td"
 include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/BuiltinTypeInterfaces.td"
 include "mlir/IR/EnumAttr.td"
 
 def Heddle_Dialect : Dialect {
@@ -13,6 +14,9 @@ def Heddle_Dialect : Dialect {
     One dialect serves every stage of compilation. At stage `graph` the ops act on tensors `[tokens × features]` and mean exact
     mathematics. From stage `fused` on every op means the one arithmetic of docs/arithmetic.md, bit for bit. At stage `planned`
     the same ops act on buffers (`outs`), and at stage `kernels` tile ops take their place.
+
+    A module is a program: declarations of weights, tables and states, public functions, which are its entries, and private ones, which
+    are kinds of blocks. What a step is given (its batch) and where it runs (rank, thread, memory) reaches ops through environment ops.
   }];
   let useDefaultTypePrinterParser = 1;
   let extraClassDeclaration = "void registerOps();";
@@ -21,7 +25,7 @@ def Heddle_Dialect : Dialect {
 }
 
 //===---- types -----------------------------------------------------------------------------------------------------===//
-class Heddle_Type<string name, string mnem> : TypeDef<Heddle_Dialect, name> { let mnemonic = mnem; }
+class Heddle_Type<string name, string mnem, list<Trait> traits = []> : TypeDef<Heddle_Dialect, name, traits> { let mnemonic = mnem; }
 
 def Heddle_QuantType : Heddle_Type<"Quant", "quant"> {
   let summary = "element of a block-quantised weight, `!heddle.quant<q4_1>`";
@@ -31,8 +35,15 @@ def Heddle_QuantType : Heddle_Type<"Quant", "quant"> {
   let genVerifyDecl = 1;
 }
 
-def Heddle_Q8Type : Heddle_Type<"Q8", "q8"> {
-  let summary = "element of activations quantised per 32 features (docs/arithmetic.md)";
+def Heddle_Q8Type : Heddle_Type<"Q8", "q8", [MemRefElementTypeInterface]> {
+  let summary = "element of activations quantised per 32 features (docs/arithmetic.md); in buffers, blocks of 40 bytes (runtime/quant/Activation.h)";
+}
+
+def Heddle_PackedType : Heddle_Type<"Packed", "packed", [MemRefElementTypeInterface]> {
+  let summary = "element of a packed weight in a buffer, `memref<576x64x!heddle.packed<q4_1>>`: row groups of 16 rows (runtime/quant/README.md)";
+  let parameters = (ins StringRefParameter<"format name">:$format);
+  let assemblyFormat = "`<` custom<FormatName>($format) `>`";
+  let genVerifyDecl = 1;
 }
 
 //===---- enums -----------------------------------------------------------------------------------------------------===//
@@ -64,18 +75,33 @@ def Heddle_CacheType : Heddle_EnumAttr<Heddle_CacheKind, "cache_type">;
 def Heddle_UnitKind : Heddle_Enum<"Unit",
   [I32EnumAttrCase<"Heads", 0, "heads">, I32EnumAttrCase<"KvHeads", 1, "kv_heads">, I32EnumAttrCase<"Columns", 2, "columns">]>;
 
+def Heddle_BatchListKind : Heddle_Enum<"BatchList",
+  [I32EnumAttrCase<"Ids", 0, "ids">, I32EnumAttrCase<"Positions", 1, "positions">, I32EnumAttrCase<"Sequences", 2, "sequences">,
+   I32EnumAttrCase<"Wanted", 3, "wanted">]>;
+def Heddle_BatchList : Heddle_EnumAttr<Heddle_BatchListKind, "batch_list">;
+
+def Heddle_RowCountKind : Heddle_Enum<"RowCount",
+  [I32EnumAttrCase<"Tokens", 0, "tokens">, I32EnumAttrCase<"Wanted", 1, "wanted">, I32EnumAttrCase<"Sequences", 2, "sequences">]>;
+def Heddle_RowCount : Heddle_EnumAttr<Heddle_RowCountKind, "row_count">;
+
+def Heddle_PlaceKind : Heddle_Enum<"Place",
+  [I32EnumAttrCase<"Rank", 0, "rank">, I32EnumAttrCase<"Ranks", 1, "ranks">, I32EnumAttrCase<"Thread", 2, "thread">,
+   I32EnumAttrCase<"Threads", 3, "threads">]>;
+def Heddle_Place : Heddle_EnumAttr<Heddle_PlaceKind, "place">;
+
 //===---- attributes ------------------------------------------------------------------------------------------------===//
 def Heddle_ShardAttr : AttrDef<Heddle_Dialect, "Shard"> {
   let mnemonic = "shard";
   let summary = "how the last dimension of a value is cut over ranks";
   let description = [{
-    `#heddle.shard<heads, 64>`: units of 64 features, one per query head; `kv_heads`: one per KV head, a rank holds those that its
-    query heads read; `columns`: units of that many features. As the encoding of a tensor type it says that only the share of
-    this rank is valid; `heddle.all_gather` makes it whole. On a weight it says which rows a rank holds.
+    `#heddle.shard<heads, 64>`: units of 64 features, one per query head; `<kv_heads, 64, group 3>`: one per KV head, which 3 query heads
+    read; a rank holds those that its query heads read; `columns`: units of that many features. As the encoding of a tensor type it
+    says that only the share of this rank is valid; `heddle.all_gather` makes it whole. On a weight it says which rows a rank holds.
   }];
-  let parameters = (ins "Unit":$unit, "int64_t":$size);
-  let assemblyFormat = "`<` custom<UnitName>($unit) `,` $size `>`";
+  let parameters = (ins "Unit":$unit, "int64_t":$size, DefaultValuedParameter<"int64_t", "1">:$group);
+  let assemblyFormat = "`<` custom<UnitName>($unit) `,` $size (`,` `group` $group^)? `>`";
   let genVerifyDecl = 1;
+  let builders = [AttrBuilder<(ins "Unit":$unit, "int64_t":$size), "return $_get($_ctxt, unit, size, 1);">];
 }
 
 def Heddle_KernelAttr : AttrDef<Heddle_Dialect, "Kernel"> {
@@ -93,4 +119,27 @@ def Heddle_KernelAttr : AttrDef<Heddle_Dialect, "Kernel"> {
                         DefaultValuedParameter<"int64_t", "0">:$window);
   let assemblyFormat = "`<` struct(params) `>`";
 }
+
+//===---- constraints -----------------------------------------------------------------------------------------------===//
+// What operands and attributes may be, said once: verifiers hold only what relates several of them.
+class Heddle_Is<string predicate, string what> : Type<CPred<"::heddle::ir::" # predicate # "($_self)">, what>;
+
+/// Activations: a tensor up to stage `sharded`, a buffer from `planned` on.
+def Heddle_Rows : Heddle_Is<"isRows", "rows [? × features] of f32 (in buffers whole vectors of 16) or of !heddle.q8 (whole blocks of 32)">;
+def Heddle_RealRows : Heddle_Is<"isRealRows", "rows [? × features] of f32 (in buffers whole vectors of 16)">;
+def Heddle_Q8Rows : Heddle_Is<"isQ8Rows", "rows [? × features] of !heddle.q8 (whole blocks of 32)">;
+def Heddle_Matrix : Heddle_Is<"isMatrix", "a weight [rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed">;
+def Heddle_Vector : Heddle_Is<"isVector", "a vector [elements] of f32">;
+def Heddle_Indices : Heddle_Is<"isIndices", "a list of i32, tensor<?xi32> or memref<?xi32>">;
+def Heddle_Bytes : Heddle_Is<"isByteList", "memref<?xi8>">;
+def Heddle_Floats : Heddle_Is<"isFloatList", "memref<?xf32>">;
+def Heddle_RowsBuffer : Type<And<[CPred<"::mlir::isa<::mlir::MemRefType>($_self)">, Heddle_Rows.predicate]>, "a buffer of rows">;
+def Heddle_RowsTensor : Type<And<[CPred<"::mlir::isa<::mlir::RankedTensorType>($_self)">, Heddle_Rows.predicate]>, "a tensor of rows">;
+
+def Heddle_Positive : ConfinedAttr<I64Attr, [IntPositive]>;
+def Heddle_NonNegative : ConfinedAttr<I64Attr, [IntNonNegative]>;
+/// Of norms: added to a mean of squares.
+def Heddle_Epsilon : ConfinedAttr<F32Attr, [AttrConstraint<CPred<"::heddle::ir::isWithin($_self, 0x1p-100, 1)">, "above 0 and at most 1">]>;
+/// A factor that keeps finite what is finite.
+def Heddle_Factor : ConfinedAttr<F32Attr, [AttrConstraint<CPred<"::heddle::ir::isWithin($_self, 1e-30, 1e30)">, "above 0 and finite">]>;
 #endif

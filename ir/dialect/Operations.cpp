@@ -5,6 +5,7 @@
 using namespace mlir;
 using namespace heddle::ir;
 
+#include "ir/dialect/ComputeInterface.cpp.inc"
 #define GET_OP_CLASSES
 #include "ir/dialect/Ops.cpp.inc"
 

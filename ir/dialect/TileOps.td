@@ -1,21 +1,20 @@
 //===- TileOps.td - one register tile's or one token's work (stages kernels and loops) ------------------------------===//
-// Tiles act on buffers: activations memref<T×N×f32> or q8 memref<T×N/32×40×i8> (runtime/quant/Activation.h), packed weights
-// memref<groups×group_bytes×i8> (runtime/quant/README.md), vectors of 16 f32 whose lanes are 16 output rows.
+// Tiles act on buffers: activations memref<T×N×f32> or memref<T×N×!heddle.q8>, packed weights memref<N×K×!heddle.packed<…>>, vectors of
+// 16 f32 whose lanes are 16 output rows.
 
 def Heddle_Lanes : Type<CPred<"::heddle::ir::isLanes($_self)">, "vector<16xf32>">, BuildableType<"::mlir::VectorType::get({16}, $_builder.getF32Type())">;
 
 def Heddle_BarrierOp : Heddle_Op<"barrier", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "all threads of this rank wait for each other";
-  let arguments = (ins Index:$context, Index:$thread, OptionalAttr<Heddle_KernelAttr>:$kernel);
-  let assemblyFormat = "$context `,` $thread (`after` $kernel^)? attr-dict";
+  let arguments = (ins OptionalAttr<Heddle_KernelAttr>:$kernel);
+  let assemblyFormat = "(`after` $kernel^)? attr-dict";
 }
 
 def Heddle_GatherOp : Heddle_Op<"gather", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "threads of all ranks complete a buffer: `units` of `unit_bytes` of each row, cut by runtime/plan/Share.h";
-  let arguments = (ins AnyMemRef:$buffer, Index:$context, Index:$thread, Index:$ranks, I64Attr:$row_bytes, I64Attr:$units,
-                       I64Attr:$unit_bytes, OptionalAttr<Heddle_KernelAttr>:$kernel);
-  let assemblyFormat = "$buffer `,` $context `,` $thread `,` $ranks (`after` $kernel^)? attr-dict `:` type($buffer)";
-  let hasVerifier = 1;
+  let arguments = (ins Heddle_RowsBuffer:$buffer, Heddle_Positive:$row_bytes, Heddle_Positive:$units, Heddle_Positive:$unit_bytes,
+                       OptionalAttr<Heddle_KernelAttr>:$kernel);
+  let assemblyFormat = "$buffer (`after` $kernel^)? attr-dict `:` type($buffer)";
 }
 
 def Heddle_TileProductOp : Heddle_Op<"tile_product", [MemoryEffects<[MemRead]>]> {
@@ -26,12 +25,12 @@ def Heddle_TileProductOp : Heddle_Op<"tile_product", [MemoryEffects<[MemRead]>]>
     `lanes`: how many of the 16 rows a register holds, 16 or 8. With 8 the weights of each half of the rows are unpacked by themselves.
     `ahead`: how many bytes ahead of its reads a quantised tile asks for weights, past the end of its row group too; 0: it does not.
   }];
-  let arguments = (ins AnyMemRef:$input, Index:$token, AnyMemRef:$weights, Index:$group, StrAttr:$format, I64Attr:$columns,
-                       DefaultValuedAttr<I64Attr, "16">:$lanes, DefaultValuedAttr<I64Attr, "1">:$row_groups,
-                       DefaultValuedAttr<I64Attr, "0">:$ahead);
+  let arguments = (ins Heddle_RowsBuffer:$input, Index:$token, Heddle_Matrix:$weights, Index:$group,
+                       DefaultValuedAttr<I64Attr, "16">:$lanes, DefaultValuedAttr<Heddle_Positive, "1">:$row_groups,
+                       DefaultValuedAttr<Heddle_NonNegative, "0">:$ahead);
   let results = (outs Variadic<Heddle_Lanes>:$accumulators);
   let assemblyFormat = [{
-    $format $input `[` $token `]` `,` $weights `[` $group `]` `columns` $columns attr-dict `:` type($input) `,` type($weights) `->` type($accumulators)
+    $input `[` $token `]` `,` $weights `[` $group `]` attr-dict `:` type($input) `,` type($weights) `->` type($accumulators)
   }];
   let hasVerifier = 1;
 }
@@ -45,10 +44,10 @@ def Heddle_TileProductPanelOp : Heddle_Op<"tile_product_panel", [MemoryEffects<[
     that meet them, are widened to pairs of 16 bits, for targets that do not sum four products of bytes at once; unsigned codes always go by
     as quads of bytes.
   }];
-  let arguments = (ins AnyMemRef:$input, Index:$token, Index:$tokens, AnyMemRef:$weights, Index:$group, Index:$groups, AnyMemRef:$sums,
-                       StrAttr:$format, I64Attr:$columns, DefaultValuedAttr<I64Attr, "8">:$lanes, UnitAttr:$pairs);
+  let arguments = (ins Heddle_Q8Rows:$input, Index:$token, Index:$tokens, Heddle_Matrix:$weights, Index:$group, Index:$groups,
+                       MemRefRankOf<[F32], [3]>:$sums, DefaultValuedAttr<I64Attr, "8">:$lanes, UnitAttr:$pairs);
   let assemblyFormat = [{
-    $format $input `[` $token `for` $tokens `]` `,` $weights `[` $group `for` $groups `]` `columns` $columns `->` $sums attr-dict `:` type($input) `,` type($weights) `,` type($sums)
+    $input `[` $token `for` $tokens `]` `,` $weights `[` $group `for` $groups `]` `->` $sums attr-dict `:` type($input) `,` type($weights) `,` type($sums)
   }];
   let hasVerifier = 1;
 }
@@ -62,21 +61,21 @@ def Heddle_TileActivateOp : Heddle_Op<"tile_activate", [Pure]> {
 
 def Heddle_TileQuantizeOp : Heddle_Op<"tile_quantize", [MemoryEffects<[MemWrite]>]> {
   let summary = "requantises 32 features held in two vectors and stores the block";
-  let arguments = (ins Heddle_Lanes:$low, Heddle_Lanes:$high, AnyMemRef:$out, Index:$token, Index:$block);
+  let arguments = (ins Heddle_Lanes:$low, Heddle_Lanes:$high, Heddle_Q8Rows:$out, Index:$token, Index:$block);
   let assemblyFormat = "$low `,` $high `,` $out `[` $token `,` $block `]` attr-dict `:` type($low) `,` type($high) `,` type($out)";
-  let hasVerifier = 1;
 }
 
 def Heddle_TileQuantizeRowOp : Heddle_Op<"tile_quantize_row", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "quantises one token's row";
-  let arguments = (ins AnyMemRef:$input, AnyMemRef:$out, Index:$token);
+  let arguments = (ins Heddle_RealRows:$input, Heddle_Q8Rows:$out, Index:$token);
   let assemblyFormat = "$input `,` $out `[` $token `]` attr-dict `:` type($input) `,` type($out)";
   let hasVerifier = 1;
 }
 
 def Heddle_TileRmsNormOp : Heddle_Op<"tile_rms_norm", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "rms_norm of one token's row";
-  let arguments = (ins AnyMemRef:$input, AnyMemRef:$weight, Optional<AnyMemRef>:$residual, AnyMemRef:$out, Index:$token, F32Attr:$eps);
+  let arguments = (ins Heddle_RealRows:$input, Heddle_Vector:$weight, Optional<Heddle_RealRows>:$residual, Heddle_RowsBuffer:$out, Index:$token,
+                       Heddle_Epsilon:$eps);
   let assemblyFormat = [{
     $input `,` $weight (`residual` `(` $residual^ `)`)? `->` $out `[` $token `]` `eps` $eps attr-dict `:` type(operands)
   }];
@@ -85,27 +84,35 @@ def Heddle_TileRmsNormOp : Heddle_Op<"tile_rms_norm", [MemoryEffects<[MemRead, M
 
 def Heddle_TileEmbedOp : Heddle_Op<"tile_embed", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "one token's row of a packed embedding table";
-  let arguments = (ins AnyMemRef:$ids, AnyMemRef:$table, AnyMemRef:$out, Index:$token, StrAttr:$format, OptionalAttr<F32Attr>:$scale);
-  let assemblyFormat = "$format $ids `,` $table `->` $out `[` $token `]` attr-dict `:` type(operands)";
+  let arguments = (ins Heddle_Indices:$ids, Heddle_Matrix:$table, Heddle_RealRows:$out, Index:$token, OptionalAttr<Heddle_Factor>:$scale);
+  let assemblyFormat = "$ids `,` $table `->` $out `[` $token `]` attr-dict `:` type(operands)";
   let hasVerifier = 1;
 }
 
 def Heddle_TileCopyRowOp : Heddle_Op<"tile_copy_row", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "copies a row of activations";
-  let arguments = (ins AnyMemRef:$input, Index:$from, AnyMemRef:$out, Index:$to);
+  let arguments = (ins Heddle_RowsBuffer:$input, Index:$from, Heddle_RowsBuffer:$out, Index:$to);
   let assemblyFormat = "$input `[` $from `]` `->` $out `[` $to `]` attr-dict `:` type($input) `,` type($out)";
+  let hasVerifier = 1;
+}
+
+def Heddle_TileRopeOp : Heddle_Op<"tile_rope", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "rotates one head of one token";
+  let arguments = (ins Heddle_RealRows:$input, Heddle_Floats:$rope, Heddle_RealRows:$out, Index:$token, Index:$head, Index:$position,
+                       Heddle_Positive:$head_dim, Heddle_Positive:$rope_dims, Heddle_RopeStyle:$style);
+  let assemblyFormat = "`` $style $input `,` $rope `->` $out `[` $token `,` $head `]` `at` $position attr-dict `:` type($input) `,` type($rope) `,` type($out)";
   let hasVerifier = 1;
 }
 
 def Heddle_TileStoreKvOp : Heddle_Op<"tile_store_kv", [AttrSizedOperandSegments, MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "norms, rotates and stores one token's key and value of one KV head; `page` is the byte of the head's page in kv";
-  let arguments = (ins AnyMemRef:$keys, AnyMemRef:$values, Index:$token, Index:$head, Index:$position, AnyMemRef:$kv, Index:$page,
-                       Optional<AnyMemRef>:$k_norm, Optional<AnyMemRef>:$rope, Optional<Index>:$rope_offset,
-                       I64Attr:$head_dim, I64Attr:$rope_dims, OptionalAttr<F32Attr>:$norm_eps, OptionalAttr<Heddle_RopeStyle>:$style,
+  let arguments = (ins Heddle_RealRows:$keys, Heddle_RealRows:$values, Index:$token, Index:$head, Index:$position, Heddle_Bytes:$kv, Index:$page,
+                       Optional<Heddle_Vector>:$k_norm, Optional<Heddle_Floats>:$rope,
+                       Heddle_Positive:$head_dim, Heddle_NonNegative:$rope_dims, OptionalAttr<Heddle_Epsilon>:$norm_eps, OptionalAttr<Heddle_RopeStyle>:$style,
                        DefaultValuedAttr<Heddle_CacheType, "::heddle::ir::CacheType::F16">:$type);
   let assemblyFormat = [{
     $keys `,` $values `[` $token `,` $head `]` `at` $position `->` $kv `[` $page `]` (`k_norm` `(` $k_norm^ `)`)?
-    (`rope` `(` $rope^ `[` $rope_offset `]` `)`)? attr-dict `:` type(operands)
+    (`rope` `(` $rope^ `)`)? attr-dict `:` type(operands)
   }];
   let hasVerifier = 1;
 }
@@ -114,17 +121,17 @@ def Heddle_TileStoreKvOp : Heddle_Op<"tile_store_kv", [AttrSizedOperandSegments,
 // that a key and a value come from memory once for all of them. Registers hold `rows` of them times `vectors` vectors of keys or
 // features, for which each is widened once.
 class Heddle_AttentionTile<string name, dag result> : Heddle_Op<name, [AttrSizedOperandSegments, MemoryEffects<[MemRead, MemWrite]>]> {
-  dag before = (ins AnyMemRef:$query, Variadic<Index>:$tokens, Variadic<Index>:$heads, Variadic<Index>:$positions,
-                    AnyMemRef:$page_table, Index:$first_page, AnyMemRef:$kv, Index:$page_stride, Index:$page_base);
-  dag after = (ins Optional<AnyMemRef>:$q_norm, Optional<AnyMemRef>:$rope, Optional<Index>:$rope_offset,
-                   I64Attr:$head_dim, I64Attr:$rope_dims, F32Attr:$scale, I64Attr:$window, OptionalAttr<F32Attr>:$soft_cap,
-                   OptionalAttr<F32Attr>:$norm_eps, OptionalAttr<Heddle_RopeStyle>:$style, I64Attr:$rows, I64Attr:$vectors,
+  dag before = (ins Heddle_RealRows:$query, Variadic<Index>:$tokens, Variadic<Index>:$heads, Variadic<Index>:$positions,
+                    Heddle_Indices:$page_table, Index:$first_page, Heddle_Bytes:$kv, Index:$page_stride, Index:$page_base);
+  dag after = (ins Optional<Heddle_Vector>:$q_norm, Optional<Heddle_Floats>:$rope,
+                   Heddle_Positive:$head_dim, Heddle_NonNegative:$rope_dims, Heddle_Factor:$scale, Heddle_NonNegative:$window, OptionalAttr<Heddle_Factor>:$soft_cap,
+                   OptionalAttr<Heddle_Epsilon>:$norm_eps, OptionalAttr<Heddle_RopeStyle>:$style, Heddle_Positive:$rows, Heddle_Positive:$vectors,
                    DefaultValuedAttr<Heddle_CacheType, "::heddle::ir::CacheType::F16">:$type);
   let arguments = !con(before, result, after);
   let hasVerifier = 1;
 }
 
-def Heddle_TileAttentionOp : Heddle_AttentionTile<"tile_attention", (ins AnyMemRef:$out)> {
+def Heddle_TileAttentionOp : Heddle_AttentionTile<"tile_attention", (ins Heddle_RowsBuffer:$out)> {
   let summary = "online-softmax attention of some queries over all their visible pages";
   let description = [{
     `first_page` is the index in page_table of the sequence's chunk 0; page p of the KV head starts at byte
@@ -133,21 +140,21 @@ def Heddle_TileAttentionOp : Heddle_AttentionTile<"tile_attention", (ins AnyMemR
   let assemblyFormat = [{
     $query `tokens` `(` $tokens `)` `heads` `(` $heads `)` `at` `(` $positions `)` `pages` $page_table `[` $first_page `]`
     `kv` $kv `[` $page_stride `,` $page_base `]` `->` $out (`q_norm` `(` $q_norm^ `)`)?
-    (`rope` `(` $rope^ `[` $rope_offset `]` `)`)? attr-dict `:` type($query) `,` type($page_table) `,` type($kv) `,` type($out)
+    (`rope` `(` $rope^ `)`)? attr-dict `:` type($query) `,` type($page_table) `,` type($kv) `,` type($out)
     (`,` type($q_norm)^)? (`rope` type($rope)^)?
   }];
 }
 
-def Heddle_TileAttendChunksOp : Heddle_AttentionTile<"tile_attend_chunks", (ins Index:$from, Index:$to, AnyMemRef:$partials, Index:$state, Index:$head_stride)> {
+def Heddle_TileAttendChunksOp : Heddle_AttentionTile<"tile_attend_chunks", (ins Index:$from, Index:$to, Heddle_Floats:$partials, Index:$state, Index:$head_stride)> {
   let summary = "the states of chunks [from, to) of keys for some heads of one token, all of them visible";
   let description = [{
     o[head_dim] of query i after chunk c alone starts at element state + i · head_stride + c · (head_dim + 16) of `partials`
-    (runtime/plan/StepAbi.h). After that of query 0 come m of all queries, and, 8 elements on, l of all.
+    (runtime/plan/Frame.h). After that of query 0 come m of all queries, and, 8 elements on, l of all.
   }];
   let assemblyFormat = [{
     $query `tokens` `(` $tokens `)` `heads` `(` $heads `)` `at` `(` $positions `)` `pages` $page_table `[` $first_page `]`
     `kv` $kv `[` $page_stride `,` $page_base `]` `chunks` `[` $from `,` $to `]` `->` $partials `[` $state `,` $head_stride `]`
-    (`q_norm` `(` $q_norm^ `)`)? (`rope` `(` $rope^ `[` $rope_offset `]` `)`)? attr-dict
+    (`q_norm` `(` $q_norm^ `)`)? (`rope` `(` $rope^ `)`)? attr-dict
     `:` type($query) `,` type($page_table) `,` type($kv) `,` type($partials) (`,` type($q_norm)^)? (`rope` type($rope)^)?
   }];
 }
@@ -157,8 +164,8 @@ def Heddle_TileMergeChunksOp : Heddle_Op<"tile_merge_chunks", [MemoryEffects<[Me
   let description = [{
     The heads are those of one tile_attend_chunks, whose states lie at `state` and `head_stride`. Blocks are of 16 · `vectors` features.
   }];
-  let arguments = (ins AnyMemRef:$partials, Index:$state, Index:$head_stride, Index:$from, Index:$to, AnyMemRef:$out, Index:$token,
-                       Variadic<Index>:$heads, Index:$block, I64Attr:$head_dim, I64Attr:$vectors);
+  let arguments = (ins Heddle_Floats:$partials, Index:$state, Index:$head_stride, Index:$from, Index:$to, Heddle_RowsBuffer:$out, Index:$token,
+                       Variadic<Index>:$heads, Index:$block, Heddle_Positive:$head_dim, Heddle_Positive:$vectors);
   let assemblyFormat = [{
     $partials `[` $state `,` $head_stride `]` `chunks` `[` $from `,` $to `]` `->` $out `[` $token `]` `heads` `(` $heads `)`
     `block` $block attr-dict `:` type($partials) `,` type($out)

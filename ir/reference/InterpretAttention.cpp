@@ -26,9 +26,11 @@ LogicalResult Interpreter::visit(ir::StoreKvOp op, Frame &frame) {
   StoreCall call{};
   call.keys = &at(op.getKeys(), frame);
   call.values = &at(op.getValues(), frame);
-  call.place = {&at(op.getPositions(), frame), &at(op.getSequences(), frame), &at(op.getPageTable(), frame), pageWidth_};
+  call.place = place();
   call.prologue = prologue(op.getKNorm(), op.getNormEps(), op.getRope(), op.getStyle(), frame);
   call.state = state(op.getState());
+  if (!call.place.pageTable)
+    return fail(op, "this run has no batch with a page table");
   call.layer = index(op.getLayer(), frame);
   call.kvHeads = static_cast<int64_t>(op.getKvHeads());
   call.headDim = static_cast<int64_t>(op.getHeadDim());
@@ -46,13 +48,15 @@ LogicalResult Interpreter::visit(ir::AttentionOp op, Frame &frame) {
   call.keys = maybe(op.getKeys(), frame);
   call.values = maybe(op.getValues(), frame);
   call.bias = maybe(op.getBias(), frame);
-  call.place = {maybe(op.getPositions(), frame), maybe(op.getSequences(), frame), maybe(op.getPageTable(), frame), pageWidth_};
+  call.place = place();
   call.prologue = prologue(op.getQNorm(), op.getNormEps(), op.getRope(), op.getStyle(), frame);
   if (op.getState())
     call.state = state(*op.getState());
   call.fixed = op.getSource() == ir::KeySource::Fixed;
   if (call.fixed && call.state)
     return fail(op, "source fixed takes its keys from operands, not from a paged state");
+  if (call.state && !call.place.pageTable)
+    return fail(op, "this run has no batch with a page table");
   if (op.getLayer())
     call.layer = index(op.getLayer(), frame);
   if (call.state && (call.layer < 0 || call.layer >= call.state->layers()))

@@ -91,7 +91,7 @@ LogicalResult Interpreter::visit(Operation &op, Frame &frame) {
     if (isa<MemRefType>(operand.getType()))
       return fail(&op, "acts on buffers: only stages graph, fused and sharded are interpreted");
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
-      .Case<ir::GetOp, ir::EmbedOp, ir::SelectRowsOp, ir::AddOp, ir::MulOp, ir::ActivateOp, ir::LinearOp, ir::QuantizeOp,
+      .Case<ir::BatchOp, ir::GetOp, ir::EmbedOp, ir::SelectRowsOp, ir::AddOp, ir::MulOp, ir::ActivateOp, ir::LinearOp, ir::QuantizeOp,
             ir::RmsNormOp, ir::RopeOp, ir::AttentionOp, ir::StoreKvOp, ir::ShareOp, ir::AllGatherOp, func::CallOp>(
           [&](auto known) { return visit(known, frame); })
       .Default([&](Operation *other) -> LogicalResult {
@@ -115,6 +115,17 @@ LogicalResult Interpreter::visit(func::CallOp op, Frame &frame) {
 }
 
 // ---- model ops ----
+
+LogicalResult Interpreter::visit(ir::BatchOp op, Frame &frame) {
+  TensorPtr list = op.getList() == ir::BatchList::Ids         ? batch_.ids
+                   : op.getList() == ir::BatchList::Positions ? batch_.positions
+                   : op.getList() == ir::BatchList::Sequences ? batch_.sequences
+                                                              : batch_.wanted;
+  if (!list)
+    return fail(op, "this run has no batch with that list");
+  frame[op.getResult()] = std::move(list);
+  return success();
+}
 
 LogicalResult Interpreter::visit(ir::GetOp op, Frame &frame) {
   auto type = cast<RankedTensorType>(op.getType());
@@ -168,7 +179,10 @@ LogicalResult Interpreter::visit(ir::ActivateOp op, Frame &frame) {
 // ---- products and norms ----
 
 LogicalResult Interpreter::visit(ir::LinearOp op, Frame &frame) {
-  LinearCall call{&at(op.getInput(), frame), {}, {}, maybe(op.getResidual(), frame), {}, ir::isQ8(op.getResult(0).getType())};
+  LinearCall call{&at(op.getInput(), frame),        {}, {}, {}, maybe(op.getResidual(), frame), {},
+                  ir::isQ8(op.getResult(0).getType())};
+  for (Value bias : op.getBiases())
+    call.biases.push_back(&at(bias, frame));
   if (op.getGate())
     call.gate = function(*op.getGate());
   for (auto [i, weight] : llvm::enumerate(op.getWeights())) {
@@ -212,7 +226,9 @@ LogicalResult Interpreter::visit(ir::RopeOp op, Frame &frame) {
   if (rope == symbols_.ropes.end())
     return fail(op, "names no declared RoPE table");
   Tensor out;
-  Problem problem = kernels_.rope(at(op.getInput(), frame), at(op.getPositions(), frame), rope->second,
+  if (!batch_.positions)
+    return fail(op, "this run has no batch with positions");
+  Problem problem = kernels_.rope(at(op.getInput(), frame), *batch_.positions, rope->second,
                                   op.getStyle() == ir::RopeStyle::Interleaved, static_cast<int64_t>(op.getHeads()), out);
   return bind(op, std::move(problem), std::move(out), frame);
 }
@@ -220,12 +236,9 @@ LogicalResult Interpreter::visit(ir::RopeOp op, Frame &frame) {
 // ---- ranks ----
 
 LogicalResult Interpreter::visit(ir::ShareOp op, Frame &frame) {
-  int64_t rank = index(op.getRank(), frame), ranks = index(op.getRanks(), frame);
-  if (ranks <= 0 || rank < 0 || rank >= ranks)
-    return fail(op, "rank " + Twine(rank) + " of " + Twine(ranks) + " does not exist");
-  Share s = share(static_cast<int64_t>(op.getUnits()), rank, ranks);
-  if (op.getKv())
-    s = kvShare(s, static_cast<int64_t>(op.getGroup()));
+  Share s = share(static_cast<int64_t>(op.getUnits()), rank_.index, rank_.ranks);
+  if (op.getGroup())
+    s = kvShare(s, static_cast<int64_t>(*op.getGroup()));
   std::vector<Tensor> out;
   out.push_back(indexTensor(s.begin));
   out.push_back(indexTensor(s.end));

@@ -16,6 +16,12 @@ struct Symbols {
   llvm::StringMap<Rope> ropes;
 };
 
+/// A step's batch as tensors, shared by all ranks; a list that was not given is null.
+struct BatchTensors {
+  TensorPtr ids, positions, sequences, wanted, pageTable;
+  int64_t pageWidth = 0;
+};
+
 /// One rank's walk. Lives for one run; the states outlive it.
 class Interpreter {
 public:
@@ -23,9 +29,9 @@ public:
     int index, ranks;
   };
   Interpreter(const Symbols &symbols, const Kernels &kernels, const WeightSource &weights, Exchange &exchange,
-              llvm::StringMap<PagedState> &states, Rank rank, int64_t pageWidth)
+              llvm::StringMap<PagedState> &states, Rank rank, const BatchTensors &batch)
       : symbols_(symbols), kernels_(kernels), weights_(weights), exchange_(exchange), states_(states), rank_(rank),
-        pageWidth_(pageWidth) {}
+        batch_(batch) {}
 
   /// Fails after an error was emitted by the first rank that failed.
   mlir::FailureOr<std::vector<TensorPtr>> run(mlir::func::FuncOp function, std::vector<TensorPtr> arguments);
@@ -34,6 +40,7 @@ private:
   using Frame = llvm::DenseMap<mlir::Value, TensorPtr>;
 
   mlir::LogicalResult visit(mlir::Operation &op, Frame &frame);
+  mlir::LogicalResult visit(ir::BatchOp op, Frame &frame);
   mlir::LogicalResult visit(ir::GetOp op, Frame &frame);
   mlir::LogicalResult visit(ir::EmbedOp op, Frame &frame);
   mlir::LogicalResult visit(ir::SelectRowsOp op, Frame &frame);
@@ -60,6 +67,9 @@ private:
   const Tensor *maybe(mlir::Value value, Frame &frame) const { return value ? frame.at(value).get() : nullptr; }
   int64_t index(mlir::Value value, Frame &frame) const;
   PagedState *state(llvm::StringRef name);
+  Placement place() const {
+    return {batch_.positions.get(), batch_.sequences.get(), batch_.pageTable.get(), batch_.pageWidth};
+  }
   HeadPrologue prologue(mlir::Value norm, std::optional<llvm::APFloat> eps, std::optional<llvm::StringRef> rope,
                         std::optional<ir::RopeStyle> style, Frame &frame) const;
 
@@ -69,7 +79,7 @@ private:
   Exchange &exchange_;
   llvm::StringMap<PagedState> &states_;
   Rank rank_;
-  int64_t pageWidth_;
+  const BatchTensors &batch_;
   int depth_ = 0; // of calls
 };
 

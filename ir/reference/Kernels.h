@@ -27,6 +27,7 @@ struct NormCall {
 struct LinearCall {
   const Tensor *input;                 // [T × K]
   std::vector<const Tensor *> weights; // [N × K] each
+  std::vector<const Tensor *> biases;  // [N] each, or none
   std::vector<Columns> outputs;        // rows of each weight that this rank computes
   const Tensor *residual = nullptr;    // [T × N]
   std::optional<Function> gate;

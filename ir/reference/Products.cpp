@@ -87,6 +87,14 @@ template <class A> Problem KernelsOf<A>::linear(const LinearCall &call, std::vec
           reals<Real>(product)[t * rows + n] = A::dot(row, x, t);
       }
     }
+    if (!call.biases.empty()) {
+      std::vector<Real> bias = vectorOf(*call.biases[w], rows);
+      if (bias.empty())
+        return "bias " + std::to_string(w) + " must be a float vector of " + std::to_string(rows);
+      for (int64_t t = 0; t < tokens; ++t)
+        for (int64_t n = product.valid.begin; n < product.valid.end; ++n)
+          reals<Real>(product)[t * rows + n] += bias[static_cast<size_t>(n)];
+    }
     products.push_back(std::move(product));
   }
   if (call.gate) {

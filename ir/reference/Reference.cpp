@@ -36,13 +36,6 @@ Reference::Reference(ModuleOp module, Mode mode, const WeightSource &weights, in
 Reference::~Reference() = default;
 void Reference::clear() { impl_->clear(); }
 
-static TensorPtr indexArgument(int64_t value) {
-  auto t = std::make_shared<Tensor>();
-  t->valid = {0, 1};
-  t->data = value;
-  return t;
-}
-
 template <class Real> static bool sameReals(const Tensor &a, const Tensor &b) {
   const Real *x = reals<Real>(a), *y = reals<Real>(b);
   if (!x || !y)
@@ -57,7 +50,19 @@ static bool same(const Tensor &a, const Tensor &b) {
   return a.shape == b.shape && a.data.index() == b.data.index() && sameReals<float>(a, b) && sameReals<double>(a, b);
 }
 
-FailureOr<std::vector<TensorPtr>> Reference::call(std::string_view name, std::vector<Tensor> arguments, int64_t pageWidth) {
+/// Null for a list that was not given.
+static TensorPtr integers(const std::vector<int32_t> &values, bool given = false) {
+  if (values.empty() && !given)
+    return nullptr;
+  auto n = static_cast<int64_t>(values.size());
+  auto t = std::make_shared<Tensor>();
+  t->shape = {n};
+  t->valid = {0, n};
+  t->data = values;
+  return t;
+}
+
+FailureOr<std::vector<TensorPtr>> Reference::call(std::string_view name, std::vector<Tensor> arguments, const Batch &b) {
   StringRef symbol(name.data(), name.size());
   func::FuncOp function = impl_->symbols.functions.lookup(symbol);
   if (!function)
@@ -66,21 +71,15 @@ FailureOr<std::vector<TensorPtr>> Reference::call(std::string_view name, std::ve
   for (Tensor &t : arguments)
     shared.push_back(std::make_shared<const Tensor>(std::move(t)));
   int ranks = static_cast<int>(impl_->states.size());
-  bool sharded = function.getNumArguments() == shared.size() + 2;
-  if (ranks > 1 && !sharded)
-    return function.emitOpError() << "takes no rank and ranks, so it cannot run on " << ranks << " ranks";
+  const BatchTensors batch{integers(b.ids),  integers(b.positions), integers(b.sequences),
+                           integers(b.rows, !b.ids.empty()), integers(b.pageTable), b.pageWidth};
 
   Exchange exchange(ranks);
   std::vector<FailureOr<std::vector<TensorPtr>>> results(static_cast<size_t>(ranks));
   auto runRank = [&](int rank) {
-    std::vector<TensorPtr> mine = shared;
-    if (sharded) {
-      mine.push_back(indexArgument(rank));
-      mine.push_back(indexArgument(ranks));
-    }
     Interpreter interpreter(impl_->symbols, *impl_->kernels, impl_->weights, exchange, impl_->states[static_cast<size_t>(rank)],
-                            {rank, ranks}, pageWidth);
-    results[static_cast<size_t>(rank)] = interpreter.run(function, std::move(mine));
+                            {rank, ranks}, batch);
+    results[static_cast<size_t>(rank)] = interpreter.run(function, shared);
   };
   std::vector<std::thread> threads;
   for (int rank = 1; rank < ranks; ++rank)
@@ -99,26 +98,13 @@ FailureOr<std::vector<TensorPtr>> Reference::call(std::string_view name, std::ve
   return std::move(*results[0]);
 }
 
-// ---- step ----
+// ---- entries ----
 
-static Tensor integers(const std::vector<int32_t> &values) {
-  auto n = static_cast<int64_t>(values.size());
-  Tensor t;
-  t.shape = {n};
-  t.valid = {0, n};
-  t.data = values;
-  return t;
-}
-
-FailureOr<TensorPtr> Reference::step(const Batch &b) {
-  func::FuncOp function = impl_->symbols.functions.lookup("step");
-  if (!function)
-    return impl_->module.emitError() << "has no function @step";
-  unsigned count = function.getNumArguments();
-  if ((count != 6 && count != 8) || function.getNumResults() != 1)
-    return function.emitOpError()
-           << "must take ids, positions, sequences, page table, rows, page width and, when sharded, rank and ranks, "
-              "and return the logits";
+FailureOr<std::vector<TensorPtr>> Reference::run(std::string_view name, const Batch &b) {
+  StringRef symbol(name.data(), name.size());
+  func::FuncOp function = impl_->symbols.functions.lookup(symbol);
+  if (!function || !function.isPublic() || function.getNumArguments())
+    return impl_->module.emitError() << "has no entry @" << symbol << ": a public function without arguments";
   auto bad = [&](const Twine &what) { return function.emitOpError() << "bad batch: " << what; };
   size_t tokens = b.ids.size();
   if (b.positions.size() != tokens || b.sequences.size() != tokens)
@@ -138,12 +124,14 @@ FailureOr<TensorPtr> Reference::step(const Batch &b) {
   for (int32_t row : b.rows)
     if (row < 0 || static_cast<size_t>(row) >= tokens)
       return bad("row " + Twine(row) + " is not one of the " + Twine(tokens) + " tokens");
-  std::vector<Tensor> arguments;
-  for (const auto *values : {&b.ids, &b.positions, &b.sequences, &b.pageTable, &b.rows})
-    arguments.push_back(integers(*values));
-  arguments.push_back(*indexArgument(b.pageWidth));
-  FailureOr<std::vector<TensorPtr>> results = call("step", std::move(arguments), b.pageWidth);
+  return call(name, {}, b);
+}
+
+FailureOr<TensorPtr> Reference::runFor(std::string_view name, const Batch &batch) {
+  FailureOr<std::vector<TensorPtr>> results = run(name, batch);
   if (failed(results))
     return failure();
+  if (results->size() != 1)
+    return impl_->module.emitError() << "entry @" << StringRef(name.data(), name.size()) << " has " << results->size() << " results, not one";
   return results->front();
 }

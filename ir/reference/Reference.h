@@ -16,12 +16,12 @@ class ModuleOp;
 
 namespace heddle::reference {
 
-/// The inputs of one step (runtime/plan/StepAbi.h has the same ones). T tokens, S sequences, R rows.
+/// The inputs of one step (runtime/plan/Frame.h has the same ones). T tokens, S sequences, R rows.
 struct Batch {
   std::vector<int32_t> ids;       // [T]
   std::vector<int32_t> positions; // [T] absolute, in the token's sequence
   std::vector<int32_t> sequences; // [T] row of the page table
-  std::vector<int32_t> pageTable; // [S × pageWidth] page of each 64-position chunk
+  std::vector<int32_t> pageTable; // [S × pageWidth] page of each 64-position chunk, of every paged state
   std::vector<int32_t> rows;      // [R] tokens whose logits are wanted
   int64_t pageWidth = 1;
 };
@@ -36,13 +36,14 @@ public:
   Reference(const Reference &) = delete;
   Reference &operator=(const Reference &) = delete;
 
-  /// Runs @step: ids, positions, sequences, page table, rows, page width and, where it takes them, rank and ranks. More than one
-  /// rank needs a step that takes them. Result [R × vocabulary]: floats of the one arithmetic or doubles of exact mathematics.
-  llvm::FailureOr<TensorPtr> step(const Batch &batch);
+  /// Runs the entry `name` on every rank, after checking the batch. Its results, as of `call`.
+  llvm::FailureOr<std::vector<TensorPtr>> run(std::string_view name, const Batch &batch);
+  /// Its only result: floats of the one arithmetic or doubles of exact mathematics.
+  llvm::FailureOr<TensorPtr> runFor(std::string_view name, const Batch &batch);
 
-  /// Runs any function on every rank with the same arguments; where it takes exactly two more, they are rank and ranks. The
-  /// results of rank 0, after checking that every other rank has the same bits in whatever both hold.
-  llvm::FailureOr<std::vector<TensorPtr>> call(std::string_view function, std::vector<Tensor> arguments, int64_t pageWidth = 1);
+  /// Runs any function on every rank with the same arguments and what `batch` has of a batch, unchecked. The results of rank 0,
+  /// after checking that every other rank has the same bits in whatever both hold.
+  llvm::FailureOr<std::vector<TensorPtr>> call(std::string_view function, std::vector<Tensor> arguments, const Batch &batch = {});
 
   /// Forgets every cached key and value.
   void clear();

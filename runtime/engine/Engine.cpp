@@ -23,19 +23,23 @@ uint64_t defaultKvBytes(uint64_t contextBytes, uint64_t memory) {
 
 /// How many rows of logits a step has room for: as many as tokens, but no more than take a small part of the smallest host's
 /// memory, as a row can be a megabyte. Requests that find no row wait for a step; 16 have one anywhere.
-int64_t rowsOf(const EngineOptions &options, int64_t logitStride, const std::vector<RankMemory> &ranks) {
+int64_t rowsOf(const EngineOptions &options, const ModelNeeds &needs, const std::vector<RankMemory> &ranks) {
   constexpr uint64_t kMostBytes = uint64_t{256} << 20;
   constexpr int64_t kLeast = 16;
   uint64_t bytes = kMostBytes;
   for (const RankMemory &rank : ranks)
     bytes = std::min(bytes, rank.memory.total / 64);
-  auto rows = static_cast<int64_t>(bytes / (static_cast<uint64_t>(std::max<int64_t>(logitStride, 1)) * sizeof(float)));
+  int64_t floats = 1; // of the widest row
+  for (const EntryOutputs &outputs : needs.outputs)
+    for (const EntryOutput &output : outputs)
+      floats = std::max(floats, output.stride);
+  auto rows = static_cast<int64_t>(bytes / (static_cast<uint64_t>(floats) * sizeof(float)));
   return std::min(std::max(rows, kLeast), options.tokenBudget);
 }
 
 EngineSettings decide(const EngineOptions &options, const ModelNeeds &needs, std::vector<RankMemory> ranks) {
   const int64_t modelContext = needs.context;
-  const KvShape &kv = needs.kv;
+  const KvShapes &kv = needs.kv;
   checkOption(options.threads >= 1 && options.threads <= kMostThreads,
               "threads must be in [1, " + std::to_string(kMostThreads) + "], not " + std::to_string(options.threads));
   checkOption(options.context >= 0 && options.context <= modelContext,
@@ -44,15 +48,14 @@ EngineSettings decide(const EngineOptions &options, const ModelNeeds &needs, std
               "token budget must be in [1, " + std::to_string(kMostTokenBudget) + "], not " +
                   std::to_string(options.tokenBudget));
   int64_t context = options.context ? options.context : std::min(modelContext, kDefaultContext);
-  const StepRoom room{options.tokenBudget, rowsOf(options, needs.logitStride, ranks), context};
+  const StepRoom room{options.tokenBudget, rowsOf(options, needs, ranks), context};
   const auto count = static_cast<int64_t>(ranks.size());
   std::vector<uint64_t> fixed = needs.weights;
   for (int64_t r = 0; r < count; ++r)
     fixed[static_cast<size_t>(r)] +=
-        static_cast<uint64_t>(stepBytes(room, needs.arenaBytesPerToken, needs.logitStride, kv, r, count).all());
+        static_cast<uint64_t>(stepBytes(room, needs.arenaBytesPerToken, needs.outputs, kv, r, count).all());
   const MemoryFit fit(std::move(ranks), std::move(fixed), kv);
-  uint64_t pageBytes = static_cast<uint64_t>(kv.layers * kv.kvHeads * headPageBytes(kv.headDim, kv.type));
-  uint64_t contextBytes = static_cast<uint64_t>(KvCache::pagesFor(context)) * pageBytes;
+  uint64_t contextBytes = static_cast<uint64_t>(KvCache::pagesFor(context)) * kv.wholePageBytes();
   int64_t pages =
       std::min<int64_t>(kv.pagesIn(options.kvBytes ? options.kvBytes : defaultKvBytes(contextBytes, fit.total())), INT32_MAX);
   if (pages < KvCache::pagesFor(context)) { // only when kvBytes was given
@@ -103,7 +106,7 @@ Engine::Engine(const StepModel &model, const EngineOptions &options, Communicato
     : impl_(std::make_unique<Impl>(model,
                                    agree(options,
                                          {model.context, model.kv, std::vector<uint64_t>(static_cast<size_t>(group.size())),
-                                          model.arenaBytesPerToken, model.logitStride},
+                                          model.arenaBytesPerToken, model.outputs()},
                                          group),
                                    options.threads, group, std::move(text))) {
   group.meet();

@@ -190,12 +190,13 @@ void Engine::Impl::setPageTable(StepPlan &step, std::span<const KvCache::Sequenc
 
 const float *Engine::Impl::execute(StepPlan &step) {
   step.epoch = ++epoch_;
+  step.entry = static_cast<int64_t>(model_.logits);
   broken_ = true; // until it is over
   if (group_.size() > 1) {
     std::vector<std::byte> message = step.serialize();
     group_.broadcast(message);
   }
-  const float *logits = executor_.run(step);
+  const float *logits = executor_.run(step); // the entry that gives them has no other output
   broken_ = false;
   if (logits) { // the step was not left
     ++steps_;
@@ -205,7 +206,8 @@ const float *Engine::Impl::execute(StepPlan &step) {
 }
 
 StepLimits Engine::Impl::limits() const {
-  return {model_.vocabulary, settings_.context, settings_.pages, settings_.tokenBudget, settings_.rows};
+  return {model_.vocabulary, settings_.context, settings_.pages, settings_.tokenBudget, settings_.rows,
+          static_cast<int64_t>(model_.entries.size())};
 }
 
 void Engine::Impl::follow() {
@@ -231,7 +233,7 @@ void Engine::Impl::update(const Schedule &schedule, const float *logits) {
     if (r.computed < static_cast<int64_t>(r.known.size()))
       continue; // in the middle of a prompt
     extend(r, sampler_.sample(logits, model_.vocabulary, r.known, r.request.sampling, r.seed));
-    logits += model_.logitStride;
+    logits += model_.logitStride();
   }
   std::erase_if(running_, [](const Running &r) { return r.finished; });
 }
@@ -336,7 +338,7 @@ void Engine::Impl::evaluate(const std::vector<int32_t> &tokens, int64_t chunk,
     if (!logits)
       throw std::runtime_error("the evaluation was interrupted");
     for (int64_t i = 0; i < size; ++i)
-      row(begin + i, logits + i * model_.logitStride);
+      row(begin + i, logits + i * model_.logitStride());
   }
 }
 

@@ -18,9 +18,10 @@ struct EngineSettings {
 /// What ranks of a model take beside the KV cache.
 struct ModelNeeds {
   int64_t context; // the longest that the model can have
-  KvShape kv;
+  KvShapes kv;
   std::vector<uint64_t> weights; // bytes of each rank
-  int64_t arenaBytesPerToken, logitStride;
+  int64_t arenaBytesPerToken;
+  std::vector<EntryOutputs> outputs; // of each entry
 };
 
 /// Checks the options and gives rank 0's settings to all ranks (collective). Throws std::invalid_argument on all ranks for

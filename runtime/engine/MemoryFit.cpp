@@ -48,8 +48,8 @@ int64_t MemoryFit::Place::pagesLeft() const {
   return page == 0 ? std::numeric_limits<int32_t>::max() : static_cast<int64_t>((available - taken) / page);
 }
 
-MemoryFit::MemoryFit(std::vector<RankMemory> ranks, std::vector<uint64_t> fixed, const KvShape &kv)
-    : ranks_(std::move(ranks)), type_(kv.type) {
+MemoryFit::MemoryFit(std::vector<RankMemory> ranks, std::vector<uint64_t> fixed, const KvShapes &kv)
+    : ranks_(std::move(ranks)), canShrink_(std::ranges::any_of(kv.states, [](const KvShape &s) { return s.type == KvType::F16; })) {
   auto count = static_cast<int64_t>(ranks_.size());
   std::map<std::string, size_t> placeOf;
   for (int64_t r = 0; r < count; ++r) {
@@ -81,7 +81,7 @@ std::string MemoryFit::refusal(int64_t pages, const std::string &what) const {
          inBytes(place.fixed) + " for weights and buffers and " + inBytes(kv) + " for " + what + ", and " +
          inBytes(place.available) + " are available" + (place.limit.empty() ? "" : ", with " + place.limit) + "; " +
          (place.own ? "raise that limit, " : "") + "use a smaller or more quantised model, a shorter context, less --kv-memory" +
-         (type_ == KvType::F16 ? ", --kv-type q8" : "") + " or more hosts";
+         (canShrink_ ? ", --kv-type q8" : "") + " or more hosts";
 }
 
 } // namespace heddle

@@ -20,7 +20,7 @@ std::vector<RankMemory> exchangeMemory(Communicator &group);
 class MemoryFit {
 public:
   /// `fixed`: bytes that each rank takes whatever its KV cache: weights, tables, the buffers of a step.
-  MemoryFit(std::vector<RankMemory> ranks, std::vector<uint64_t> fixed, const KvShape &kv);
+  MemoryFit(std::vector<RankMemory> ranks, std::vector<uint64_t> fixed, const KvShapes &kv);
 
   /// Pages of KV cache that every host, and every rank's process, has room for beside the rest; 0 when not even that fits.
   int64_t pages() const { return pages_; }
@@ -38,7 +38,7 @@ private:
   };
   std::vector<RankMemory> ranks_;
   std::vector<Place> places_;
-  KvType type_;
+  bool canShrink_; // some state is f16
   int64_t pages_ = 0;
   size_t tightest_ = 0; // of places_
 };

@@ -18,29 +18,29 @@ namespace {
 /// Compiled code, mapped while it lives.
 class CodeLibrary {
 public:
-  explicit CodeLibrary(const std::filesystem::path &file) : handle_(dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL)) {
+  explicit CodeLibrary(const std::filesystem::path &file)
+      : handle_(dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL)), file_(file.string()) {
     if (!handle_ && mountedNoexec(file))
       throw std::runtime_error(file.string() +
                                " cannot be run: its file system is mounted noexec; set XDG_CACHE_HOME to a folder on " +
                                "another, or compile the model with -o DIR on another and give that plan");
     if (!handle_)
       throw std::runtime_error("cannot load " + file.string() + ": " + dlerror() + "; compile the plan again");
-    step_ = reinterpret_cast<StepFunction>(dlsym(handle_, "_mlir_ciface_step"));
-    if (step_)
-      return;
-    dlclose(handle_);
-    throw std::runtime_error(file.string() + " has no entry point `step`; compile the plan again");
   }
   CodeLibrary(const CodeLibrary &) = delete;
   ~CodeLibrary() { dlclose(handle_); }
-  StepFunction step() const { return step_; }
+  EntryFunction entry(const std::string &name) const {
+    if (void *symbol = dlsym(handle_, (kEntryPrefix + name).c_str()))
+      return reinterpret_cast<EntryFunction>(symbol);
+    throw std::runtime_error(file_ + " has no entry '" + name + "'; compile the plan again");
+  }
 
 private:
   void *handle_;
-  StepFunction step_ = nullptr;
+  std::string file_;
 };
 
-/// What a StepModel's buffers point into.
+/// What a StepModel points into.
 struct Loaded {
   CodeLibrary code;
   RankWeights weights;
@@ -71,13 +71,21 @@ TextDecoderFactory textOf(std::shared_ptr<const Tokenizer> tokenizer) {
   return [tokenizer] { return std::make_unique<StreamTextDecoder>(tokenizer); };
 }
 
-KvShape kvShapeOf(const PagedState &kv) { return {kv.layers, kv.heads, kv.kvHeads, kv.headDim, kv.type}; }
+KvShapes kvShapesOf(const Manifest &manifest) {
+  KvShapes shapes;
+  for (const PagedState &s : manifest.states)
+    shapes.states.push_back({s.layers, s.heads, s.kvHeads, s.headDim, s.type});
+  return shapes;
+}
 
 ModelNeeds needsOf(const Manifest &manifest, int64_t ranks) {
   std::vector<uint64_t> weights;
   for (int64_t rank = 0; rank < ranks; ++rank)
     weights.push_back(rankLayout(manifest, rank, ranks).bytes);
-  return {manifest.context, kvShapeOf(manifest.kv), std::move(weights), manifest.arenaBytesPerToken, manifest.logitStride};
+  std::vector<EntryOutputs> outputs;
+  for (const Entry &entry : manifest.entries)
+    outputs.push_back(entry.outputs);
+  return {manifest.context, kvShapesOf(manifest), std::move(weights), manifest.arenaBytesPerToken, std::move(outputs)};
 }
 
 } // namespace
@@ -90,17 +98,20 @@ StepModel loadStepModel(const Plan &plan, const std::string &target, int64_t con
                                             RankWeights::load(plan, rank, ranks, {.progress = progress}),
                                             RopeTables(manifest.ropes, context)});
   StepModel model;
-  model.step = loaded->code.step();
-  model.weights = {loaded->weights.data(), static_cast<int64_t>(loaded->weights.bytes())};
-  std::span<const int64_t> offsets = loaded->weights.offsets(), ropeOffsets = loaded->ropes.offsets();
-  model.weightOffsets = {const_cast<int64_t *>(offsets.data()), static_cast<int64_t>(offsets.size())}; // compiled code only reads
-  model.rope = {loaded->ropes.data(), loaded->ropes.size()};
-  model.ropeOffsets = {const_cast<int64_t *>(ropeOffsets.data()), static_cast<int64_t>(ropeOffsets.size())};
+  for (const Entry &entry : manifest.entries)
+    model.entries.push_back({entry.name, loaded->code.entry(entry.name), entry.outputs});
+  const Entry *logits = logitsEntry(manifest);
+  if (!logits)
+    throw std::runtime_error(plan.directory().string() + ": the program has no entry that gives logits, so it cannot continue a text");
+  model.logits = static_cast<size_t>(logits - manifest.entries.data());
+  model.weights = loaded->weights.data();
+  model.weightOffsets = loaded->weights.offsets().data();
+  model.ropes = loaded->ropes.data();
+  model.ropeOffsets = loaded->ropes.offsets().data();
   model.vocabulary = manifest.vocabulary;
-  model.logitStride = manifest.logitStride;
   model.arenaBytesPerToken = manifest.arenaBytesPerToken;
   model.context = context;
-  model.kv = kvShapeOf(manifest.kv);
+  model.kv = kvShapesOf(manifest);
   model.endOfText = manifest.endOfText;
   model.owner = std::move(loaded);
   return model;

@@ -82,38 +82,49 @@ int64_t startThreads(int64_t threads) {
   return startTeam(threads);
 }
 
-StepBuffer ints(StepInts &values) { return {values.data(), static_cast<int64_t>(values.size())}; }
-
 } // namespace
 
 namespace {
 
-/// f32 of attention's partial states, where a step has any (StepAbi.h).
-int64_t floatsOfPartials(int64_t tokens, int64_t pageTableWidth, const KvShape &kv, int64_t rank, int64_t ranks) {
-  return tokens > kSplitTokens ? 0 : tokens * pageTableWidth * share(kv.heads, rank, ranks).size() * partialFloats(kv.headDim);
+/// f32 of attention's partial states, where a step has any (Frame.h).
+int64_t floatsOfPartials(int64_t tokens, int64_t pageTableWidth, const KvShapes &kv, int64_t rank, int64_t ranks) {
+  return tokens > kSplitTokens ? 0 : tokens * pageTableWidth * kv.partialFloats(rank, ranks);
 }
 
-StepBuffer within(const HugeBuffer &buffer, int64_t bytes, int64_t size, const char *what) {
+/// f32 of all of an entry's outputs; each takes a multiple of 16.
+int64_t floatsOf(const EntryOutputs &outputs, int64_t tokens, int64_t wanted, int64_t sequences) {
+  int64_t floats = 0;
+  for (const EntryOutput &output : outputs)
+    floats += output.rowsOf(tokens, wanted, sequences) * output.stride;
+  return floats;
+}
+
+std::byte *within(const HugeBuffer &buffer, int64_t bytes, const char *what) {
   if (bytes > static_cast<int64_t>(buffer.size()))
     throw std::logic_error(std::string("engine: a step has no room for ") + what);
-  return {buffer.data(), size};
+  return buffer.data();
 }
+
+constexpr int64_t kFloat = sizeof(float);
 
 } // namespace
 
-StepBytes stepBytes(const StepRoom &room, int64_t arenaBytesPerToken, int64_t logitStride, const KvShape &kv, int64_t rank,
-                    int64_t ranks) {
-  constexpr int64_t kFloat = sizeof(float);
-  return {room.tokens * arenaBytesPerToken, room.rows * logitStride * kFloat,
+StepBytes stepBytes(const StepRoom &room, int64_t arenaBytesPerToken, const std::vector<EntryOutputs> &entries, const KvShapes &kv,
+                    int64_t rank, int64_t ranks) {
+  int64_t floats = 0;
+  for (const EntryOutputs &outputs : entries)
+    floats = std::max(floats, floatsOf(outputs, room.tokens, room.rows, room.tokens)); // a sequence has a token at least
+  return {room.tokens * arenaBytesPerToken, floats * kFloat,
           floatsOfPartials(std::min(room.tokens, kSplitTokens), KvCache::pagesFor(room.context), kv, rank, ranks) * kFloat};
 }
 
 StepExecutor::StepExecutor(const StepModel &model, const StepRoom &room, int64_t pages, int64_t threads, Communicator &group)
-    : model_(model), threads_(threads), group_(group), kv_(pages, model.kv.pageBytes(group.rank(), group.size())),
-      context_(std::make_unique<StepContext>(threads, group)) {
-  StepBytes bytes = stepBytes(room, model.arenaBytesPerToken, model.logitStride, model.kv, group.rank(), group.size());
+    : model_(model), threads_(threads), group_(group), context_(std::make_unique<StepContext>(threads, group)) {
+  for (const KvShape &state : model.kv.states)
+    kv_.emplace_back(pages, state.pageBytes(group.rank(), group.size()));
+  StepBytes bytes = stepBytes(room, model.arenaBytesPerToken, model.outputs(), model.kv, group.rank(), group.size());
   arena_ = HugeBuffer(static_cast<size_t>(bytes.arena), "the arena");
-  logits_ = HugeBuffer(static_cast<size_t>(bytes.logits), "logits");
+  outputs_ = HugeBuffer(static_cast<size_t>(bytes.outputs), "logits");
   partials_ = HugeBuffer(static_cast<size_t>(bytes.partials), "attention's partial states");
   if (int64_t got = startThreads(threads); got != threads) // the step's barrier would wait for ever
     throw std::runtime_error("asked for " + std::to_string(threads) + " threads, OpenMP gave " + std::to_string(got) +
@@ -123,16 +134,43 @@ StepExecutor::StepExecutor(const StepModel &model, const StepRoom &room, int64_t
 StepExecutor::~StepExecutor() = default;
 
 const float *StepExecutor::run(StepPlan &plan) {
-  kv_.apply(plan.pageWork);
-  int64_t tokens = static_cast<int64_t>(plan.ids.size()), rows = static_cast<int64_t>(plan.rows.size());
-  int64_t arenaBytes = tokens * model_.arenaBytesPerToken, logits = rows * model_.logitStride;
-  StepBuffer ids = ints(plan.ids), positions = ints(plan.positions), sequences = ints(plan.sequences);
-  StepBuffer pageTable = ints(plan.pageTable), wanted = ints(plan.rows), kv(kv_.data(), kv_.size());
-  int64_t floats = floatsOfPartials(tokens, plan.pageTableWidth, model_.kv, group_.rank(), group_.size());
-  StepBuffer out = within(logits_, logits * int64_t{sizeof(float)}, logits, "its logits");
-  StepBuffer arena = within(arena_, arenaBytes, arenaBytes, "its tokens");
-  StepBuffer partials = within(partials_, floats * int64_t{sizeof(float)}, floats, "attention's partial states");
-  int64_t context = reinterpret_cast<int64_t>(context_.get());
+  for (KvMemory &memory : kv_)
+    memory.apply(plan.pageWork);
+  const ModelEntry &entry = model_.entries[static_cast<size_t>(plan.entry)];
+  const int64_t tokens = static_cast<int64_t>(plan.ids.size()), wanted = static_cast<int64_t>(plan.rows.size());
+  const int64_t width = plan.pageTableWidth, sequences = width ? static_cast<int64_t>(plan.pageTable.size()) / width : 0;
+  std::byte *results = within(outputs_, floatsOf(entry.outputs, tokens, wanted, sequences) * kFloat, "its results");
+  std::vector<std::byte *> outputs;
+  for (const EntryOutput &output : entry.outputs) {
+    outputs.push_back(results);
+    results += output.rowsOf(tokens, wanted, sequences) * output.stride * kFloat;
+  }
+  const int64_t partials = floatsOfPartials(tokens, width, model_.kv, group_.rank(), group_.size());
+  std::vector<StateView> views;
+  for (KvMemory &memory : kv_)
+    views.push_back({memory.data(), plan.pageTable.data(), width});
+  std::vector<const StateView *> states;
+  for (const StateView &view : views)
+    states.push_back(&view);
+  const Frame frame{.tokens = tokens,
+                    .wanted = wanted,
+                    .sequences = sequences,
+                    .ids = plan.ids.data(),
+                    .positions = plan.positions.data(),
+                    .sequenceOf = plan.sequences.data(),
+                    .wantedRows = plan.rows.data(),
+                    .outputs = outputs.data(),
+                    .arena = within(arena_, tokens * model_.arenaBytesPerToken, "its tokens"),
+                    .partials = reinterpret_cast<float *>(within(partials_, partials * kFloat, "attention's partial states")),
+                    .states = states.data(),
+                    .weights = model_.weights,
+                    .weightOffsets = model_.weightOffsets,
+                    .ropes = model_.ropes,
+                    .ropeOffsets = model_.ropeOffsets,
+                    .rank = group_.rank(),
+                    .ranks = group_.size(),
+                    .threads = threads_,
+                    .context = context_.get()};
   context_->error = nullptr;
   context_->leaveAfter = StepContext::kNever;
   if (context_->profile)
@@ -144,17 +182,13 @@ const float *StepExecutor::run(StepPlan &plan) {
     if (context_->profile)
       context_->profile->start(omp_get_thread_num());
     int thread = omp_get_thread_num();
-    enter(context_->waysOut[static_cast<size_t>(thread)].place, [&] {
-      model_.step(&ids, &positions, &sequences, &pageTable, &wanted, &out, &arena, &partials, &kv, &model_.weights,
-                  &model_.weightOffsets, &model_.rope, &model_.ropeOffsets, plan.pageTableWidth, group_.rank(), group_.size(),
-                  thread, threads_, context);
-    });
+    enter(context_->waysOut[static_cast<size_t>(thread)].place, [&] { entry.function(&frame, thread); });
   }
   if (context_->error)
     std::rethrow_exception(context_->error);
   if (context_->leaveAfter != StepContext::kNever)
     return nullptr;
-  return static_cast<const float *>(out.data);
+  return reinterpret_cast<const float *>(outputs_.data());
 }
 
 void StepExecutor::leaveStepsWhile(const std::atomic<bool> &flag) {
@@ -171,25 +205,25 @@ std::vector<KernelTime> StepExecutor::endProfile() {
 
 } // namespace heddle
 
-using heddle::StepContext, heddle::StepKernel, heddle::StepProfile;
+using heddle::Frame, heddle::StepContext, heddle::StepKernel, heddle::StepProfile;
 
 extern "C" {
 
-__attribute__((visibility("default"))) void heddle_barrier(int64_t context, int64_t thread, int64_t kernel) {
-  StepContext &step = *reinterpret_cast<StepContext *>(context);
+__attribute__((visibility("default"))) void heddle_barrier(const Frame *frame, int64_t thread, const StepKernel *kernel) {
+  StepContext &step = *static_cast<StepContext *>(frame->context);
   step.passed(thread);
   if (!step.profile)
     return step.meet(thread);
   auto arrived = StepProfile::Clock::now();
   step.meet(thread);
   auto passed = StepProfile::Clock::now();
-  step.profile->reached(thread, reinterpret_cast<const StepKernel *>(kernel), arrived, passed, passed);
+  step.profile->reached(thread, kernel, arrived, passed, passed);
 }
 
-__attribute__((visibility("default"))) void heddle_all_gather(int64_t context, int64_t thread, int64_t data, int64_t tokens,
+__attribute__((visibility("default"))) void heddle_all_gather(const Frame *frame, int64_t thread, void *data, int64_t rows,
                                                               int64_t rowBytes, int64_t units, int64_t unitBytes,
-                                                              int64_t kernel) {
-  StepContext &step = *reinterpret_cast<StepContext *>(context);
+                                                              const StepKernel *kernel) {
+  StepContext &step = *static_cast<StepContext *>(frame->context);
   StepProfile::Clock::time_point arrived, passed;
   step.passed(thread);
   if (step.profile)
@@ -207,7 +241,7 @@ __attribute__((visibility("default"))) void heddle_all_gather(int64_t context, i
         step.begin[r] = std::min(mine.begin * unitBytes, rowBytes);
         step.end[r] = std::min(mine.end * unitBytes, rowBytes);
       }
-      step.group.allGather(reinterpret_cast<std::byte *>(data), tokens, rowBytes, step.begin, step.end);
+      step.group.allGather(static_cast<std::byte *>(data), rows, rowBytes, step.begin, step.end);
       step.passed(thread);
     } catch (...) {
       step.error = std::current_exception();
@@ -215,6 +249,6 @@ __attribute__((visibility("default"))) void heddle_all_gather(int64_t context, i
   }
   step.barrier.wait(); // all threads may read
   if (step.profile)
-    step.profile->reached(thread, reinterpret_cast<const StepKernel *>(kernel), arrived, passed, StepProfile::Clock::now());
+    step.profile->reached(thread, kernel, arrived, passed, StepProfile::Clock::now());
 }
 }

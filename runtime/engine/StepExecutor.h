@@ -4,7 +4,8 @@
 #include "runtime/engine/StepPlan.h"
 #include "runtime/engine/StepProfile.h"
 #include "runtime/kvcache/KvMemory.h"
-#include "runtime/plan/StepAbi.h"
+#include "runtime/plan/Frame.h"
+#include "runtime/plan/Plan.h"
 #include <atomic>
 #include <memory>
 #include <string>
@@ -12,31 +13,50 @@
 
 namespace heddle {
 
-/// A model as one rank runs it: a compiled step (or, in tests, any function of that type) and what it reads.
+/// An entry as one rank calls it: compiled code or, in tests, any function of that type.
+struct ModelEntry {
+  std::string name;
+  EntryFunction function;
+  EntryOutputs outputs;
+};
+
+/// A program as one rank runs it, and what it reads.
 struct StepModel {
-  StepFunction step = nullptr;
-  std::shared_ptr<const void> owner;                    // keeps the code and the four buffers alive
-  StepBuffer weights, weightOffsets, rope, ropeOffsets; // this rank's; RoPE tables for `context` positions
-  int64_t vocabulary = 0, logitStride = 0, arenaBytesPerToken = 0, context = 0;
-  KvShape kv{1, 1, 1, 1};
+  std::vector<ModelEntry> entries;
+  size_t logits = 0;                 // of them, the one that gives logits: its only output
+  std::shared_ptr<const void> owner; // keeps the code and what follows alive
+  const std::byte *weights = nullptr;
+  const int64_t *weightOffsets = nullptr;
+  const float *ropes = nullptr; // for `context` positions
+  const int64_t *ropeOffsets = nullptr;
+  int64_t vocabulary = 0, arenaBytesPerToken = 0, context = 0;
+  KvShapes kv;
   std::vector<int64_t> endOfText;
+
+  int64_t logitStride() const { return entries[logits].outputs[0].stride; }
+  std::vector<EntryOutputs> outputs() const {
+    std::vector<EntryOutputs> all;
+    for (const ModelEntry &entry : entries)
+      all.push_back(entry.outputs);
+    return all;
+  }
 };
 
 /// The largest step that there is room for.
 struct StepRoom {
   int64_t tokens, rows, context; // of all sequences; whose logits are wanted; longest position of a sequence
 };
-/// Bytes that the buffers of such a step take on a rank: arena, logits, attention's partial states.
+/// Bytes that the buffers of such a step take on a rank, whichever entry it calls: arena, outputs, attention's partial states.
 struct StepBytes {
-  int64_t arena, logits, partials;
-  int64_t all() const { return arena + logits + partials; }
+  int64_t arena, outputs, partials;
+  int64_t all() const { return arena + outputs + partials; }
 };
-StepBytes stepBytes(const StepRoom &room, int64_t arenaBytesPerToken, int64_t logitStride, const KvShape &kv, int64_t rank,
-                    int64_t ranks);
+StepBytes stepBytes(const StepRoom &room, int64_t arenaBytesPerToken, const std::vector<EntryOutputs> &entries, const KvShapes &kv,
+                    int64_t rank, int64_t ranks);
 
 struct StepContext; // what heddle_barrier and heddle_all_gather find behind their `context`
 
-/// Owns this rank's arena, logits and KV memory, whose size is set at the start: no step can fail for want of memory later. One
+/// Owns this rank's arena, outputs and KV memory, whose size is set at the start: no step can fail for want of memory later. One
 /// thread drives it; run() enters one OpenMP region of `threads` threads, in which every thread computes with round-to-nearest
 /// and without flushing denormals, whatever the caller had set.
 class StepExecutor {
@@ -44,8 +64,8 @@ public:
   /// Throws when `threads` threads cannot be had.
   StepExecutor(const StepModel &model, const StepRoom &room, int64_t pages, int64_t threads, Communicator &group);
   ~StepExecutor();
-  /// Does the page work and the step, which has room. Logits [rows][logitStride] in the plan's order, until the next run; null
-  /// when the step was left early. Throws what the communicator threw; the executor cannot be used after that.
+  /// Does the page work and calls the plan's entry, which has room. Its first output, rows in the plan's order, until the next
+  /// run; null when the step was left early. Throws what the communicator threw; the executor cannot be used after that.
   const float *run(StepPlan &plan);
   /// While `flag`, which outlives the executor, is true, all threads leave a step at its next barrier. In a group of one only:
   /// the other ranks would wait for this one.
@@ -58,8 +78,8 @@ private:
   StepModel model_;
   int64_t threads_;
   Communicator &group_;
-  KvMemory kv_;
-  HugeBuffer arena_, partials_, logits_;
+  std::vector<KvMemory> kv_; // of each paged state
+  HugeBuffer arena_, partials_, outputs_;
   std::unique_ptr<StepContext> context_;
 };
 

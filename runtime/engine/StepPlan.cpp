@@ -7,7 +7,7 @@
 namespace heddle {
 namespace {
 
-constexpr uint64_t kMagic = 0x316e616c70646468; // "hddplan1": also the version of this layout
+constexpr uint64_t kMagic = 0x326e616c70646468; // "hddplan2": also the version of this layout
 
 class Writer {
 public:
@@ -66,6 +66,7 @@ template <class Ints> void requireWithin(const Ints &values, int64_t end, const 
 void check(const StepPlan &plan, const StepLimits &limits) {
   int64_t tokens = static_cast<int64_t>(plan.ids.size()), width = plan.pageTableWidth;
   int64_t table = static_cast<int64_t>(plan.pageTable.size());
+  require(plan.entry >= 0 && plan.entry < limits.entries, "it calls an entry that the program does not have");
   require(tokens <= limits.tokens, "more tokens than a step may have");
   require(static_cast<int64_t>(plan.rows.size()) <= limits.rows, "more rows of logits than a step may have");
   require(plan.positions.size() == plan.ids.size() && plan.sequences.size() == plan.ids.size(),
@@ -99,6 +100,7 @@ std::vector<std::byte> StepPlan::serialize() const {
   out.number(kMagic);
   out.number(epoch);
   out.number(stop);
+  out.number(static_cast<uint64_t>(entry));
   out.number(static_cast<uint64_t>(pageTableWidth));
   out.list(ids);
   out.list(positions);
@@ -120,6 +122,7 @@ StepPlan StepPlan::parse(std::span<const std::byte> message, const StepLimits &l
   StepPlan plan;
   plan.epoch = in.number();
   plan.stop = in.number() != 0;
+  plan.entry = static_cast<int64_t>(in.number());
   plan.pageTableWidth = static_cast<int64_t>(in.number());
   in.list(plan.ids);
   in.list(plan.positions);

@@ -10,7 +10,7 @@
 
 namespace heddle {
 
-/// Arrays that compiled code reads are aligned to 64 bytes (StepAbi.h).
+/// Arrays that compiled code reads are aligned to 64 bytes (Frame.h).
 template <class T> struct Aligned64 {
   using value_type = T;
   Aligned64() = default;
@@ -23,17 +23,18 @@ using StepInts = std::vector<int32_t, Aligned64<int32_t>>;
 
 /// What a step plan must stay within; the same on all ranks.
 struct StepLimits {
-  int64_t vocabulary, context, pages, tokens, rows;
+  int64_t vocabulary, context, pages, tokens, rows, entries = 1;
 };
 
 struct StepPlanError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// One step, or the order to stop. The arrays are those of StepAbi.h.
+/// One step, or the order to stop. The arrays are those of Frame.h; every paged state has the one page table.
 struct StepPlan {
   uint64_t epoch = 0; // 1, 2, … : a rank that missed a step notices
   bool stop = false;  // follow() returns; everything else is empty
+  int64_t entry = 0;  // which of the model's entries is called
   PageWork pageWork;  // done before the step
   StepInts ids, positions, sequences, pageTable, rows;
   int64_t pageTableWidth = 0;

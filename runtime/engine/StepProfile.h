@@ -1,7 +1,7 @@
 //===- StepProfile.h - where the time of steps goes, kernel by kernel -----------------------------------------------===//
 #pragma once
 #include "runtime/engine/StepPlan.h"
-#include "runtime/plan/StepAbi.h"
+#include "runtime/plan/Frame.h"
 #include <chrono>
 #include <string>
 #include <unordered_map>

@@ -1,7 +1,7 @@
 //===- KvCache.h - which sequence holds which pages ------------------------------------------------------------------===//
 #pragma once
 #include "runtime/kvcache/PrefixTree.h"
-#include "runtime/plan/StepAbi.h"
+#include "runtime/plan/Frame.h"
 #include <cstdint>
 #include <span>
 #include <unordered_map>

@@ -1,6 +1,6 @@
 //===- PrefixTree.h - which pages hold the keys and values of which tokens -----------------------------------------------===//
 #pragma once
-#include "runtime/plan/StepAbi.h"
+#include "runtime/plan/Frame.h"
 #include <cstdint>
 #include <functional>
 #include <optional>

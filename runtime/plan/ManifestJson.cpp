@@ -15,7 +15,7 @@ using nlohmann::json;
 constexpr int64_t kMost31 = INT32_MAX;           // ids, rows, columns: i32 in the step
 constexpr int64_t kMostArena = int64_t{1} << 36; // per token: times any token count stays in int64
 constexpr double kMostAngle = 1073741824.0;      // 2^30, the domain of math::sincos
-constexpr size_t kLongestText = 4096, kMostRopes = 64, kMostFiles = 1000;
+constexpr size_t kLongestText = 4096, kMostRopes = 64, kMostFiles = 1000, kMostStates = 64, kMostEntries = 64, kMostOutputs = 16;
 constexpr std::string_view kCheck = ",\n \"check\": \"", kEnd = "\"\n}\n"; // around the checksum of the text before
 
 /// A JSON value with the way to it, for errors such as "…: 'weights[3].rows' must be …".
@@ -97,7 +97,7 @@ ShareKind shareFrom(const Node &node) {
   node.fail("must be whole, heads, kv_heads or rows");
 }
 
-WeightEntry weightFrom(const Node &node, const PagedState &kv, uint64_t weightsBytes) {
+WeightEntry weightFrom(const Node &node, uint64_t weightsBytes) {
   WeightEntry w;
   w.name = node.at("name").text();
   auto format = formatByName(node.at("format").text());
@@ -109,6 +109,7 @@ WeightEntry weightFrom(const Node &node, const PagedState &kv, uint64_t weightsB
   w.packed = node.at("packed").boolean();
   w.share = shareFrom(node.at("share"));
   w.unitRows = node.at("unit_rows").integer(0, kMost31);
+  w.group = node.at("group").integer(1, 65536);
   w.offset = static_cast<uint64_t>(node.at("offset").integer(0, INT64_MAX));
   w.bytes = static_cast<uint64_t>(node.at("bytes").integer(1, INT64_MAX));
 
@@ -119,9 +120,10 @@ WeightEntry weightFrom(const Node &node, const PagedState &kv, uint64_t weightsB
   const bool whole = w.share == ShareKind::Whole;
   if (whole != (w.unitRows == 0) || w.unitRows % kGroupRows != 0)
     node.at("unit_rows").fail("must be 0 for a whole weight, else a positive multiple of 16");
-  const int64_t heads = w.share == ShareKind::Heads ? kv.heads : kv.kvHeads;
-  if ((w.share == ShareKind::Heads || w.share == ShareKind::KvHeads) && w.unitRows * heads != w.rows)
-    node.at("rows").fail("must be unit_rows times the " + std::to_string(heads) + " heads");
+  if ((w.share == ShareKind::Heads || w.share == ShareKind::KvHeads) && w.rows % w.unitRows != 0)
+    node.at("rows").fail("must be unit_rows times a number of heads");
+  if (w.group != 1 && w.share != ShareKind::KvHeads)
+    node.at("group").fail("is only for weights that are shared by kv_heads");
   if (weightBytes(w) != w.bytes)
     node.at("bytes").fail("does not fit the weight's shape and format");
   if (w.offset % kWeightAlignment != 0)
@@ -143,6 +145,41 @@ RopeTable ropeFrom(const Node &node, int64_t context) {
   if (static_cast<double>(context) / (rope.linearScale * least) >= kMostAngle)
     node.fail("turns by more than 2^30 within the context");
   return rope;
+}
+
+PagedState stateFrom(const Node &node) {
+  PagedState state{node.at("name").text(), node.at("layers").integer(1, 65536), node.at("heads").integer(1, 65536),
+                   node.at("kv_heads").integer(1, 65536), node.at("head_dim").integer(1, 65536)};
+  if (node.at("kind").text() != "paged")
+    node.at("kind").fail("must be paged");
+  std::optional<KvType> type = kvTypeByName(node.at("type").text());
+  if (!type)
+    node.at("type").fail("must be f16 or q8");
+  state.type = *type;
+  if (state.heads % state.kvHeads != 0)
+    node.at("heads").fail("must be a multiple of kv_heads");
+  return state;
+}
+
+Entry entryFrom(const Node &node) {
+  Entry entry{node.at("name").word(), {}};
+  node.at("outputs").each([&](const Node &output) {
+    std::string rows = output.at("rows").text();
+    EntryOutput &out = entry.outputs.emplace_back();
+    bool known = false;
+    for (RowsOf kind : {RowsOf::Tokens, RowsOf::Wanted, RowsOf::Sequences})
+      if (rowsName(kind) == rows)
+        out.rows = kind, known = true;
+    if (!known)
+      output.at("rows").fail("must be tokens, wanted or sequences");
+    out.columns = output.at("columns").integer(1, kMost31);
+    out.stride = output.at("stride").integer(out.columns, kMost31);
+    if (out.stride != (out.columns + kGroupRows - 1) / kGroupRows * kGroupRows)
+      output.at("stride").fail("must be the columns in whole groups of 16");
+  });
+  if (entry.outputs.size() > kMostOutputs)
+    node.at("outputs").fail("must hold at most " + std::to_string(kMostOutputs) + " outputs");
+  return entry;
 }
 
 /// Two weights are the same bytes (tied embeddings, listed twice) or have none in common: loading then never takes much more
@@ -220,7 +257,7 @@ GenerationSettings generationFrom(const Node &node) {
 
 json toJson(const WeightEntry &w) {
   return {{"name", w.name},     {"format", traits(w.format).name}, {"rows", w.rows},          {"columns", w.columns},
-          {"packed", w.packed}, {"share", shareName(w.share)},     {"unit_rows", w.unitRows}, {"offset", w.offset},
+          {"packed", w.packed}, {"share", shareName(w.share)},     {"unit_rows", w.unitRows}, {"group", w.group}, {"offset", w.offset},
           {"bytes", w.bytes}};
 }
 
@@ -249,8 +286,16 @@ std::string manifestToJson(const Manifest &m, uint64_t weightsBytes) {
     weights.push_back(toJson(w));
   for (const RopeTable &r : m.ropes)
     ropes.push_back({{"base", r.base}, {"dims", r.dims}, {"linear_scale", r.linearScale}, {"factors", r.factors}});
-  json kv = {{"name", m.kv.name},        {"layers", m.kv.layers},    {"heads", m.kv.heads},
-             {"kv_heads", m.kv.kvHeads}, {"head_dim", m.kv.headDim}, {"type", kvTypeName(m.kv.type)}};
+  json entries = json::array(), states = json::array();
+  for (const Entry &entry : m.entries) {
+    json outputs = json::array();
+    for (const EntryOutput &output : entry.outputs)
+      outputs.push_back({{"rows", rowsName(output.rows)}, {"columns", output.columns}, {"stride", output.stride}});
+    entries.push_back({{"name", entry.name}, {"outputs", outputs}});
+  }
+  for (const PagedState &s : m.states)
+    states.push_back({{"name", s.name}, {"kind", "paged"}, {"layers", s.layers}, {"heads", s.heads},
+                      {"kv_heads", s.kvHeads}, {"head_dim", s.headDim}, {"type", kvTypeName(s.type)}});
   json all = {{"heddle_plan", kManifestVersion},
               {"name", m.name},
               {"architecture", m.architecture},
@@ -258,14 +303,15 @@ std::string manifestToJson(const Manifest &m, uint64_t weightsBytes) {
               {"key", m.key},
               {"targets", m.targets},
               {"vocabulary", m.vocabulary},
-              {"logit_stride", m.logitStride},
               {"width", m.width},
               {"context", m.context},
+              {"frame_version", m.frameVersion},
               {"arena_bytes_per_token", m.arenaBytesPerToken},
+              {"entries", entries},
+              {"states", states},
               {"weights_bytes", weightsBytes},
               {"weights", weights},
               {"ropes", ropes},
-              {"kv", kv},
               {"bos", m.bos},
               {"eos", m.eos},
               {"add_bos", m.addBos},
@@ -303,23 +349,26 @@ ParsedManifest manifestFromJson(std::string_view text, const std::string &where)
   m.key = root.at("key").word();
   root.at("targets").each([&](const Node &target) { m.targets.push_back(target.word()); });
   m.vocabulary = root.at("vocabulary").integer(1, kMost31);
-  m.logitStride = root.at("logit_stride").integer(m.vocabulary, kMost31);
-  if (m.logitStride != (m.vocabulary + kGroupRows - 1) / kGroupRows * kGroupRows)
-    root.at("logit_stride").fail("must be the vocabulary in whole groups of 16");
   m.width = root.at("width").integer(1, kMost31);
   m.context = root.at("context").integer(1, kMost31);
   m.arenaBytesPerToken = root.at("arena_bytes_per_token").integer(0, kMostArena);
-  Node kv = root.at("kv");
-  m.kv = {kv.at("name").text(), kv.at("layers").integer(1, 65536), kv.at("heads").integer(1, 65536),
-          kv.at("kv_heads").integer(1, 65536), kv.at("head_dim").integer(1, 65536)};
-  std::optional<KvType> type = kvTypeByName(kv.at("type").text());
-  if (!type)
-    kv.at("type").fail("must be f16 or q8");
-  m.kv.type = *type;
-  if (m.kv.heads % m.kv.kvHeads != 0)
-    kv.at("heads").fail("must be a multiple of kv_heads");
+  m.frameVersion = root.at("frame_version").integer(1, INT64_MAX);
+  if (m.frameVersion > kFrameVersion)
+    throw PlanError(where + ": its code was compiled for a newer Heddle (frame version " + std::to_string(m.frameVersion) +
+                    "): compile the model again, or use that Heddle");
+  std::set<std::string> names;
+  root.at("entries").each([&](const Node &entry) {
+    m.entries.push_back(entryFrom(entry));
+    if (!names.insert(m.entries.back().name).second || m.entries.size() > kMostEntries)
+      entry.fail("is named like another one, or is one of more than " + std::to_string(kMostEntries));
+  });
+  root.at("states").each([&](const Node &state) {
+    m.states.push_back(stateFrom(state));
+    if (m.states.size() > kMostStates)
+      state.fail("is one of more than " + std::to_string(kMostStates));
+  });
   result.weightsBytes = static_cast<uint64_t>(root.at("weights_bytes").integer(0, INT64_MAX));
-  root.at("weights").each([&](const Node &w) { m.weights.push_back(weightFrom(w, m.kv, result.weightsBytes)); });
+  root.at("weights").each([&](const Node &w) { m.weights.push_back(weightFrom(w, result.weightsBytes)); });
   checkOverlaps(m, root.at("weights"));
   root.at("ropes").each([&](const Node &r) { m.ropes.push_back(ropeFrom(r, m.context)); });
   if (m.ropes.size() > kMostRopes)

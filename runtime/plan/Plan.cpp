@@ -58,17 +58,32 @@ std::string_view shareName(ShareKind kind) {
   return "?";
 }
 
-Share rowShare(const WeightEntry &weight, const PagedState &kv, int64_t rank, int64_t ranks) {
+std::string_view rowsName(RowsOf rows) {
+  switch (rows) {
+  case RowsOf::Tokens:
+    return "tokens";
+  case RowsOf::Wanted:
+    return "wanted";
+  case RowsOf::Sequences:
+    return "sequences";
+  }
+  return "?";
+}
+
+const Entry *logitsEntry(const Manifest &manifest) {
+  for (const Entry &entry : manifest.entries)
+    if (entry.outputs.size() == 1 && entry.outputs[0].rows == RowsOf::Wanted && entry.outputs[0].columns == manifest.vocabulary)
+      return &entry;
+  return nullptr;
+}
+
+Share rowShare(const WeightEntry &weight, int64_t rank, int64_t ranks) {
   assert(rank >= 0 && rank < ranks);
   if (weight.share == ShareKind::Whole)
     return {0, weight.rows};
-  Share units;
-  if (weight.share == ShareKind::Rows)
-    units = share((weight.rows + weight.unitRows - 1) / weight.unitRows, rank, ranks);
-  else
-    units = share(kv.heads, rank, ranks);
-  if (weight.share == ShareKind::KvHeads)
-    units = kvShare(units, kv.heads / kv.kvHeads);
+  const int64_t count = (weight.rows + weight.unitRows - 1) / weight.unitRows;
+  Share units = weight.share == ShareKind::KvHeads ? kvShare(share(count * weight.group, rank, ranks), weight.group)
+                                                   : share(count, rank, ranks);
   return {std::min(units.begin * weight.unitRows, weight.rows), std::min(units.end * weight.unitRows, weight.rows)};
 }
 

@@ -5,7 +5,7 @@
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
 #include "runtime/plan/Share.h"
-#include "runtime/plan/StepAbi.h"
+#include "runtime/plan/Frame.h"
 #include "runtime/quant/Format.h"
 #include <cstdint>
 #include <filesystem>
@@ -35,6 +35,7 @@ struct WeightEntry {
   bool packed;
   ShareKind share;
   int64_t unitRows;       // rows per unit; 0 for Whole
+  int64_t group;          // of KvHeads: query heads that read a KV head; else 1
   uint64_t offset, bytes; // in weights.bin, offset a multiple of 64
 };
 
@@ -45,10 +46,30 @@ struct RopeTable {
   std::vector<double> factors;
 }; // factors: empty or [dims/2]
 
+/// Keys and values in pages (Frame.h); a row of the manifest for each that the program declares.
 struct PagedState {
   std::string name;
   int64_t layers, heads, kvHeads, headDim;
   KvType type = KvType::F16;
+};
+
+/// What a result of an entry has a row for: each token of the step, each token whose row is wanted, or each sequence.
+enum class RowsOf : uint8_t { Tokens, Wanted, Sequences };
+std::string_view rowsName(RowsOf rows);
+
+/// A result: f32 rows of `columns` values, `stride` apart.
+struct EntryOutput {
+  RowsOf rows;
+  int64_t columns, stride;
+  int64_t rowsOf(int64_t tokens, int64_t wanted, int64_t sequences) const {
+    return rows == RowsOf::Tokens ? tokens : rows == RowsOf::Wanted ? wanted : sequences;
+  }
+};
+using EntryOutputs = std::vector<EntryOutput>;
+/// A function of the plan's code that can be called (Frame.h).
+struct Entry {
+  std::string name;
+  EntryOutputs outputs;
 };
 
 /// A file of the plan other than manifest.json and weights.bin.
@@ -67,10 +88,13 @@ struct GenerationSettings {
 struct Manifest {
   std::string name, architecture, build, key; // key: hex of the cache key (model content, build, target, options)
   std::vector<std::string> targets;           // code/<target>.so
-  int64_t vocabulary, logitStride, width, context, arenaBytesPerToken;
-  std::vector<WeightEntry> weights; // order = index into weightOffsets
-  std::vector<RopeTable> ropes;
-  PagedState kv;
+  int64_t vocabulary, width, context;
+  int64_t frameVersion;             // of Frame.h, that the code needs
+  int64_t arenaBytesPerToken;       // of a call of any entry
+  std::vector<Entry> entries;
+  std::vector<WeightEntry> weights; // order = index into Frame::weightOffsets
+  std::vector<RopeTable> ropes;     // order = index into Frame::ropeOffsets
+  std::vector<PagedState> states;   // order = index into Frame::states
   int64_t bos = -1, eos = -1;
   bool addBos = false;
   std::vector<int64_t> endOfText; // every id that ends generation
@@ -86,8 +110,11 @@ std::optional<KvType> kvTypeByName(std::string_view name);
 /// A share in the manifest's spelling: whole, heads, kv_heads, rows.
 std::string_view shareName(ShareKind kind);
 
-/// The rows [begin, end) of `weight` that a rank holds. `heads`/`kvHeads` come from the manifest's paged state.
-Share rowShare(const WeightEntry &weight, const PagedState &kv, int64_t rank, int64_t ranks);
+/// The rows [begin, end) of `weight` that a rank holds.
+Share rowShare(const WeightEntry &weight, int64_t rank, int64_t ranks);
+
+/// The entry that gives logits: a row of the whole vocabulary for each wanted token. Null for a program that has none.
+const Entry *logitsEntry(const Manifest &manifest);
 
 /// An opened plan: a checked manifest and the directory. Throws PlanError (one line: what, where, what to do) on anything
 /// malformed: every offset, size and share is checked against weights.bin before use, every file of the manifest is there in

@@ -11,7 +11,7 @@ namespace heddle {
 /// Throws PlanError where a position turns by 2^30 or more.
 void fillRopeTable(const RopeTable &rope, int64_t positions, float *out);
 
-/// Every table of a plan, one after another in one 64-byte aligned buffer, as StepFunction's rope and ropeOffsets.
+/// Every table of a plan, one after another in one 64-byte aligned buffer, as Frame's ropes and ropeOffsets.
 class RopeTables {
 public:
   RopeTables(std::span<const RopeTable> ropes, int64_t positions);

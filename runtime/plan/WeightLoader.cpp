@@ -24,10 +24,10 @@ constexpr uint64_t kCheckBytes = 256 << 10; // read at once: still in the cache 
 uint64_t roundUp(uint64_t n, uint64_t unit) { return (n + unit - 1) / unit * unit; }
 
 /// The bytes of weights.bin that a rank needs of a weight; an empty range for an empty share.
-std::pair<uint64_t, uint64_t> fileRange(const WeightEntry &w, const PagedState &kv, int64_t rank, int64_t ranks) {
+std::pair<uint64_t, uint64_t> fileRange(const WeightEntry &w, int64_t rank, int64_t ranks) {
   if (w.share == ShareKind::Whole)
     return {w.offset, w.bytes};
-  const Share rows = rowShare(w, kv, rank, ranks);
+  const Share rows = rowShare(w, rank, ranks);
   const uint64_t group = static_cast<uint64_t>(traits(w.format).groupBytes(w.columns));
   const int64_t first = rows.begin / kGroupRows, end = (rows.end + kGroupRows - 1) / kGroupRows; // units are whole groups
   return {w.offset + static_cast<uint64_t>(first) * group, rows.size() > 0 ? static_cast<uint64_t>(end - first) * group : 0};
@@ -93,7 +93,7 @@ RankLayout rankLayout(const Manifest &manifest, int64_t rank, int64_t ranks) {
   // Whole weights first: tied embeddings are one weight that is listed twice, whole and cut by rows.
   layout.offsets.assign(manifest.weights.size(), 0);
   auto place = [&](size_t i) {
-    auto [from, bytes] = fileRange(manifest.weights[i], manifest.kv, rank, ranks);
+    auto [from, bytes] = fileRange(manifest.weights[i], rank, ranks);
     if (bytes == 0)
       return;
     if (auto next = placed.upper_bound(from); next != placed.begin()) {

@@ -36,7 +36,7 @@ public:
 
   std::byte *data() const { return memory_.data(); }            // aligned to 2 MiB
   uint64_t bytes() const { return memory_.size(); }             // > 0
-  std::span<const int64_t> offsets() const { return offsets_; } // [weights], as StepFunction's weightOffsets
+  std::span<const int64_t> offsets() const { return offsets_; } // [weights], as Frame's weightOffsets
 
 private:
   RankWeights() = default;

@@ -91,14 +91,19 @@ private:
   }
 
   void noteMemory() {
-    const PagedState &kv = model_.manifest().kv;
-    double bytes = static_cast<double>(kv.layers * kv.kvHeads * headPageBytes(kv.headDim, kv.type)) / kPageTokens;
+    double bytes = 0; // of a token
+    std::string types;
+    for (const PagedState &kv : model_.manifest().states) {
+      bytes += static_cast<double>(kv.layers * kv.kvHeads * headPageBytes(kv.headDim, kv.type)) / kPageTokens;
+      if (std::string type(kvTypeName(kv.type)); types.find(type) == std::string::npos)
+        types += (types.empty() ? "" : " and ") + type;
+    }
     char text[200];
     std::snprintf(
         text, sizeof text,
         "%lld thread%s a rank; the KV cache holds %lld tokens in %s, %.0f MiB over all ranks; one request up to %lld tokens",
         static_cast<long long>(dispatcher_.threads()), dispatcher_.threads() == 1 ? "" : "s",
-        static_cast<long long>(dispatcher_.cachedTokens()), std::string(kvTypeName(kv.type)).c_str(),
+        static_cast<long long>(dispatcher_.cachedTokens()), types.c_str(),
         bytes * static_cast<double>(dispatcher_.cachedTokens()) / (1 << 20), static_cast<long long>(dispatcher_.context()));
     log(LogLevel::Info, text);
   }

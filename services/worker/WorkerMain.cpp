@@ -3,7 +3,7 @@
 #include "runtime/comm/Host.h"
 #include "runtime/host/Inherited.h"
 #include "runtime/host/Resources.h"
-#include "runtime/plan/StepAbi.h"
+#include "runtime/plan/Frame.h"
 #include "services/worker/Agreement.h"
 #include "services/worker/WorkerLoop.h"
 #include <cstdio>

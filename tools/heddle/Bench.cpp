@@ -3,7 +3,7 @@
 // The measurement itself is services/worker/Bench.h, so that it is the same one in this process and on a group of ranks.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/host/Output.h"
-#include "runtime/plan/StepAbi.h"
+#include "runtime/plan/Frame.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/HostPeaks.h"
 #include "tools/heddle/ModelResolver.h"
@@ -46,8 +46,8 @@ MemoryOptions memoryFor(const Plan &plan, const BenchOptions &bench) {
                      std::to_string(bench.depth) + " do not fit the model's context of " + std::to_string(manifest.context) +
                      " tokens");
   int64_t pages = (memory.context + kPageTokens - 1) / kPageTokens + 1;
-  memory.kvBytes = uint64_t(bench.parallel * pages * manifest.kv.layers * manifest.kv.kvHeads) *
-                   uint64_t(headPageBytes(manifest.kv.headDim, manifest.kv.type));
+  for (const PagedState &kv : manifest.states)
+    memory.kvBytes += uint64_t(bench.parallel * pages * kv.layers * kv.kvHeads) * uint64_t(headPageBytes(kv.headDim, kv.type));
   return memory;
 }
 

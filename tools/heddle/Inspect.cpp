@@ -89,6 +89,17 @@ static int printSummary(const fs::path &directory, bool json) {
                       {"lines", std::count(text.begin(), text.end(), '\n')},
                       {"functions", functionNames(text, stage)}});
   }
+  const PagedState *kv = manifest.states.empty() ? nullptr : &manifest.states.front(); // of decoders, whose states are alike
+  nlohmann::json entries = nlohmann::json::array(), states = nlohmann::json::array();
+  for (const Entry &entry : manifest.entries) {
+    nlohmann::json outputs = nlohmann::json::array();
+    for (const EntryOutput &output : entry.outputs)
+      outputs.push_back({{"rows", rowsName(output.rows)}, {"columns", output.columns}});
+    entries.push_back({{"name", entry.name}, {"outputs", outputs}});
+  }
+  for (const PagedState &state : manifest.states)
+    states.push_back({{"name", state.name}, {"kind", "paged"}, {"layers", state.layers}, {"heads", state.heads},
+                      {"kv_heads", state.kvHeads}, {"head_size", state.headDim}, {"type", kvTypeName(state.type)}});
   if (json) {
     nlohmann::json report = {{"plan", directory.string()},
                              {"name", manifest.name},
@@ -97,11 +108,13 @@ static int printSummary(const fs::path &directory, bool json) {
                              {"vocabulary", manifest.vocabulary},
                              {"width", manifest.width},
                              {"context", manifest.context},
-                             {"layers", manifest.kv.layers},
-                             {"heads", manifest.kv.heads},
-                             {"kv_heads", manifest.kv.kvHeads},
-                             {"head_size", manifest.kv.headDim},
-                             {"kv_type", kvTypeName(manifest.kv.type)},
+                             {"layers", kv ? kv->layers : 0},
+                             {"heads", kv ? kv->heads : 0},
+                             {"kv_heads", kv ? kv->kvHeads : 0},
+                             {"head_size", kv ? kv->headDim : 0},
+                             {"kv_type", kv ? kvTypeName(kv->type) : ""},
+                             {"entries", entries},
+                             {"states", states},
                              {"weights", manifest.weights.size()},
                              {"weight_bytes", weightBytes},
                              {"stages", stages}};
@@ -111,10 +124,11 @@ static int printSummary(const fs::path &directory, bool json) {
   std::string targets;
   for (const std::string &target : manifest.targets)
     targets += " " + target;
-  std::cout << manifest.name << " (" << manifest.architecture << "), " << manifest.kv.layers << " layers of width "
-            << manifest.width << ", " << manifest.kv.heads << " heads and " << manifest.kv.kvHeads << " KV heads of size "
-            << manifest.kv.headDim << " (cached as " << kvTypeName(manifest.kv.type) << ")" << ", vocabulary "
-            << manifest.vocabulary << ", context " << manifest.context << "\n"
+  std::cout << manifest.name << " (" << manifest.architecture << "), ";
+  if (kv)
+    std::cout << kv->layers << " layers of width " << manifest.width << ", " << kv->heads << " heads and " << kv->kvHeads
+              << " KV heads of size " << kv->headDim << " (cached as " << kvTypeName(kv->type) << "), ";
+  std::cout << "vocabulary " << manifest.vocabulary << ", context " << manifest.context << "\n"
             << "plan     " << directory.string() << "\n"
             << "weights  " << manifest.weights.size() << ", " << formatBytes(double(weightBytes)) << "\n"
             << "code    " << targets << "\n";

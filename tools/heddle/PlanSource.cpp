@@ -102,9 +102,11 @@ fs::path planFor(const ResolvedModel &model, const std::string &target, const st
   }
   if (model.kind != ResolvedModel::Kind::Plan)
     return obtainPlan(compileOptions(model, target, kvType), model.name).plan;
-  if (KvType has = Plan::open(model.path).manifest().kv.type; !kvType.empty() && kvType != kvTypeName(has))
-    throw Failure(model.path.string() + " is a plan that caches keys and values as " + std::string(kvTypeName(has)) + ", not " +
-                  kvType + ": leave out --kv-type, or compile the GGUF file with it");
+  const Plan plan = Plan::open(model.path);
+  for (const PagedState &state : plan.manifest().states)
+    if (!kvType.empty() && kvType != kvTypeName(state.type))
+      throw Failure(model.path.string() + " is a plan that caches keys and values as " + std::string(kvTypeName(state.type)) +
+                    ", not " + kvType + ": leave out --kv-type, or compile the GGUF file with it");
   return model.path;
 }
 

@@ -41,7 +41,7 @@ struct FormatKernel {
   mlir::Value (*widen)(Emit &e, const PackedGroup &weights, mlir::Value at) = nullptr;
 };
 
-const FormatKernel &formatKernel(llvm::StringRef name);
+const FormatKernel &formatKernel(llvm::StringRef name); // of a known format
 
 extern const FormatKernel kF32, kF16, kBF16, kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ4_K, kQ5_K, kQ6_K;
 

@@ -113,7 +113,7 @@ class Stages(unittest.TestCase):
             check(stage + " with an unknown op", text.replace("func.func @step", "heddle.nonsense\n  func.func @step"),
                   "broken.mlir", "line ")
         check("llvm", texts["llvm"], "first line")
-        for stage in ["planned", "kernels", "loops"]:  # what the runtime calls is its own: StepAbi.h
+        for stage in ["planned", "kernels", "loops"]:  # what the runtime calls is its own: Frame.h
             text = texts[stage]
             start, end = text.index("func.func @step("), text.index("attributes {llvm.emit_c_interface}")
             head = text[start:end].replace('"rank"', '"?"').replace('"ranks"', '"rank"').replace('"?"', '"ranks"')

@@ -38,28 +38,26 @@ int32_t after(int32_t id) {
   return id >= idOf('a') && id < idOf('z') ? id + 1 : idOf('a');
 }
 
-void alphabetStep(StepBuffer *ids, StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *rows, StepBuffer *logits, StepBuffer *,
-                  StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, int64_t, int64_t rank,
-                  int64_t ranks, int64_t thread, int64_t, int64_t context) {
+void alphabetStep(const Frame *frame, int64_t thread) {
   int64_t units = (kVocabulary + kUnit - 1) / kUnit;
   if (thread == 0) {
     static const int64_t slow = setting("FAKE_STEP_MS", 0), kernels = setting("FAKE_KERNELS", 1);
     for (int64_t kernel = 0; kernel < kernels && slow; ++kernel) {
       std::this_thread::sleep_for(std::chrono::milliseconds(slow) / kernels);
       if (kernel > 0)
-        heddle_barrier(context, thread, 0); // of one thread: fake_serve asks for no more
+        heddle_barrier(frame, thread, nullptr); // of one thread: fake_serve asks for no more
     }
-    Share mine = share(units, rank, ranks);
-    for (int64_t row = 0; row < rows->size; ++row) {
-      int32_t id = static_cast<int32_t *>(ids->data)[static_cast<int32_t *>(rows->data)[row]];
-      float *out = static_cast<float *>(logits->data) + row * kVocabulary;
+    Share mine = share(units, frame->rank, frame->ranks);
+    for (int64_t row = 0; row < frame->wanted; ++row) {
+      int32_t id = frame->ids[frame->wantedRows[row]];
+      float *out = reinterpret_cast<float *>(frame->outputs[0]) + row * kVocabulary;
       for (int64_t i = mine.begin * kUnit; i < std::min<int64_t>(mine.end * kUnit, kVocabulary); ++i)
         out[i] = id == idOf('?') ? NAN : i == after(id) ? 8.0f : static_cast<float>(i % 7) * 0.25f;
     }
   }
-  heddle_barrier(context, thread, 0);
-  if (ranks > 1)
-    heddle_all_gather(context, thread, reinterpret_cast<int64_t>(logits->data), rows->size, kVocabulary * 4, units, kUnit * 4, 0);
+  heddle_barrier(frame, thread, nullptr);
+  if (frame->ranks > 1)
+    heddle_all_gather(frame, thread, frame->outputs[0], frame->wanted, kVocabulary * 4, units, kUnit * 4, nullptr);
 }
 
 std::string readFile(const std::filesystem::path &path) {
@@ -88,8 +86,9 @@ WorkerModel openFake(const WorkerArguments &arguments) {
   std::string key = readFile(std::filesystem::exists(own) ? own : plan / "key");
   std::shared_ptr<const Tokenizer> tokenizer = Tokenizer::fromJson(readFile(plan / "tokenizer.json"));
   StepModel model;
-  model.step = alphabetStep;
-  model.vocabulary = model.logitStride = kVocabulary;
+  model.entries = {{"step", alphabetStep, {{RowsOf::Wanted, kVocabulary, kVocabulary}}}};
+  model.vocabulary = kVocabulary;
+  model.kv.states = {{1, 1, 1, 1}};
   model.arenaBytesPerToken = 64;
   model.context = kModelContext;
   model.endOfText = {kEnd};

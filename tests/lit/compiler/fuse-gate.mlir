@@ -9,8 +9,8 @@
 func.func @gated(%x: tensor<?x32xf32>, %up: tensor<64x32xf16>, %gate: tensor<64x32xf16>) -> tensor<?x64xf32> {
   %0 = heddle.linear %x weights(%up) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
   %1 = heddle.linear %x weights(%gate) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
-  %2 = heddle.activate gelu_tanh %1 : tensor<?x64xf32>
-  %3 = heddle.mul %0, %2 : tensor<?x64xf32>
+  %2 = heddle.activate gelu_tanh %1 : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  %3 = heddle.mul %0, %2 : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
   return %3 : tensor<?x64xf32>
 }
 
@@ -22,7 +22,7 @@ func.func @gated(%x: tensor<?x32xf32>, %up: tensor<64x32xf16>, %gate: tensor<64x
 func.func @gate_is_read(%x: tensor<?x32xf32>, %up: tensor<64x32xf16>, %gate: tensor<64x32xf16>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
   %0 = heddle.linear %x weights(%up) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
   %1 = heddle.linear %x weights(%gate) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
-  %2 = heddle.activate silu %1 : tensor<?x64xf32>
-  %3 = heddle.mul %0, %2 : tensor<?x64xf32>
+  %2 = heddle.activate silu %1 : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  %3 = heddle.mul %0, %2 : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
   return %3, %1 : tensor<?x64xf32>, tensor<?x64xf32>
 }

@@ -8,14 +8,13 @@
 //       CHECK: heddle.attention paged query(%[[Q]]) at({{.*}} q_norm(%{{.*}}) {{.*}}window = 512
 heddle.rope_table @rope base 1.0e+04 dims 32 scale 1.0
 heddle.paged_state @kv layers 2 heads 2 kv_heads 1 head_dim 32
-func.func @block(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>, %v: tensor<?x32xf32>, %n: tensor<32xf32>, %positions: tensor<?xi32>,
-                 %sequences: tensor<?xi32>, %pages: tensor<?xi32>, %layer: index) -> tensor<?x64xf32> {
+func.func @block(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>, %v: tensor<?x32xf32>, %n: tensor<32xf32>, %layer: index) -> tensor<?x64xf32> {
   %q1 = heddle.rms_norm %q, %n eps 1.0e-06 {groups = 2 : i64} : (tensor<?x64xf32>, tensor<32xf32>) -> tensor<?x64xf32>
-  %q2 = heddle.rope neox %q1 at %positions table @rope heads 2 : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x64xf32>
+  %q2 = heddle.rope neox %q1 table @rope heads 2 : (tensor<?x64xf32>) -> tensor<?x64xf32>
   %k1 = heddle.rms_norm %k, %n eps 1.0e-06 : (tensor<?x32xf32>, tensor<32xf32>) -> tensor<?x32xf32>
-  %k2 = heddle.rope neox %k1 at %positions table @rope heads 1 : (tensor<?x32xf32>, tensor<?xi32>) -> tensor<?x32xf32>
-  %a = heddle.attention batch query(%q2) keys(%k2) values(%v) at(%positions) sequences(%sequences) pages(%pages) state @kv layer(%layer)
+  %k2 = heddle.rope neox %k1 table @rope heads 1 : (tensor<?x32xf32>) -> tensor<?x32xf32>
+  %a = heddle.attention batch query(%q2) keys(%k2) values(%v) state @kv layer(%layer)
       {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 32 : i64, scale = 0.125 : f32, mask = #heddle<mask window>, window = 512 : i64}
-      : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, index) -> tensor<?x64xf32>
+      : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>, index) -> tensor<?x64xf32>
   return %a : tensor<?x64xf32>
 }

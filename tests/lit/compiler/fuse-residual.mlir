@@ -7,7 +7,7 @@
 //       CHECK: return %[[Y]]
 func.func @after_product(%x: tensor<?x32xf32>, %w: tensor<32x32xf16>) -> tensor<?x32xf32> {
   %0 = heddle.linear %x weights(%w) : (tensor<?x32xf32>, tensor<32x32xf16>) -> tensor<?x32xf32>
-  %1 = heddle.add %x, %0 : tensor<?x32xf32>
+  %1 = heddle.add %x, %0 : (tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x32xf32>
   return %1 : tensor<?x32xf32>
 }
 
@@ -22,6 +22,6 @@ func.func @after_product(%x: tensor<?x32xf32>, %w: tensor<32x32xf16>) -> tensor<
 func.func @after_norm(%x: tensor<?x32xf32>, %w: tensor<32x32xf16>, %n: tensor<32xf32>) -> tensor<?x32xf32> {
   %0 = heddle.linear %x weights(%w) : (tensor<?x32xf32>, tensor<32x32xf16>) -> tensor<?x32xf32>
   %1 = heddle.rms_norm %0, %n eps 1.0e-06 : (tensor<?x32xf32>, tensor<32xf32>) -> tensor<?x32xf32>
-  %2 = heddle.add %x, %1 : tensor<?x32xf32>
+  %2 = heddle.add %x, %1 : (tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x32xf32>
   return %2 : tensor<?x32xf32>
 }

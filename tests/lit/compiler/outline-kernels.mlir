@@ -24,7 +24,7 @@ func.func @a(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32> {heddl
 //  CHECK-NEXT:   call @rms_norm_2(%arg2, %arg0, %arg1, %arg1, %arg3, %arg4)
 //  CHECK-NEXT:   heddle.gather %arg1, %arg5, %arg3, %arg6 after <name = "b.m"> {row_bytes = 256 : i64, unit_bytes = 64 : i64, units = 4 : i64}
 //  CHECK-NEXT:   return
-func.func @b(%m: memref<64xf32> {heddle.name = "m"}, %y: memref<?x64xf32> {heddle.name = "y"}, %x: memref<?x64xf32> {heddle.name = "x"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %ranks: index {heddle.name = "ranks"}) {
+func.func @b(%m: memref<64xf32> {heddle.name = "m"}, %y: memref<?x64xf32> {heddle.name = "y"}, %x: memref<?x64xf32> {heddle.name = "x"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}) {
   heddle.rms_norm %x, %m eps 1.0e-5 outs(%y) : (memref<?x64xf32>, memref<64xf32>, memref<?x64xf32>) -> ()
   heddle.rms_norm %x, %m eps 1.0e-5 residual(%y) outs(%y) : (memref<?x64xf32>, memref<64xf32>, memref<?x64xf32>, memref<?x64xf32>) -> ()
   heddle.all_gather %y ranks(%ranks) shard <columns, 16> {columns = 64 : i64} : (memref<?x64xf32>, index) -> ()
@@ -56,17 +56,17 @@ func.func @b(%m: memref<64xf32> {heddle.name = "m"}, %y: memref<?x64xf32> {heddl
 heddle.paged_state @kv layers 1 heads 1 kv_heads 1 head_dim 32
 heddle.rope_table @near base 1.0e+04 dims 32 scale 1.0
 heddle.rope_table @far base 1.0e+06 dims 32 scale 1.0
-func.func @kinds(%x: memref<?x32xf32> {heddle.name = "x"}, %n: memref<32xf32> {heddle.name = "n"}, %q: memref<?x1x40xi8> {heddle.name = "q"}, %w: memref<1x544xi8> {heddle.name = "w"}, %v: memref<1x288xi8> {heddle.name = "v"}, %y: memref<?x16xf32> {heddle.name = "y"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %rope: memref<?xf32> {heddle.name = "rope"}, %offsets: memref<?xi64> {heddle.name = "rope_offsets"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
-  heddle.store_kv keys(%x) values(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e) {kv_heads = 1 : i64, head_dim = 32 : i64, rope = @near, style = #heddle<rope_style neox>}
-      : memref<?x32xf32>, memref<?x32xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, index, index
-  heddle.store_kv keys(%x) values(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e) {kv_heads = 1 : i64, head_dim = 32 : i64, rope = @far, style = #heddle<rope_style neox>}
-      : memref<?x32xf32>, memref<?x32xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, index, index
-  heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
+func.func @kinds(%x: memref<?x32xf32> {heddle.name = "x"}, %n: memref<32xf32> {heddle.name = "n"}, %q: memref<?x1x40xi8> {heddle.name = "q"}, %w: memref<1x544xi8> {heddle.name = "w"}, %v: memref<1x288xi8> {heddle.name = "v"}, %y: memref<?x16xf32> {heddle.name = "y"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %rope: memref<?xf32> {heddle.name = "rope"}, %offsets: memref<?xi64> {heddle.name = "rope_offsets"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+  heddle.store_kv keys(%x) values(%x) state @kv layer(%b) shares(%b, %e) {kv_heads = 1 : i64, head_dim = 32 : i64, rope = @near, style = #heddle<rope_style neox>}
+      : memref<?x32xf32>, memref<?x32xf32>, index, index, index
+  heddle.store_kv keys(%x) values(%x) state @kv layer(%b) shares(%b, %e) {kv_heads = 1 : i64, head_dim = 32 : i64, rope = @far, style = #heddle<rope_style neox>}
+      : memref<?x32xf32>, memref<?x32xf32>, index, index, index
+  heddle.attention paged query(%x) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 1 : i64, kv_heads = 1 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask window>, window = 128 : i64}
-      : (memref<?x32xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, index, index, index, index, memref<?x32xf32>) -> ()
-  heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
+      : (memref<?x32xf32>, index, index, index, index, index, memref<?x32xf32>) -> ()
+  heddle.attention paged query(%x) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 1 : i64, kv_heads = 1 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
-      : (memref<?x32xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, index, index, index, index, memref<?x32xf32>) -> ()
+      : (memref<?x32xf32>, index, index, index, index, index, memref<?x32xf32>) -> ()
   heddle.rms_norm %x, %n eps 1.0e-6 outs(%x) : (memref<?x32xf32>, memref<32xf32>, memref<?x32xf32>) -> ()
   heddle.rms_norm %x, %n eps 1.0e-5 outs(%x) : (memref<?x32xf32>, memref<32xf32>, memref<?x32xf32>) -> ()
   heddle.linear %q weights(%w, %v) shares(%b, %e, %b, %e) outs(%y, %y) {formats = ["q8_0", "q4_0"], rows = array<i64: 16, 16>, unit_rows = array<i64: 16, 16>}
@@ -84,7 +84,7 @@ func.func @kinds(%x: memref<?x32xf32> {heddle.name = "x"}, %n: memref<32xf32> {h
 //  CHECK-NEXT:   heddle.barrier %arg4, %arg2 after <name = "gathers.quantize">
 //  CHECK-NEXT:   arith.constant
 //  CHECK-NEXT:   heddle.gather %arg1, %arg4, %arg2, %{{.*}} {row_bytes
-func.func @gathers(%x: memref<?x64xf32> {heddle.name = "x"}, %q: memref<?x2x40xi8> {heddle.name = "q"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %ranks: index {heddle.name = "ranks"}) {
+func.func @gathers(%x: memref<?x64xf32> {heddle.name = "x"}, %q: memref<?x2x40xi8> {heddle.name = "q"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}) {
   heddle.quantize %x outs(%q) : (memref<?x64xf32>, memref<?x2x40xi8>) -> ()
   heddle.all_gather %q ranks(%ranks) shard <columns, 32> {columns = 64 : i64} : (memref<?x2x40xi8>, index) -> ()
   heddle.quantize %x outs(%q) : (memref<?x64xf32>, memref<?x2x40xi8>) -> ()

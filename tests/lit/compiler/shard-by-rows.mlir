@@ -5,7 +5,7 @@
 // CHECK-DAG: heddle.weight @w : tensor<32x32xf16> share <columns, 16>
 // CHECK-LABEL: func.func @step(
 //  CHECK-SAME:   %[[RANK:[a-z0-9]*]]: index {heddle.name = "rank"}, %[[RANKS:[a-z0-9]*]]: index {heddle.name = "ranks"})
-//       CHECK: heddle.share 2 group 1 kv false at %[[RANK]], %[[RANKS]]
+//       CHECK: heddle.share 2
 //       CHECK: heddle.linear {{.*}} -> tensor<?x32xf32, #heddle.shard<columns, 16>>
 //       CHECK: %[[X:.*]] = heddle.all_gather
 //       CHECK: heddle.share 2 group 1

@@ -10,7 +10,7 @@ func.func @f(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32> {heddl
 
 // -----
 
-func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %ranks: index {heddle.name = "ranks"}) {
+func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}) {
   // expected-error@+1 {{has no function of its own: run heddle-outline-kernels first}}
   heddle.all_gather %x ranks(%ranks) shard <columns, 16> {columns = 64 : i64} : (memref<?x64xf32>, index) -> ()
   return

@@ -21,7 +21,7 @@
 //       CHECK: heddle.tile_product "f16" {{.*}} {row_groups = 4 : i64} {{.*}} -> vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>{{$}}
 //       CHECK: heddle.tile_product "f16" {{.*}} -> vector<16xf32>{{$}}
 //   CHECK-NOT: heddle.barrier
-func.func @product(%w: memref<4x2048xi8> {heddle.name = "w"}, %r: memref<?x64xf32> {heddle.name = "r"}, %x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @product(%w: memref<4x2048xi8> {heddle.name = "w"}, %r: memref<?x64xf32> {heddle.name = "r"}, %x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   heddle.linear %x weights(%w) residual(%r) shares(%b, %e) outs(%r) {formats = ["f16"], rows = array<i64: 64>, unit_rows = array<i64: 16>}
       : (memref<?x64xf32>, memref<4x2048xi8>, memref<?x64xf32>, index, index, memref<?x64xf32>) -> ()
   return
@@ -47,7 +47,7 @@ func.func @product(%w: memref<4x2048xi8> {heddle.name = "w"}, %r: memref<?x64xf3
 //        AVX2: scf.for %{{.*}} = %{{.*}} to %[[UNITS]]
 // AVX2-COUNT-2: heddle.tile_activate
 //        AVX2: heddle.tile_quantize
-func.func @quantised(%x: memref<?x2x40xi8> {heddle.name = "x"}, %g: memref<8x640xi8> {heddle.name = "g"}, %u: memref<8x640xi8> {heddle.name = "u"}, %h: memref<?x4x40xi8> {heddle.name = "h"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @quantised(%x: memref<?x2x40xi8> {heddle.name = "x"}, %g: memref<8x640xi8> {heddle.name = "g"}, %u: memref<8x640xi8> {heddle.name = "u"}, %h: memref<?x4x40xi8> {heddle.name = "h"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   heddle.linear %x weights(%g, %u) gate silu shares(%b, %e, %b, %e) outs(%h) {formats = ["q4_1", "q4_1"], rows = array<i64: 128, 128>, unit_rows = array<i64: 32, 32>}
       : (memref<?x2x40xi8>, memref<8x640xi8>, memref<8x640xi8>, index, index, index, index, memref<?x4x40xi8>) -> ()
   return
@@ -67,7 +67,7 @@ func.func @quantised(%x: memref<?x2x40xi8> {heddle.name = "x"}, %g: memref<8x640
 //     MADDUBS: heddle.tile_product_panel "q8_0" {{.*}} {pairs} :
 //     VNNI256: heddle.tile_product_panel "q8_0"
 // VNNI256-NOT: {pairs}
-func.func @signed(%w: memref<4x1088xi8> {heddle.name = "w"}, %x: memref<?x2x40xi8> {heddle.name = "x"}, %y: memref<?x64xf32> {heddle.name = "y"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @signed(%w: memref<4x1088xi8> {heddle.name = "w"}, %x: memref<?x2x40xi8> {heddle.name = "x"}, %y: memref<?x64xf32> {heddle.name = "y"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   heddle.linear %x weights(%w) shares(%b, %e) outs(%y) {formats = ["q8_0"], rows = array<i64: 64>, unit_rows = array<i64: 16>}
       : (memref<?x2x40xi8>, memref<4x1088xi8>, index, index, memref<?x64xf32>) -> ()
   return
@@ -75,7 +75,7 @@ func.func @signed(%w: memref<4x1088xi8> {heddle.name = "w"}, %x: memref<?x2x40xi
 
 // CHECK-LABEL: func.func private @rms_norm
 //       CHECK: heddle.tile_rms_norm
-func.func @norm(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @norm(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   heddle.rms_norm %x, %n eps 1.0e-5 outs(%x) : (memref<?x64xf32>, memref<64xf32>, memref<?x64xf32>) -> ()
   return
 }
@@ -98,10 +98,10 @@ func.func @norm(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32> {he
 //       CHECK: } else {
 //       CHECK: heddle.tile_attention %arg0 tokens(%{{[^,]*}}) heads
 heddle.paged_state @kv layers 2 heads 6 kv_heads 2 head_dim 64
-func.func @attention(%x: memref<?x384xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
-  heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
+func.func @attention(%x: memref<?x384xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+  heddle.attention paged query(%x) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 6 : i64, kv_heads = 2 : i64, head_dim = 64 : i64, scale = 0.125 : f32, mask = #heddle<mask causal>}
-      : (memref<?x384xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, index, index, index, index, memref<?x384xf32>) -> ()
+      : (memref<?x384xf32>, index, index, index, index, index, memref<?x384xf32>) -> ()
   return
 }
 
@@ -114,16 +114,16 @@ func.func @attention(%x: memref<?x384xf32> {heddle.name = "x"}, %i: memref<?xi32
 // AVX512-SAME: rows = 8 : i64, {{.*}}vectors = 2 : i64
 //       CHECK: heddle.tile_merge_chunks {{.*}} vectors = 2 : i64}
 heddle.paged_state @kv layers 2 heads 16 kv_heads 2 head_dim 64
-func.func @attention(%x: memref<?x1024xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
-  heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
+func.func @attention(%x: memref<?x1024xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+  heddle.attention paged query(%x) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 16 : i64, kv_heads = 2 : i64, head_dim = 64 : i64, scale = 0.125 : f32, mask = #heddle<mask causal>}
-      : (memref<?x1024xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, index, index, index, index, memref<?x1024xf32>) -> ()
+      : (memref<?x1024xf32>, index, index, index, index, index, memref<?x1024xf32>) -> ()
   return
 }
 
 // -----
 
-func.func @f(%n: memref<40xf32> {heddle.name = "n"}, %m: memref<32xf32> {heddle.name = "m"}, %x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @f(%n: memref<40xf32> {heddle.name = "n"}, %m: memref<32xf32> {heddle.name = "m"}, %x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   // expected-error@+1 {{cannot be lowered yet over groups, except where attention or store_kv takes it along}}
   heddle.rms_norm %x, %m eps 1.0e-5 outs(%x) {groups = 2 : i64} : (memref<?x64xf32>, memref<32xf32>, memref<?x64xf32>) -> ()
   return
@@ -132,22 +132,22 @@ func.func @f(%n: memref<40xf32> {heddle.name = "n"}, %m: memref<32xf32> {heddle.
 // -----
 
 heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
-func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   // expected-error@+1 {{cannot be lowered yet with mask none}}
-  heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
+  heddle.attention paged query(%x) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask none>}
-      : (memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, index, index, index, index, memref<?x64xf32>) -> ()
+      : (memref<?x64xf32>, index, index, index, index, index, memref<?x64xf32>) -> ()
   return
 }
 
 // -----
 
 heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
-func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %bias: memref<2x?x?xf32> {heddle.name = "bias"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %bias: memref<2x?x?xf32> {heddle.name = "bias"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   // expected-error@+1 {{cannot be lowered yet with a bias}}
-  heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) bias(%bias) shares(%b, %e, %b, %e) outs(%x)
+  heddle.attention paged query(%x) state @kv layer(%b) bias(%bias) shares(%b, %e, %b, %e) outs(%x)
       {heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
-      : (memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, memref<2x?x?xf32>, index, index, index, index, memref<?x64xf32>) -> ()
+      : (memref<?x64xf32>, index, memref<2x?x?xf32>, index, index, index, index, memref<?x64xf32>) -> ()
   return
 }
 
@@ -156,31 +156,31 @@ func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle
 heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
 func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   // expected-error@+1 {{cannot be lowered yet from source fixed}}
-  heddle.attention fixed query(%x) keys(%x) values(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
+  heddle.attention fixed query(%x) keys(%x) values(%x) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
-      : (memref<?x64xf32>, memref<?x64xf32>, memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, index, index, index, index, memref<?x64xf32>) -> ()
+      : (memref<?x64xf32>, memref<?x64xf32>, memref<?x64xf32>, index, index, index, index, index, memref<?x64xf32>) -> ()
   return
 }
 
 // -----
 
 heddle.paged_state @kv layers 2 heads 8 kv_heads 8 head_dim 8
-func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   // expected-error@+1 {{cannot be lowered yet for a head size of 8: it must be a multiple of 16}}
-  heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
+  heddle.attention paged query(%x) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 8 : i64, kv_heads = 8 : i64, head_dim = 8 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
-      : (memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, index, index, index, index, memref<?x64xf32>) -> ()
+      : (memref<?x64xf32>, index, index, index, index, index, memref<?x64xf32>) -> ()
   return
 }
 
 // -----
 
 heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
-func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   // expected-error@+1 {{has no shares: stage sharded gives them}}
-  heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b)  outs(%x)
+  heddle.attention paged query(%x) state @kv layer(%b)  outs(%x)
       {heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
-      : (memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, memref<?x64xf32>) -> ()
+      : (memref<?x64xf32>, index, memref<?x64xf32>) -> ()
   return
 }
 
@@ -188,20 +188,20 @@ func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle
 
 heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
 // expected-error@+1 {{function f has no argument 'kv'}}
-func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> , %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
-  heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
+func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> , %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+  heddle.attention paged query(%x) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
-      : (memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, index, index, index, index, memref<?x64xf32>) -> ()
+      : (memref<?x64xf32>, index, index, index, index, index, memref<?x64xf32>) -> ()
   return
 }
 
 // -----
 
 heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
-func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %page_width: index {heddle.name = "page_width"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) -> tensor<?x1x?xf32> {
+func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %i: memref<?xi32> {heddle.name = "i"}, %kv: memref<?xi8> {heddle.name = "kv"}, %partials: memref<?xf32> {heddle.name = "partials"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) -> tensor<?x1x?xf32> {
   // expected-error@+1 {{stands on tensors: stage planned has buffers}}
-  %0 = heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
+  %0 = heddle.attention paged query(%x) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>, probe_heads = array<i64: 1>}
-      : (memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, index, index, index, index, memref<?x64xf32>) -> tensor<?x1x?xf32>
+      : (memref<?x64xf32>, index, index, index, index, index, memref<?x64xf32>) -> tensor<?x1x?xf32>
   return %0 : tensor<?x1x?xf32>
 }

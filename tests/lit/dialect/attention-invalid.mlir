@@ -67,7 +67,7 @@ func.func @f(%q: tensor<?x64xf32>) {
 
 func.func @f(%q: tensor<?x64xf32>, %i: tensor<?xi32>, %layer: index) {
   // expected-error@+1 {{names no declared state: @kv}}
-  %a = heddle.attention paged query(%q) at(%i) sequences(%i) pages(%i) state @kv layer(%layer) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 1.0 : f32, mask = #heddle<mask causal>} : (tensor<?x64xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, index) -> tensor<?x64xf32>
+  %a = heddle.attention paged query(%q) state @kv layer(%layer) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 1.0 : f32, mask = #heddle<mask causal>} : (tensor<?x64xf32>, index) -> tensor<?x64xf32>
   return
 }
 
@@ -76,7 +76,7 @@ func.func @f(%q: tensor<?x64xf32>, %i: tensor<?xi32>, %layer: index) {
 heddle.paged_state @kv layers 1 heads 4 kv_heads 4 head_dim 16
 func.func @f(%q: tensor<?x64xf32>, %i: tensor<?xi32>, %layer: index) {
   // expected-error@+1 {{differs from its state in kv_heads or head_dim}}
-  %a = heddle.attention paged query(%q) at(%i) sequences(%i) pages(%i) state @kv layer(%layer) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 1.0 : f32, mask = #heddle<mask causal>} : (tensor<?x64xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, index) -> tensor<?x64xf32>
+  %a = heddle.attention paged query(%q) state @kv layer(%layer) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 1.0 : f32, mask = #heddle<mask causal>} : (tensor<?x64xf32>, index) -> tensor<?x64xf32>
   return
 }
 
@@ -166,7 +166,7 @@ func.func @f(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>) {
 heddle.paged_state @kv layers 1 heads 4 kv_heads 2 head_dim 16
 func.func @f(%k: tensor<?x48xf32>, %i: tensor<?xi32>, %layer: index) {
   // expected-error@+1 {{keys and values must have 32 features, not 48}}
-  heddle.store_kv keys(%k) values(%k) at(%i) sequences(%i) pages(%i) state @kv layer(%layer) {kv_heads = 2 : i64, head_dim = 16 : i64} : tensor<?x48xf32>, tensor<?x48xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, index
+  heddle.store_kv keys(%k) values(%k) state @kv layer(%layer) {kv_heads = 2 : i64, head_dim = 16 : i64} : tensor<?x48xf32>, tensor<?x48xf32>, index
   return
 }
 
@@ -175,7 +175,7 @@ func.func @f(%k: tensor<?x48xf32>, %i: tensor<?xi32>, %layer: index) {
 heddle.paged_state @kv layers 1 heads 4 kv_heads 2 head_dim 16
 func.func @f(%k: tensor<?x32xf32>, %i: tensor<?xi32>, %layer: index) {
   // expected-error@+1 {{needs [begin, end) of KV heads as shares}}
-  heddle.store_kv keys(%k) values(%k) at(%i) sequences(%i) pages(%i) state @kv layer(%layer) shares(%layer) {kv_heads = 2 : i64, head_dim = 16 : i64} : tensor<?x32xf32>, tensor<?x32xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, index, index
+  heddle.store_kv keys(%k) values(%k) state @kv layer(%layer) shares(%layer) {kv_heads = 2 : i64, head_dim = 16 : i64} : tensor<?x32xf32>, tensor<?x32xf32>, index, index
   return
 }
 
@@ -183,7 +183,7 @@ func.func @f(%k: tensor<?x32xf32>, %i: tensor<?xi32>, %layer: index) {
 
 func.func @f(%k: tensor<?x32xf32>, %i: tensor<?xi32>, %layer: index) {
   // expected-error@+1 {{names no declared state: @kv}}
-  heddle.store_kv keys(%k) values(%k) at(%i) sequences(%i) pages(%i) state @kv layer(%layer) {kv_heads = 2 : i64, head_dim = 16 : i64} : tensor<?x32xf32>, tensor<?x32xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, index
+  heddle.store_kv keys(%k) values(%k) state @kv layer(%layer) {kv_heads = 2 : i64, head_dim = 16 : i64} : tensor<?x32xf32>, tensor<?x32xf32>, index
   return
 }
 
@@ -193,9 +193,9 @@ heddle.rope_table @rope base 1.0e4 dims 32 scale 1.0
 heddle.paged_state @kv layers 1 heads 4 kv_heads 4 head_dim 16
 func.func @f(%k: tensor<?x64xf32>, %i: tensor<?xi32>, %layer: index) {
   // expected-error@+1 {{table rotates 32 dimensions of heads of 16}}
-  heddle.store_kv keys(%k) values(%k) at(%i) sequences(%i) pages(%i) state @kv layer(%layer)
+  heddle.store_kv keys(%k) values(%k) state @kv layer(%layer)
       {kv_heads = 4 : i64, head_dim = 16 : i64, rope = @rope, style = #heddle<rope_style neox>}
-      : tensor<?x64xf32>, tensor<?x64xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, index
+      : tensor<?x64xf32>, tensor<?x64xf32>, index
   return
 }
 
@@ -204,8 +204,8 @@ func.func @f(%k: tensor<?x64xf32>, %i: tensor<?xi32>, %layer: index) {
 heddle.paged_state @kv layers 1 heads 4 kv_heads 4 head_dim 16
 func.func @f(%q: tensor<?x64xf32>, %i: tensor<?xi32>, %layer: index) {
   // expected-error@+1 {{a q8 result needs head_dim to be a multiple of 32, not 16}}
-  %a = heddle.attention paged query(%q) at(%i) sequences(%i) pages(%i) state @kv layer(%layer)
+  %a = heddle.attention paged query(%q) state @kv layer(%layer)
       {heads = 4 : i64, kv_heads = 4 : i64, head_dim = 16 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
-      : (tensor<?x64xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, index) -> tensor<?x64x!heddle.q8>
+      : (tensor<?x64xf32>, index) -> tensor<?x64x!heddle.q8>
   return
 }

@@ -9,7 +9,7 @@ heddle.paged_state @bytes layers 2 heads 2 kv_heads 1 head_dim 32 {type = #heddl
 
 // CHECK-LABEL: func.func @planned
 func.func @planned(%ids: memref<?xi32>, %table: memref<?x640xi8>, %x: memref<?x64xf32>, %q8: memref<?x2x40xi8>, %w: memref<?x640xi8>, %norm: memref<64xf32>,
-                   %k: memref<?x32xf32>, %i: memref<?xi32>, %layer: index, %ranks: index) {
+                   %k: memref<?x32xf32>, %i: memref<?xi32>, %layer: index) {
   // CHECK: heddle.embed %{{.*}}, %{{.*}} outs(%{{.*}}) {format = "q8_0"} : (memref<?xi32>, memref<?x640xi8>, memref<?x64xf32>) -> ()
   heddle.embed %ids, %table outs(%x) {format = "q8_0"} : (memref<?xi32>, memref<?x640xi8>, memref<?x64xf32>) -> ()
   // CHECK: heddle.rms_norm %{{.*}}, %{{.*}} eps 9.99999974E-6 outs(%{{.*}}) : (memref<?x64xf32>, memref<64xf32>, memref<?x2x40xi8>) -> ()
@@ -20,12 +20,12 @@ func.func @planned(%ids: memref<?xi32>, %table: memref<?x640xi8>, %x: memref<?x6
   heddle.linear %q8 weights(%w) residual(%x) outs(%x) {formats = ["q4_1"], rows = array<i64: 64>, unit_rows = array<i64: 16>}
       : (memref<?x2x40xi8>, memref<?x640xi8>, memref<?x64xf32>, memref<?x64xf32>) -> ()
   // CHECK: heddle.store_kv
-  heddle.store_kv keys(%k) values(%k) at(%i) sequences(%i) pages(%i) state @kv layer(%layer) {kv_heads = 1 : i64, head_dim = 32 : i64}
-      : memref<?x32xf32>, memref<?x32xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index
-  // CHECK: heddle.attention paged query(%{{.*}}) at(%{{.*}}) sequences(%{{.*}}) pages(%{{.*}}) state @kv layer(%{{.*}}) outs(%{{.*}})
-  heddle.attention paged query(%x) at(%i) sequences(%i) pages(%i) state @kv layer(%layer) outs(%q8)
+  heddle.store_kv keys(%k) values(%k) state @kv layer(%layer) {kv_heads = 1 : i64, head_dim = 32 : i64}
+      : memref<?x32xf32>, memref<?x32xf32>, index
+  // CHECK: heddle.attention paged query(%{{.*}}) state @kv layer(%{{.*}}) outs(%{{.*}})
+  heddle.attention paged query(%x) state @kv layer(%layer) outs(%q8)
       {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
-      : (memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, index, memref<?x2x40xi8>) -> ()
+      : (memref<?x64xf32>, index, memref<?x2x40xi8>) -> ()
   // CHECK: heddle.all_gather %{{.*}} ranks(%{{.*}}) shard <columns, 16> {columns = 64 : i64} : (memref<?x64xf32>, index) -> ()
   heddle.all_gather %x ranks(%ranks) shard <columns, 16> {columns = 64 : i64} : (memref<?x64xf32>, index) -> ()
   // CHECK: heddle.select_rows %{{.*}}, %{{.*}} outs(%{{.*}}) : (memref<?x64xf32>, memref<?xi32>, memref<?x64xf32>) -> ()
@@ -35,7 +35,7 @@ func.func @planned(%ids: memref<?xi32>, %table: memref<?x640xi8>, %x: memref<?x6
 
 // CHECK-LABEL: func.func @tiles
 func.func @tiles(%x: memref<?x64xf32>, %q8: memref<?x2x40xi8>, %w: memref<?x640xi8>, %norm: memref<64xf32>, %ids: memref<?xi32>, %kv: memref<?xi8>,
-                 %pages: memref<?xi32>, %rope: memref<?xf32>, %context: index, %thread: index, %ranks: index, %t: index) {
+                 %pages: memref<?xi32>, %rope: memref<?xf32>, %context: index, %thread: index, %t: index) {
   // CHECK: heddle.barrier %{{.*}}, %{{.*}}
   heddle.barrier %context, %thread
   // CHECK: heddle.gather %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} {row_bytes = 256 : i64, unit_bytes = 64 : i64, units = 4 : i64} : memref<?x64xf32>

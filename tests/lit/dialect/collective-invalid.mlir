@@ -24,17 +24,17 @@ func.func @f(%x: memref<?x64xf32>) {
 
 // -----
 
-func.func @f(%rank: index, %ranks: index) {
+func.func @f() {
   // expected-error@+1 {{units and group must be positive, not 0 and 1}}
-  %b, %e = heddle.share 0 group 1 kv false at %rank, %ranks
+  %b, %e = heddle.share 0
   return
 }
 
 // -----
 
-func.func @f(%rank: index, %ranks: index) {
+func.func @f() {
   // expected-error@+1 {{units and group must be positive, not 4 and 0}}
-  %b, %e = heddle.share 4 group 0 kv true at %rank, %ranks
+  %b, %e = heddle.share 4 group 0
   return
 }
 

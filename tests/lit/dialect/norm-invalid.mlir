@@ -27,7 +27,7 @@ func.func @f(%x: tensor<?x64xf32>, %w: tensor<64xf32>) {
 heddle.rope_table @r base 10000.0 dims 8 scale 1.0
 func.func @f(%x: tensor<?x64xf32>, %p: tensor<?xi32>) {
   // expected-error@+1 {{64 features do not divide over 5 heads}}
-  %y = heddle.rope neox %x at %p table @r heads 5 : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x64xf32>
+  %y = heddle.rope neox %x table @r heads 5 : (tensor<?x64xf32>) -> tensor<?x64xf32>
   return
 }
 
@@ -36,7 +36,7 @@ func.func @f(%x: tensor<?x64xf32>, %p: tensor<?xi32>) {
 heddle.rope_table @r base 10000.0 dims 8 scale 1.0
 func.func @f(%x: tensor<?x64xf32>, %p: tensor<?xi32>) {
   // expected-error@+1 {{result type differs from the input's}}
-  %y = heddle.rope neox %x at %p table @r heads 4 : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x32xf32>
+  %y = heddle.rope neox %x table @r heads 4 : (tensor<?x64xf32>) -> tensor<?x32xf32>
   return
 }
 
@@ -44,7 +44,7 @@ func.func @f(%x: tensor<?x64xf32>, %p: tensor<?xi32>) {
 
 func.func @f(%x: tensor<?x64xf32>, %p: tensor<?xi32>) {
   // expected-error@+1 {{names no declared RoPE table: @r}}
-  %y = heddle.rope neox %x at %p table @r heads 4 : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x64xf32>
+  %y = heddle.rope neox %x table @r heads 4 : (tensor<?x64xf32>) -> tensor<?x64xf32>
   return
 }
 
@@ -53,7 +53,7 @@ func.func @f(%x: tensor<?x64xf32>, %p: tensor<?xi32>) {
 heddle.rope_table @r base 10000.0 dims 32 scale 1.0
 func.func @f(%x: tensor<?x64xf32>, %p: tensor<?xi32>) {
   // expected-error@+1 {{table rotates 32 dimensions of heads of 16}}
-  %y = heddle.rope neox %x at %p table @r heads 4 : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x64xf32>
+  %y = heddle.rope neox %x table @r heads 4 : (tensor<?x64xf32>) -> tensor<?x64xf32>
   return
 }
 

@@ -16,7 +16,7 @@ heddle.rope_table @rope base 10000.0 dims 8 scale 2.0 factors [1.0, 2.0, 4.0, 8.
 heddle.paged_state @kv layers 2 heads 4 kv_heads 2 head_dim 16
 
 // CHECK-LABEL: func.func @graph
-func.func @graph(%ids: tensor<?xi32>, %positions: tensor<?xi32>, %sequences: tensor<?xi32>, %pages: tensor<?xi32>, %rows: tensor<?xi32>,
+func.func @graph(%ids: tensor<?xi32>, %rows: tensor<?xi32>,
                  %bias: tensor<4x?x?xf32>) -> tensor<?x64xf32> {
   %layer = arith.constant 1 : index
   // CHECK: %[[TABLE:.*]] = heddle.get @embed : tensor<100x64xf16>
@@ -34,17 +34,17 @@ func.func @graph(%ids: tensor<?xi32>, %positions: tensor<?xi32>, %sequences: ten
   %k = heddle.linear %h weights(%wk) : (tensor<?x64xf32>, tensor<32x64x!heddle.quant<q4_1>>) -> tensor<?x32xf32>
   // CHECK: heddle.rms_norm %{{.*}}, %{{.*}} eps 9.99999974E-6 {groups = 4 : i64} :
   %qn = heddle.rms_norm %q, %head_norm eps 1.0e-5 {groups = 4 : i64} : (tensor<?x64xf32>, tensor<16xf32>) -> tensor<?x64xf32>
-  // CHECK: heddle.rope interleaved %{{.*}} at %{{.*}} table @rope heads 4 : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x64xf32>
-  %qr = heddle.rope interleaved %qn at %positions table @rope heads 4 : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x64xf32>
+  // CHECK: heddle.rope interleaved %{{.*}} table @rope heads 4 : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  %qr = heddle.rope interleaved %qn table @rope heads 4 : (tensor<?x64xf32>) -> tensor<?x64xf32>
   // CHECK: heddle.rope neox
-  %kr = heddle.rope neox %k at %positions table @rope heads 2 : (tensor<?x32xf32>, tensor<?xi32>) -> tensor<?x32xf32>
-  // CHECK: heddle.attention batch query(%{{.*}}) keys(%{{.*}}) values(%{{.*}}) at(%{{.*}}) sequences(%{{.*}}) pages(%{{.*}}) state @kv layer(%{{.*}}) {
+  %kr = heddle.rope neox %k table @rope heads 2 : (tensor<?x32xf32>) -> tensor<?x32xf32>
+  // CHECK: heddle.attention batch query(%{{.*}}) keys(%{{.*}}) values(%{{.*}}) state @kv layer(%{{.*}}) {
   // CHECK-SAME: mask = #heddle<mask window>
   // CHECK-SAME: soft_cap = 5.000000e+01 : f32
   // CHECK-SAME: window = 512 : i64
-  %a = heddle.attention batch query(%qr) keys(%kr) values(%k) at(%positions) sequences(%sequences) pages(%pages) state @kv layer(%layer)
+  %a = heddle.attention batch query(%qr) keys(%kr) values(%k) state @kv layer(%layer)
       {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 0.25 : f32, mask = #heddle<mask window>, window = 512 : i64, soft_cap = 50.0 : f32}
-      : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, index) -> tensor<?x64xf32>
+      : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>, index) -> tensor<?x64xf32>
   // CHECK: heddle.attention batch query(%{{.*}}) keys(%{{.*}}) values(%{{.*}}) bias(%{{.*}}) {
   // CHECK-SAME: probe_heads = array<i64: 0, 3>
   // CHECK-SAME: -> (tensor<?x64xf32>, tensor<?x2x?xf32>)
@@ -56,28 +56,27 @@ func.func @graph(%ids: tensor<?xi32>, %positions: tensor<?xi32>, %sequences: ten
       {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 0.25 : f32, mask = #heddle<mask none>}
       : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x64xf32>
   // CHECK: heddle.activate gelu_tanh %{{.*}} : tensor<?x64xf32>
-  %g = heddle.activate gelu_tanh %c : tensor<?x64xf32>
+  %g = heddle.activate gelu_tanh %c : (tensor<?x64xf32>) -> tensor<?x64xf32>
   // CHECK: heddle.mul %{{.*}}, %{{.*}} : tensor<?x64xf32>
-  %m = heddle.mul %g, %c : tensor<?x64xf32>
+  %m = heddle.mul %g, %c : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
   // CHECK: heddle.add %{{.*}}, %{{.*}} : tensor<?x64xf32>
-  %s = heddle.add %x, %m : tensor<?x64xf32>
+  %s = heddle.add %x, %m : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
   // CHECK: heddle.select_rows %{{.*}}, %{{.*}} : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x64xf32>
   %r = heddle.select_rows %s, %rows : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x64xf32>
   return %r : tensor<?x64xf32>
 }
 
 // CHECK-LABEL: func.func @sharded
-func.func @sharded(%x: tensor<?x64xf32>, %positions: tensor<?xi32>, %sequences: tensor<?xi32>, %pages: tensor<?xi32>, %layer: index,
-                   %rank: index, %ranks: index) -> tensor<?x64xf32> {
+func.func @sharded(%x: tensor<?x64xf32>, %layer: index) -> tensor<?x64xf32> {
   %wq = heddle.get @"blk.0.attn_q.weight" : tensor<64x64x!heddle.quant<q4_1>>
   %wk = heddle.get @k : tensor<32x64x!heddle.quant<q4_1>>
   %wo = heddle.get @o : tensor<64x64x!heddle.quant<q4_1>>
   %head_norm = heddle.get @head_norm : tensor<16xf32>
   %norm = heddle.get @norm : tensor<64xf32>
-  // CHECK: %[[HB:.*]], %[[HE:.*]] = heddle.share 4 group 1 kv false at %{{.*}}, %{{.*}}
-  %hb, %he = heddle.share 4 group 1 kv false at %rank, %ranks
-  // CHECK: %[[KB:.*]], %[[KE:.*]] = heddle.share 4 group 2 kv true at %{{.*}}, %{{.*}}
-  %kb, %ke = heddle.share 4 group 2 kv true at %rank, %ranks
+  // CHECK: %[[HB:.*]], %[[HE:.*]] = heddle.share 4
+  %hb, %he = heddle.share 4
+  // CHECK: %[[KB:.*]], %[[KE:.*]] = heddle.share 4 group 2
+  %kb, %ke = heddle.share 4 group 2
   // CHECK: heddle.quantize %{{.*}} : (tensor<?x64xf32>) -> tensor<?x64x!heddle.q8>
   %h = heddle.quantize %x : (tensor<?x64xf32>) -> tensor<?x64x!heddle.q8>
   // CHECK: heddle.linear %{{.*}} weights(%{{.*}}, %{{.*}}, %{{.*}}) shares(%[[HB]], %[[HE]], %[[KB]], %[[KE]], %[[KB]], %[[KE]])
@@ -85,16 +84,16 @@ func.func @sharded(%x: tensor<?x64xf32>, %positions: tensor<?xi32>, %sequences: 
   %q, %k, %v = heddle.linear %h weights(%wq, %wk, %wk) shares(%hb, %he, %kb, %ke, %kb, %ke)
       : (tensor<?x64x!heddle.q8>, tensor<64x64x!heddle.quant<q4_1>>, tensor<32x64x!heddle.quant<q4_1>>, tensor<32x64x!heddle.quant<q4_1>>, index, index, index, index, index, index)
       -> (tensor<?x64xf32, #heddle.shard<heads, 16>>, tensor<?x32xf32, #heddle.shard<kv_heads, 16>>, tensor<?x32xf32, #heddle.shard<kv_heads, 16>>)
-  // CHECK: heddle.store_kv keys(%{{.*}}) values(%{{.*}}) at(%{{.*}}) sequences(%{{.*}}) pages(%{{.*}}) state @kv layer(%{{.*}}) k_norm(%{{.*}}) shares(%[[KB]], %[[KE]])
+  // CHECK: heddle.store_kv keys(%{{.*}}) values(%{{.*}}) state @kv layer(%{{.*}}) k_norm(%{{.*}}) shares(%[[KB]], %[[KE]])
   // CHECK-SAME: style = #heddle<rope_style neox>
-  heddle.store_kv keys(%k) values(%v) at(%positions) sequences(%sequences) pages(%pages) state @kv layer(%layer) k_norm(%head_norm) shares(%kb, %ke)
+  heddle.store_kv keys(%k) values(%v) state @kv layer(%layer) k_norm(%head_norm) shares(%kb, %ke)
       {kv_heads = 2 : i64, head_dim = 16 : i64, norm_eps = 1.0e-6 : f32, rope = @rope, style = #heddle<rope_style neox>}
-      : tensor<?x32xf32, #heddle.shard<kv_heads, 16>>, tensor<?x32xf32, #heddle.shard<kv_heads, 16>>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, index, tensor<16xf32>, index, index
-  // CHECK: heddle.attention paged query(%{{.*}}) at(%{{.*}}) sequences(%{{.*}}) pages(%{{.*}}) state @kv layer(%{{.*}}) q_norm(%{{.*}}) shares(%[[HB]], %[[HE]], %[[KB]], %[[KE]])
-  %a = heddle.attention paged query(%q) at(%positions) sequences(%sequences) pages(%pages) state @kv layer(%layer) q_norm(%head_norm) shares(%hb, %he, %kb, %ke)
+      : tensor<?x32xf32, #heddle.shard<kv_heads, 16>>, tensor<?x32xf32, #heddle.shard<kv_heads, 16>>, index, tensor<16xf32>, index, index
+  // CHECK: heddle.attention paged query(%{{.*}}) state @kv layer(%{{.*}}) q_norm(%{{.*}}) shares(%[[HB]], %[[HE]], %[[KB]], %[[KE]])
+  %a = heddle.attention paged query(%q) state @kv layer(%layer) q_norm(%head_norm) shares(%hb, %he, %kb, %ke)
       {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>, norm_eps = 1.0e-6 : f32,
       rope = @rope, style = #heddle<rope_style neox>}
-      : (tensor<?x64xf32, #heddle.shard<heads, 16>>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, index, tensor<16xf32>, index, index, index, index) -> tensor<?x64xf32, #heddle.shard<heads, 16>>
+      : (tensor<?x64xf32, #heddle.shard<heads, 16>>, index, tensor<16xf32>, index, index, index, index) -> tensor<?x64xf32, #heddle.shard<heads, 16>>
   // CHECK: heddle.all_gather %{{.*}} : (tensor<?x64xf32, #heddle.shard<heads, 16>>) -> tensor<?x64xf32>
   %g = heddle.all_gather %a : (tensor<?x64xf32, #heddle.shard<heads, 16>>) -> tensor<?x64xf32>
   // CHECK: heddle.rms_norm %{{.*}}, %{{.*}} eps 9.99999997E-7 residual(%{{.*}}) : (tensor<?x64xf32>, tensor<64xf32>, tensor<?x64xf32>) -> tensor<?x64x!heddle.q8>

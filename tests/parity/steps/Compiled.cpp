@@ -2,7 +2,7 @@
 #include "tests/parity/steps/Compiled.h"
 #include "compiler/Compile.h"
 #include "runtime/engine/Engine.h"
-#include "runtime/plan/StepAbi.h"
+#include "runtime/plan/Frame.h"
 #include "tests/support/PackedWeights.h"
 #include "tests/support/Program.h"
 #include <fstream>
@@ -125,7 +125,7 @@ static std::vector<Real> interpretAs(const CompiledModel &model, const char *sta
   Program program(model.stage(stage));
   if (!program.valid())
     throw std::runtime_error(program.errors());
-  auto result = program.reference(mode, weights, ranks)->step(batchOf(tokens));
+  auto result = program.reference(mode, weights, ranks)->runFor("step", batchOf(tokens));
   if (failed(result))
     throw std::runtime_error(program.errors());
   const auto &values = std::get<std::vector<Real>>((*result)->data);

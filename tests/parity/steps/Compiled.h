@@ -1,7 +1,7 @@
 //===- Compiled.h - a tiny model, compiled, and what it says ----------------------------------------------------------===//
 #pragma once
 #include "runtime/engine/Engine.h"
-#include "runtime/plan/StepAbi.h"
+#include "runtime/plan/Frame.h"
 #include "tests/support/TinyModel.h"
 #include <filesystem>
 #include <string>

@@ -68,7 +68,7 @@ TEST_P(Together, GivesWhatEachGivesAlone) {
   auto [ranks, threads, budget, pages] = GetParam();
   StepModel model = fakeModel();
   EngineOptions options{.threads = threads, .context = pages ? 320 : 1024, .tokenBudget = budget};
-  options.kvBytes = static_cast<uint64_t>(pages * model.kv.kvHeads * headPageBytes(model.kv.headDim, model.kv.type));
+  options.kvBytes = static_cast<uint64_t>(pages) * model.kv.wholePageBytes();
   withEngine(model, options, ranks, nullptr, [&, pages = pages](Engine &engine) {
     auto together = runAll(engine, mixedRequests());
     ASSERT_EQ(together.size(), 8u);
@@ -110,7 +110,7 @@ TEST_P(Conversations, GiveTheSameBitsWhenBeginningsAreTakenOver) {
   auto [ranks, threads, budget, pages] = GetParam();
   StepModel model = fakeModel();
   EngineOptions options{.threads = threads, .context = pages ? 320 : 1024, .tokenBudget = budget};
-  options.kvBytes = static_cast<uint64_t>(pages * model.kv.kvHeads * headPageBytes(model.kv.headDim, model.kv.type));
+  options.kvBytes = static_cast<uint64_t>(pages) * model.kv.wholePageBytes();
   std::vector<int32_t> system = promptOf(70, 1);
   int64_t cached = 0;
   withEngine(model, options, ranks, nullptr, [&](Engine &engine) {
@@ -185,7 +185,7 @@ TEST(Engine, RequestsThatWaitWithOneBeginningKeepNothingFromOlderOnes) {
     EngineOptions options;
     options.tokenBudget = 2048;
     options.kvBytes =
-        20 * static_cast<uint64_t>(model.kv.layers * model.kv.kvHeads * headPageBytes(model.kv.headDim, model.kv.type));
+        20 * model.kv.wholePageBytes();
     Engine engine(model, options, *group);
     auto request = [](uint64_t id, std::vector<int32_t> prompt, int64_t tokens) {
       Request out{id, std::move(prompt), {}};
@@ -231,7 +231,7 @@ TEST(Engine, AFailedRequestLeavesNothing) {
 TEST(Engine, RequestsThatNeedTheWholeCacheAllGetThere) {
   StepModel model = fakeModel();
   EngineOptions options{.context = 256};
-  options.kvBytes = static_cast<uint64_t>(4 * model.kv.kvHeads * headPageBytes(model.kv.headDim, model.kv.type));
+  options.kvBytes = 4 * model.kv.wholePageBytes();
   withEngine(model, options, 1, nullptr, [&](Engine &engine) {
     std::map<uint64_t, Outcome> outcomes;
     for (int round = 0; round < 3; ++round) {
@@ -295,8 +295,7 @@ TEST(Engine, StepsHaveRoomForAFewHugeRowsOfLogits) {
     engine.evaluate(text, 40, [&](int64_t, const float *row) { rows.emplace_back(row, row + 2500); });
     EXPECT_EQ(engine.stats().steps, 6);
   });
-  StepModel huge = fakeModel();
-  huge.logitStride = 1 << 22;
+  StepModel huge = fakeModel({.stride = 1 << 22});
   for (int64_t ranks : {1, 2})
     withEngine(huge, {}, ranks, nullptr, [&](Engine &engine) {
       std::map<uint64_t, Outcome> got = runAll(engine, requests);

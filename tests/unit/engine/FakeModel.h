@@ -9,6 +9,7 @@ struct FakeModelOptions {
   int64_t heads = 6, kvHeads = 3;
   int32_t nonFiniteAfter = -1; // logits are NaN right after this token
   int64_t endOfText = 7;
+  int64_t stride = 0; // f32 of a row of logits; 0: the vocabulary in whole groups of 16
 };
 
 /// A "model" in plain C++ with the data flow of a real one: each token writes a hash to its place in the KV pages of this rank's

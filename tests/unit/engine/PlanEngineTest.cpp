@@ -29,12 +29,14 @@ protected:
     manifest.name = "fake", manifest.architecture = "fake", manifest.build = "test", manifest.key = key;
     manifest.targets = {target};
     StepModel model = fakeModel(options);
-    manifest.vocabulary = model.vocabulary, manifest.logitStride = model.logitStride, manifest.width = 32;
+    manifest.vocabulary = model.vocabulary, manifest.width = 32, manifest.frameVersion = kFrameVersion;
+    manifest.entries = {{"step", model.entries[0].outputs}};
     manifest.context = model.context, manifest.arenaBytesPerToken = (model.arenaBytesPerToken + 63) / 64 * 64;
-    manifest.kv = {"kv", model.kv.layers, model.kv.heads, model.kv.kvHeads, model.kv.headDim};
+    const KvShape &kv = model.kv.states[0];
+    manifest.states = {{"kv", kv.layers, kv.heads, kv.kvHeads, kv.headDim}};
     manifest.endOfText = model.endOfText;
     uint64_t offset = writer.addWeight(std::as_bytes(std::span(&options, 1)));
-    manifest.weights = {{"options", Format::F32, 1, sizeof options / 4, false, ShareKind::Whole, 0, offset, sizeof options}};
+    manifest.weights = {{"options", Format::F32, 1, sizeof options / 4, false, ShareKind::Whole, 0, 1, offset, sizeof options}};
     std::ifstream code(HEDDLE_LOADED_MODEL, std::ios::binary);
     writer.addFile("code/" + target + ".so",
                    std::string((std::istreambuf_iterator<char>(code)), std::istreambuf_iterator<char>()));

@@ -1,7 +1,8 @@
-// The runtime side of StepAbi.h: buffers, floating-point environment, and code that is loaded at run time.
+// The runtime side of Frame.h: buffers, floating-point environment, and code that is loaded at run time.
 #include "runtime/engine/StepExecutor.h"
 #include "tests/unit/engine/FakeModel.h"
 #include <atomic>
+#include <cstring>
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <xmmintrin.h>
@@ -30,15 +31,30 @@ struct Seen { // by the step function below; behind its "weights"
   int64_t threads = 0, arenaPerToken = 0;
 };
 
-void look(StepBuffer *ids, StepBuffer *positions, StepBuffer *sequences, StepBuffer *pageTable, StepBuffer *rows,
-          StepBuffer *logits, StepBuffer *arena, StepBuffer *partials, StepBuffer *kv, StepBuffer *weights, StepBuffer *,
-          StepBuffer *, StepBuffer *, int64_t, int64_t, int64_t, int64_t, int64_t threads, int64_t) {
-  Seen &seen = *static_cast<Seen *>(weights->data);
+void look(const Frame *frame, int64_t) {
+  Seen &seen = *reinterpret_cast<Seen *>(const_cast<std::byte *>(frame->weights));
   ++seen.calls;
   seen.badControl += _mm_getcsr() != 0x1f80;
-  for (StepBuffer *buffer : {ids, positions, sequences, pageTable, rows, logits, arena, partials, kv})
-    seen.misaligned += reinterpret_cast<uintptr_t>(buffer->data) % 64 != 0 || buffer->offset != 0 || buffer->stride != 1;
-  seen.wrongSize += arena->size != ids->size * seen.arenaPerToken || threads != seen.threads;
+  const StateView &kv = *frame->states[0];
+  for (const void *buffer : {static_cast<const void *>(frame->ids), static_cast<const void *>(frame->positions),
+                             static_cast<const void *>(frame->sequenceOf), static_cast<const void *>(frame->wantedRows),
+                             static_cast<const void *>(kv.pageTable), static_cast<const void *>(kv.memory),
+                             static_cast<const void *>(frame->outputs[0]), static_cast<const void *>(frame->outputs[1]),
+                             static_cast<const void *>(frame->arena), static_cast<const void *>(frame->partials)})
+    seen.misaligned += reinterpret_cast<uintptr_t>(buffer) % 64 != 0;
+  std::memset(frame->arena, 1, static_cast<size_t>(frame->tokens * seen.arenaPerToken)); // sanitizers would tell
+  std::memset(frame->outputs[1], 1, static_cast<size_t>(frame->tokens) * 32 * sizeof(float));
+  seen.wrongSize += frame->threads != seen.threads || frame->version != kFrameVersion || frame->sequences != 1;
+}
+
+/// A model whose only entry is `function`, with one output of a row of 16 for each wanted token.
+StepModel modelOf(EntryFunction function, void *weights, int64_t arenaBytes) {
+  StepModel model;
+  model.entries = {{"step", function, {{RowsOf::Wanted, 10, 16}}}};
+  model.weights = static_cast<const std::byte *>(weights);
+  model.vocabulary = 10, model.arenaBytesPerToken = arenaBytes, model.context = 640;
+  model.kv.states = {{1, 1, 1, 1}};
+  return model;
 }
 
 TEST(StepExecutor, EveryThreadGetsAlignedBuffersAndTheOneFloatEnvironment) {
@@ -46,10 +62,8 @@ TEST(StepExecutor, EveryThreadGetsAlignedBuffersAndTheOneFloatEnvironment) {
     Seen seen;
     seen.threads = threads;
     seen.arenaPerToken = 1000;
-    StepModel model;
-    model.step = look;
-    model.weights = {&seen, 1};
-    model.vocabulary = 10, model.logitStride = 16, model.arenaBytesPerToken = 1000, model.context = 640;
+    StepModel model = modelOf(look, &seen, 1000);
+    model.entries[0].outputs.push_back({RowsOf::Tokens, 20, 32});
     auto self = makeSelfCommunicator();
     StepExecutor executor(model, {600, 1, 640}, 10, threads, *self);
     unsigned before = _mm_getcsr();
@@ -72,10 +86,7 @@ TEST(StepExecutor, EveryThreadGetsAlignedBuffersAndTheOneFloatEnvironment) {
 TEST(StepExecutor, AStepThatHasNoRoomDoesNotRun) {
   Seen seen;
   seen.threads = 1, seen.arenaPerToken = 1000;
-  StepModel model;
-  model.step = look;
-  model.weights = {&seen, 1};
-  model.vocabulary = 10, model.logitStride = 16, model.arenaBytesPerToken = 1000, model.context = 640;
+  StepModel model = modelOf(look, &seen, 1000);
   auto self = makeSelfCommunicator();
   StepExecutor executor(model, {20, 1, 640}, 10, 1, *self);
   StepPlan tokens = planOf(21), rows = planOf(20);
@@ -90,8 +101,8 @@ TEST(StepExecutor, LoadedCodeFindsTheRuntimesFunctions) {
   void *library = dlopen(HEDDLE_LOADED_STEP, RTLD_NOW | RTLD_LOCAL);
   ASSERT_NE(library, nullptr) << dlerror();
   StepModel model = fakeModel();
-  model.step = reinterpret_cast<StepFunction>(dlsym(library, "_mlir_ciface_step"));
-  ASSERT_NE(model.step, nullptr);
+  model.entries[0].function = reinterpret_cast<EntryFunction>(dlsym(library, "heddle_entry_step"));
+  ASSERT_NE(model.entries[0].function, nullptr);
   auto self = makeSelfCommunicator();
   StepExecutor executor(model, {4, 1, 640}, 10, 3, *self);
   StepPlan plan = planOf(4);
@@ -106,14 +117,12 @@ struct Left {
   std::atomic<bool> flag = false;
   std::atomic<int64_t> passed = 0, ended = 0, raiseAt = 0;
 };
-void passBarriers(StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *,
-                  StepBuffer *, StepBuffer *weights, StepBuffer *, StepBuffer *, StepBuffer *, int64_t, int64_t, int64_t,
-                  int64_t thread, int64_t, int64_t context) {
-  Left &left = *static_cast<Left *>(weights->data);
+void passBarriers(const Frame *frame, int64_t thread) {
+  Left &left = *reinterpret_cast<Left *>(const_cast<std::byte *>(frame->weights));
   for (int64_t i = 0; i < 2000; ++i) {
     if (thread == 0 && ++left.passed == left.raiseAt)
       left.flag = true;
-    heddle_barrier(context, thread, 0);
+    heddle_barrier(frame, thread, nullptr);
   }
   ++left.ended;
 }
@@ -121,10 +130,7 @@ void passBarriers(StepBuffer *, StepBuffer *, StepBuffer *, StepBuffer *, StepBu
 TEST(StepExecutor, AStepIsLeftByAllThreadsWhileTheFlagIsUp) {
   for (int64_t threads : {1, 2, 5}) {
     Left left;
-    StepModel model;
-    model.step = passBarriers;
-    model.weights = {&left, 1};
-    model.vocabulary = 10, model.logitStride = 16, model.arenaBytesPerToken = 64, model.context = 640;
+    StepModel model = modelOf(passBarriers, &left, 64);
     auto self = makeSelfCommunicator();
     StepExecutor executor(model, {1, 1, 640}, 10, threads, *self);
     executor.leaveStepsWhile(left.flag);

@@ -251,7 +251,12 @@ TEST(KvMemory, SizesFollowTheRanksHeads) {
   EXPECT_EQ(shape.localHeads(0, 2), (Share{0, 2})); // query heads 0 … 3 read KV heads 0 and 1
   EXPECT_EQ(shape.pageBytes(1, 2), 30 * 2 * 16384);
   EXPECT_EQ(shape.pageBytes(0, 16), 0); // owns no head
-  EXPECT_EQ(shape.pagesIn(uint64_t{100} * 30 * 3 * 16384 + 5), 100);
+  KvShapes both{{shape, {.layers = 2, .heads = 9, .kvHeads = 9, .headDim = 16, .type = KvType::Q8}}};
+  const uint64_t page = 30 * 3 * 16384 + 2 * 9 * 2 * 64 * (16 + 4);
+  EXPECT_EQ(both.wholePageBytes(), page);
+  EXPECT_EQ(both.pagesIn(100 * page + 5), 100);
+  EXPECT_EQ(both.partialFloats(0, 1), 9 * (64 + 16));
+  EXPECT_EQ(both.partialFloats(0, 16), 0);
   KvMemory nothing(100, shape.pageBytes(0, 16));
   nothing.apply({.copies = {{1, 2}}, .fresh = {99}});
   EXPECT_NE(nothing.data(), nullptr);

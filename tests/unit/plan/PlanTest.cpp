@@ -23,7 +23,6 @@ TEST(Plan, ComesBackAsItWasWritten) {
   EXPECT_EQ(r.key, "k1");
   EXPECT_EQ(r.targets, m.targets);
   EXPECT_EQ(r.vocabulary, 2500);
-  EXPECT_EQ(r.logitStride, 2512);
   EXPECT_EQ(r.width, 64);
   EXPECT_EQ(r.context, 128);
   EXPECT_EQ(r.arenaBytesPerToken, 4096);
@@ -31,16 +30,25 @@ TEST(Plan, ComesBackAsItWasWritten) {
   EXPECT_EQ(r.eos, 2);
   EXPECT_FALSE(r.addBos);
   EXPECT_EQ(r.endOfText, m.endOfText);
-  EXPECT_EQ(r.kv.name, "kv");
-  EXPECT_EQ(r.kv.kvHeads, 3);
+  EXPECT_EQ(r.frameVersion, kFrameVersion);
+  ASSERT_EQ(r.states.size(), 2u);
+  EXPECT_EQ(r.states[0].name, "kv");
+  EXPECT_EQ(r.states[0].kvHeads, 3);
+  EXPECT_EQ(r.states[1].type, KvType::Q8);
+  ASSERT_EQ(r.entries.size(), 2u);
+  EXPECT_EQ(logitsEntry(r), &r.entries[0]);
+  EXPECT_EQ(r.entries[1].name, "states");
+  ASSERT_EQ(r.entries[1].outputs.size(), 2u);
+  EXPECT_EQ(r.entries[1].outputs[1].rows, RowsOf::Sequences);
+  EXPECT_EQ(r.entries[1].outputs[1].stride, 32);
   ASSERT_EQ(r.ropes.size(), 2u);
   EXPECT_EQ(r.ropes[1].base, 500000.0);
   EXPECT_EQ(r.ropes[1].factors, m.ropes[1].factors);
   ASSERT_EQ(r.weights.size(), m.weights.size());
   for (size_t i = 0; i < m.weights.size(); ++i) {
     const WeightEntry &a = m.weights[i], &b = r.weights[i];
-    EXPECT_EQ(std::tie(a.name, a.format, a.rows, a.columns, a.packed, a.share, a.unitRows, a.offset, a.bytes),
-              std::tie(b.name, b.format, b.rows, b.columns, b.packed, b.share, b.unitRows, b.offset, b.bytes));
+    EXPECT_EQ(std::tie(a.name, a.format, a.rows, a.columns, a.packed, a.share, a.unitRows, a.group, a.offset, a.bytes),
+              std::tie(b.name, b.format, b.rows, b.columns, b.packed, b.share, b.unitRows, b.group, b.offset, b.bytes));
     EXPECT_EQ(b.offset % 64, 0u);
   }
 }
@@ -195,11 +203,15 @@ TEST_F(BrokenPlan, Values) {
   auto with = [&](const char *pointer, json value) {
     return errorWith([&](json &m) { m[json::json_pointer(pointer)] = value; });
   };
-  EXPECT_CONTAINS(with("/heddle_plan", 1), "plan version 1, this program reads 3");
+  EXPECT_CONTAINS(with("/heddle_plan", 1), "plan version 1, this program reads 4");
   EXPECT_CONTAINS(with("/key", "../x"), "'key' must be a word");
   EXPECT_CONTAINS(with("/targets/0", "../../tmp/evil"), "'targets[0]' must be a word");
-  EXPECT_CONTAINS(with("/logit_stride", 2499), "'logit_stride' must be an integer from 2500");
-  EXPECT_CONTAINS(with("/logit_stride", 2528), "'logit_stride' must be the vocabulary in whole groups of 16");
+  EXPECT_CONTAINS(with("/entries/0/outputs/0/stride", 2499), "'entries[0].outputs[0].stride' must be an integer from 2500");
+  EXPECT_CONTAINS(with("/entries/0/outputs/0/stride", 2528), "stride' must be the columns in whole groups of 16");
+  EXPECT_CONTAINS(with("/entries/0/outputs/0/rows", "all"), "rows' must be tokens, wanted or sequences");
+  EXPECT_CONTAINS(with("/entries/1/name", "step"), "'entries[1]' is named like another one");
+  EXPECT_CONTAINS(with("/frame_version", kFrameVersion + 1), "was compiled for a newer Heddle");
+  EXPECT_CONTAINS(with("/states/0/kind", "flying"), "'states[0].kind' must be paged");
   EXPECT_CONTAINS(with("/targets", json::array({"x86-64-v4"})), "code/x86-64-v4.so is missing");
   EXPECT_CONTAINS(with("/targets", json::array({"x86-64-v3", "x86-64-v3"})), "listed twice");
   for (const char *bad : {"../x", "/etc/passwd", "a//b", "", ".x", "a/.x", "code/", "manifest.json", "weights.bin", "a b"})
@@ -208,12 +220,13 @@ TEST_F(BrokenPlan, Values) {
   EXPECT_CONTAINS(with("/files/0/xxh3", "../../x"), "'files[0].xxh3'");
   EXPECT_CONTAINS(with("/bos", 2500), "'bos' must be an integer from -1 to 2499");
   EXPECT_CONTAINS(with("/end_of_text/0", -1), "'end_of_text[0]'");
-  EXPECT_CONTAINS(with("/kv/kv_heads", 4), "'kv.heads' must be a multiple of kv_heads");
-  EXPECT_CONTAINS(with("/kv/type", "q4"), "'kv.type' must be f16 or q8");
+  EXPECT_CONTAINS(with("/states/0/kv_heads", 4), "'states[0].heads' must be a multiple of kv_heads");
+  EXPECT_CONTAINS(with("/states/0/type", "q4"), "'states[0].type' must be f16 or q8");
   EXPECT_CONTAINS(with("/weights/2/format", "q2_k"), "'weights[2].format' is no known weight format");
   EXPECT_CONTAINS(with("/weights/2/share", "all"), "must be whole, heads, kv_heads or rows");
   EXPECT_CONTAINS(with("/weights/2/columns", 65), "'weights[2].columns' must be a multiple of the format's block of 32");
-  EXPECT_CONTAINS(with("/weights/2/rows", 112), "must be unit_rows times the 6 heads");
+  EXPECT_CONTAINS(with("/weights/2/rows", 104), "must be unit_rows times a number of heads");
+  EXPECT_CONTAINS(with("/weights/2/group", 2), "is only for weights that are shared by kv_heads");
   EXPECT_CONTAINS(with("/weights/2/unit_rows", 8), "a positive multiple of 16");
   EXPECT_CONTAINS(with("/weights/0/unit_rows", 16), "must be 0 for a whole weight");
   EXPECT_CONTAINS(with("/weights/5/unit_rows", 0), "must be 0 for a whole weight, else");

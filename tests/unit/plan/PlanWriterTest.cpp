@@ -146,7 +146,7 @@ TEST(PlanWriter, ANameThatIsNoUtf8IsWrittenAsFarAsItCan) { // a model's file may
 TEST(PlanWriter, WeightsMustComeInRowGroups) {
   TemporaryFolder folder;
   Manifest m = smallManifest();
-  m.weights = {{"w", Format::F16, 64, 64, true, ShareKind::Rows, 16, 0, 64 * 128}};
+  m.weights = {{"w", Format::F16, 64, 64, true, ShareKind::Rows, 16, 1, 0, 64 * 128}};
   PlanWriter writer(folder / "a.plan");
   m.weights[0].offset = writer.addWeight(randomBytes(64 * 128, 1), 64 * 64);
   EXPECT_CONTAINS(planErrorOf([&] { writer.finish(m); }), "were not written in row groups");
@@ -179,7 +179,7 @@ TEST(PlanWriter, NamesAndRooms) {
 TEST(PlanWriter, WeightsFromManyThreads) {
   TemporaryFolder folder;
   Manifest m = smallManifest();
-  m.weights = {{"w", Format::F16, 1024, 64, true, ShareKind::Rows, 16, 0, 1024 * 128}};
+  m.weights = {{"w", Format::F16, 1024, 64, true, ShareKind::Rows, 16, 1, 0, 1024 * 128}};
   auto bytes = randomBytes(m.weights[0].bytes, 4);
   PlanWriter writer(folder / "a.plan");
   writer.addWeight({});

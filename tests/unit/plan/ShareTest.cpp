@@ -31,24 +31,23 @@ TEST(Share, KvHeadsOfQueryHeads) { // SmolLM2: 9 heads, 3 KV heads
 }
 
 TEST(RowShare, EveryKind) {
-  PagedState kv{"kv", 1, 9, 3, 64};
-  WeightEntry w{"w", Format::F16, 576, 576, true, ShareKind::Heads, 64, 0, 0};
-  EXPECT_EQ(rowShare(w, kv, 0, 2), (Share{0, 256}));
-  EXPECT_EQ(rowShare(w, kv, 1, 2), (Share{256, 576}));
-  EXPECT_EQ(rowShare(w, kv, 0, 16).size(), 0); // more ranks than heads
+  WeightEntry w{"w", Format::F16, 576, 576, true, ShareKind::Heads, 64, 1, 0, 0};
+  EXPECT_EQ(rowShare(w, 0, 2), (Share{0, 256}));
+  EXPECT_EQ(rowShare(w, 1, 2), (Share{256, 576}));
+  EXPECT_EQ(rowShare(w, 0, 16).size(), 0); // more ranks than heads
   w.rows = 192;
-  w.share = ShareKind::KvHeads;
-  EXPECT_EQ(rowShare(w, kv, 0, 2), (Share{0, 128}));
-  EXPECT_EQ(rowShare(w, kv, 1, 2), (Share{64, 192}));
-  EXPECT_EQ(rowShare(w, kv, 0, 16).size(), 0);
+  w.share = ShareKind::KvHeads, w.group = 3; // 9 query heads
+  EXPECT_EQ(rowShare(w, 0, 2), (Share{0, 128}));
+  EXPECT_EQ(rowShare(w, 1, 2), (Share{64, 192}));
+  EXPECT_EQ(rowShare(w, 0, 16).size(), 0);
   w.share = ShareKind::Whole;
-  EXPECT_EQ(rowShare(w, kv, 7, 16), (Share{0, 192}));
-  w = {"head", Format::Q8_0, 49152 + 100, 576, true, ShareKind::Rows, 1024, 0, 0}; // 49 units, the last one short
-  EXPECT_EQ(rowShare(w, kv, 0, 2), (Share{0, 24576}));
-  EXPECT_EQ(rowShare(w, kv, 1, 2), (Share{24576, 49252}));
+  EXPECT_EQ(rowShare(w, 7, 16), (Share{0, 192}));
+  w = {"head", Format::Q8_0, 49152 + 100, 576, true, ShareKind::Rows, 1024, 1, 0, 0}; // 49 units, the last one short
+  EXPECT_EQ(rowShare(w, 0, 2), (Share{0, 24576}));
+  EXPECT_EQ(rowShare(w, 1, 2), (Share{24576, 49252}));
   int64_t next = 0;
   for (int rank = 0; rank < 60; ++rank) {
-    Share s = rowShare(w, kv, rank, 60);
+    Share s = rowShare(w, rank, 60);
     EXPECT_EQ(s.begin, next);
     next = s.end;
   }

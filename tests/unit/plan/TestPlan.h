@@ -45,24 +45,25 @@ inline Manifest smallManifest(std::string key = "k1") {
   m.build = "test";
   m.key = std::move(key);
   m.vocabulary = 2500;
-  m.logitStride = 2512;
   m.width = 64;
   m.context = 128;
+  m.frameVersion = kFrameVersion;
   m.arenaBytesPerToken = 4096;
-  m.kv = {"kv", 2, 6, 3, 16};
+  m.entries = {{"step", {{RowsOf::Wanted, 2500, 2512}}}, {"states", {{RowsOf::Tokens, 64, 64}, {RowsOf::Sequences, 20, 32}}}};
+  m.states = {{"kv", 2, 6, 3, 16}, {"far", 1, 6, 2, 32, KvType::Q8}};
   m.ropes = {{10000.0, 16, 1.0, {}}, {500000.0, 16, 2.0, {1, 1, 2, 4, 8, 8, 8, 8}}};
   m.bos = 1;
   m.eos = 2;
   m.endOfText = {2, 7};
   m.weights = {
-      {"token_embd.weight", Format::Q8_0, 2500, 64, true, ShareKind::Whole, 0, 0, 0},
-      {"blk.0.attn_norm.weight", Format::F32, 1, 64, false, ShareKind::Whole, 0, 0, 0},
-      {"blk.0.attn_q.weight", Format::Q4_1, 96, 64, true, ShareKind::Heads, 16, 0, 0},
-      {"blk.0.attn_k.weight", Format::Q4_0, 48, 64, true, ShareKind::KvHeads, 16, 0, 0},
-      {"blk.0.attn_v.weight", Format::F16, 48, 64, true, ShareKind::KvHeads, 16, 0, 0},
-      {"blk.0.attn_output.weight", Format::Q5_0, 64, 96, true, ShareKind::Rows, 16, 0, 0},
-      {"blk.0.ffn_gate.weight", Format::Q5_1, 170, 64, true, ShareKind::Rows, 32, 0, 0}, // the last unit is short
-      {"output.weight", Format::Q8_0, 2500, 64, true, ShareKind::Rows, 1024, 0, 0},      // tied to token_embd
+      {"token_embd.weight", Format::Q8_0, 2500, 64, true, ShareKind::Whole, 0, 1, 0, 0},
+      {"blk.0.attn_norm.weight", Format::F32, 1, 64, false, ShareKind::Whole, 0, 1, 0, 0},
+      {"blk.0.attn_q.weight", Format::Q4_1, 96, 64, true, ShareKind::Heads, 16, 1, 0, 0},
+      {"blk.0.attn_k.weight", Format::Q4_0, 48, 64, true, ShareKind::KvHeads, 16, 2, 0, 0},
+      {"blk.0.attn_v.weight", Format::F16, 48, 64, true, ShareKind::KvHeads, 16, 2, 0, 0},
+      {"blk.0.attn_output.weight", Format::Q5_0, 64, 96, true, ShareKind::Rows, 16, 1, 0, 0},
+      {"blk.0.ffn_gate.weight", Format::Q5_1, 170, 64, true, ShareKind::Rows, 32, 1, 0, 0}, // the last unit is short
+      {"output.weight", Format::Q8_0, 2500, 64, true, ShareKind::Rows, 1024, 1, 0, 0},      // tied to token_embd
   };
   return m;
 }

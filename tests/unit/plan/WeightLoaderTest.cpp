@@ -20,7 +20,7 @@ protected:
     const WeightEntry &w = m.weights[i];
     if (!w.packed)
       return std::string_view(file).substr(w.offset, w.bytes);
-    Share rows = rowShare(w, m.kv, rank, ranks);
+    Share rows = rowShare(w, rank, ranks);
     if (rows.size() == 0)
       return {};
     int64_t group = traits(w.format).groupBytes(w.columns);
@@ -70,8 +70,8 @@ TEST_F(Loader, LayoutHoldsNothingTwiceAndNothingElse) {
 }
 
 TEST_F(Loader, AShareThatDoesNotBeginAligned) { // groups of 32 columns of q4_0 have 288 bytes, 64 · 4.5
-  m.weights = {{"w", Format::Q4_0, 160, 32, true, ShareKind::Whole, 0, 0, 2880},
-               {"w", Format::Q4_0, 160, 32, true, ShareKind::Rows, 16, 0, 2880}};
+  m.weights = {{"w", Format::Q4_0, 160, 32, true, ShareKind::Whole, 0, 1, 0, 2880},
+               {"w", Format::Q4_0, 160, 32, true, ShareKind::Rows, 16, 1, 0, 2880}};
   for (int64_t rank = 0; rank < 10; ++rank) {
     RankLayout layout = rankLayout(m, rank, 10);
     EXPECT_EQ(layout.segments.size(), rank % 2 ? 2u : 1u);
@@ -84,7 +84,7 @@ TEST_F(Loader, AShareThatDoesNotBeginAligned) { // groups of 32 columns of q4_0 
 TEST_F(Loader, LargeWeightsByManyReaders) {
   Manifest big = smallManifest("big");
   big.weights.resize(1);
-  big.weights[0] = {"w", Format::Q8_0, 20000, 1024, true, ShareKind::Rows, 16, 0, 0}; // 21 MiB, several reads
+  big.weights[0] = {"w", Format::Q8_0, 20000, 1024, true, ShareKind::Rows, 16, 1, 0, 0}; // 21 MiB, several reads
   big = writePlan(folder / "big.plan", big);
   Plan bigPlan = Plan::open(folder / "big.plan");
   auto bytes = randomBytes(big.weights[0].bytes, 0);

@@ -19,10 +19,10 @@ std::string sharesAndThen(const std::string &middle) {
   return R"(
     heddle.weight @w : tensor<32x32x!heddle.quant<q4_0>>
     heddle.weight @n : tensor<32xf32>
-    func.func @run(%x: tensor<?x32xf32>, %rank: index, %ranks: index) -> tensor<?x32xf32> {
+    func.func @run(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
       %w = heddle.get @w : tensor<32x32x!heddle.quant<q4_0>>
       %n = heddle.get @n : tensor<32xf32>
-      %b, %e = heddle.share 2 group 1 kv false at %rank, %ranks
+      %b, %e = heddle.share 2
       %q = heddle.quantize %x : (tensor<?x32xf32>) -> tensor<?x32x!heddle.q8>
       %s = heddle.linear %q weights(%w) shares(%b, %e) : (tensor<?x32x!heddle.q8>, tensor<32x32x!heddle.quant<q4_0>>, index, index) -> tensor<?x32xf32, #heddle.shard<columns, 16>>
 )" + middle +
@@ -76,7 +76,7 @@ TEST(Sharding, QuantisingAShareThatCutsABlockFails) {
 }
 
 TEST(Sharding, AShareThatIsNotWhatItsTypePromisesFails) {
-  std::string text = replaced(sharesAndThen(kWithGather), "heddle.share 2 group 1", "heddle.share 1 group 1");
+  std::string text = replaced(sharesAndThen(kWithGather), "heddle.share 2", "heddle.share 1");
   Program program(text);
   ASSERT_TRUE(program.valid()) << program.errors();
   PackedWeights weights;
@@ -96,16 +96,16 @@ void expectFailure(
   ASSERT_TRUE(program.valid()) << program.errors();
   PackedWeights weights = moduleWeights();
   edit(weights);
-  EXPECT_TRUE(failed(program.reference(Mode::oneArithmetic, weights, ranks)->step(batch)));
+  EXPECT_TRUE(failed(program.reference(Mode::oneArithmetic, weights, ranks)->runFor("step", batch)));
   EXPECT_NE(program.errors().find(message), std::string::npos) << "wanted: " << message << "\ngot: " << program.errors();
 }
 
 TEST(Failures, NameTheirCause) {
   const std::string fused = readModule("fused.mlir"), sharded = readModule("sharded.mlir");
   expectFailure(readModule("graph.mlir"), "weight @q takes q8 activations, not f32");
-  expectFailure(fused, "takes no rank and ranks, so it cannot run on 2 ranks", chunk(0, 3), 2);
-  expectFailure("func.func @other() { return }", "has no function @step");
-  expectFailure(replaced(sharded, "heddle.share 6 group 3 kv true", "heddle.share 6 group 6 kv true"), "outside", chunk(0, 3), 3);
+  expectFailure("func.func @other() { return }", "has no entry @step");
+  expectFailure("func.func private @step() { return }", "has no entry @step");
+  expectFailure(replaced(sharded, "heddle.share 6 group 3", "heddle.share 6 group 6"), "outside", chunk(0, 3), 3);
   Batch b = chunk(0, 3);
   b.ids[1] = 1100;
   expectFailure(fused, "token id 1100 is outside a table of 1100 rows", b);
@@ -131,7 +131,7 @@ TEST(Failures, NameTheirCause) {
 
 TEST(Failures, OneRankThatFailsWakesTheOthers) {
   // Only rank 1's share goes wrong; the others wait in a gather for it.
-  std::string text = replaced(readModule("sharded.mlir"), "heddle.share 3 group 1", "heddle.share 4 group 1");
+  std::string text = replaced(readModule("sharded.mlir"), "heddle.share 3\n", "heddle.share 4\n");
   expectFailure(text, "on rank ", chunk(0, 3), 5);
 }
 

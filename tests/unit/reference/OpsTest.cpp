@@ -114,9 +114,9 @@ TEST(Attention, ProbesKeepTheBitsOfTheFirstResult) {
 /// An encoder: two sequences in one batch, in any order, no cache.
 TEST(Attention, BatchWithoutStateKeepsSequencesApart) {
   Program program(R"(
-    func.func @attend(%q: tensor<?x32xf32>, %k: tensor<?x16xf32>, %v: tensor<?x16xf32>, %p: tensor<?xi32>, %s: tensor<?xi32>) -> tensor<?x32xf32> {
-      %a = heddle.attention batch query(%q) keys(%k) values(%v) at(%p) sequences(%s) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 8 : i64,
-          scale = 0.25 : f32, mask = #heddle<mask none>} : (tensor<?x32xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x32xf32>
+    func.func @attend(%q: tensor<?x32xf32>, %k: tensor<?x16xf32>, %v: tensor<?x16xf32>) -> tensor<?x32xf32> {
+      %a = heddle.attention batch query(%q) keys(%k) values(%v) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 8 : i64,
+          scale = 0.25 : f32, mask = #heddle<mask none>} : (tensor<?x32xf32>, tensor<?x16xf32>, tensor<?x16xf32>) -> tensor<?x32xf32>
       return %a : tensor<?x32xf32>
     })");
   ASSERT_TRUE(program.valid()) << program.errors();
@@ -125,8 +125,8 @@ TEST(Attention, BatchWithoutStateKeepsSequencesApart) {
   PackedWeights none;
   auto result =
       program.reference(Mode::exact, none)
-          ->call("attend", {tensor<double>({kTokens, 32}, q), tensor<double>({kTokens, 16}, k), tensor<double>({kTokens, 16}, v),
-                            tensor<int32_t>({kTokens}, positions), tensor<int32_t>({kTokens}, sequences)});
+          ->call("attend", {tensor<double>({kTokens, 32}, q), tensor<double>({kTokens, 16}, k), tensor<double>({kTokens, 16}, v)},
+                 {.ids = {}, .positions = positions, .sequences = sequences, .pageTable = {}, .rows = {}});
   ASSERT_TRUE(succeeded(result)) << program.errors();
   auto out = valuesOf<double>(*(*result)[0]);
   for (size_t t = 0; t < kTokens; ++t)

@@ -18,7 +18,7 @@ template <class Real> std::vector<Real> run(const std::string &module, Mode mode
   PackedWeights weights = moduleWeights();
   auto reference = program.reference(mode, weights, ranks);
   for (const Batch &step : steps) {
-    auto logits = reference->step(step);
+    auto logits = reference->runFor("step", step);
     EXPECT_TRUE(succeeded(logits)) << program.errors();
     if (failed(logits))
       return {};
@@ -109,9 +109,9 @@ TEST(Step, ClearForgetsTheCache) {
   Program program(readModule("fused.mlir"));
   PackedWeights weights = moduleWeights();
   auto reference = program.reference(Mode::oneArithmetic, weights);
-  ASSERT_TRUE(succeeded(reference->step(chunk(0, 3))));
+  ASSERT_TRUE(succeeded(reference->runFor("step", chunk(0, 3))));
   reference->clear();
-  EXPECT_TRUE(failed(reference->step(chunk(3, 4))));
+  EXPECT_TRUE(failed(reference->runFor("step", chunk(3, 4))));
   EXPECT_NE(program.errors().find("reads position 0 of sequence 0, KV head 0, layer 0, which this rank never wrote"),
             std::string::npos)
       << program.errors();

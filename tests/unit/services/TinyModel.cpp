@@ -63,7 +63,7 @@ ServedModel tinyModel(const std::string &planKey, bool withTemplate) {
   manifest.build = "test";
   manifest.key = planKey;
   manifest.targets = {"x86-64-v3"};
-  manifest.vocabulary = manifest.logitStride = kVocabulary;
+  manifest.vocabulary = kVocabulary;
   manifest.context = kModelContext;
   manifest.bos = kBegin;
   manifest.eos = kEnd;
