@@ -73,6 +73,25 @@ class SameModel(Models):
                for name, (shape, kind, data) in file.tensors.items()}
         expected = self.logits(model_folder.write_gguf(self.at("cut.gguf"), file.raw, cut))
         self.assertEqual(self.logits(self.written("half", gguf, tensors=halved)), expected)
+        short = {name: (shape, kind, data) if "norm" not in name else
+                 (shape, 30, b"".join(data[i + 2:i + 4] for i in range(0, len(data), 4))) for name, (shape, kind, data) in cut.items()}
+        self.assertEqual(self.logits(model_folder.write_gguf(self.at("short.gguf"), file.raw, short)), expected)  # a GGUF file too
+
+    def test_an_edited_expression_is_refused_by_name(self):
+        gguf = tiny(self.at("edited.gguf"))
+        place, stage = self.written("edited", gguf), self.at("edited.mlir")
+        text = heddle("compile", place, "--emit", "graph", environment=self.cache)
+        for old, new, words in (("permute(model.layers.0.self_attn.q_proj.weight, 4)", "permute(model.layers.0.self_attn.q_proj.weight, 3)",
+                                 "3 heads"),
+                                ('from "lm_head.weight"', 'from "twist(lm_head.weight)"', "unknown word 'twist'"),
+                                ('from "lm_head.weight"', 'from "../lm_head.weight"', "is missing"),
+                                ('from "lm_head.weight"', 'from "rows(lm_head.weight, 0, 64)"', "differs from the stage's declaration")):
+            self.assertIn(old, text)
+            with open(stage, "w", encoding="utf8") as file:
+                file.write(text.replace(old, new))
+            run = attempt("compile", place, "--from-stage", stage, "-o", self.at("edited.plan"), environment=self.cache, timeout=60)
+            refused(self, run, words, status=1)
+            self.assertFalse(os.path.exists(self.at("edited.plan")))
 
     def test_a_gemma_3_folder_is_the_model_of_its_gguf_file(self):
         gguf = tiny(self.at("gemma.gguf"), architecture="gemma3", layers=7, window=16)
