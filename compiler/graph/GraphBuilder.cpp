@@ -46,9 +46,10 @@ TensorInfo GraphBuilder::tensorOf(StringRef name, const Shape &shape) {
   if (!info)
     throw CompileError(model_.shownTensor(asked) + " is missing: the file is incomplete, convert or download it again");
   if (withoutOnes(info->shape) != withoutOnes(shape.dims))
-    throw CompileError(model_.shownTensor(asked) + " is " + shown(info->shape) + " where the metadata needs " +
-                       shown(shape.dims) + " (" + model_.inItsWords(shape.meaning) + "): the file is inconsistent, " +
-                       model_.again());
+    throw CompileError(
+        model_.shownTensor(asked) + " is " + shown(info->shape) +
+        (model_.checkpoint().kind() == Checkpoint::Kind::Folder ? " where config.json needs " : " where the metadata needs ") +
+        shown(shape.dims) + " (" + model_.inItsWords(shape.meaning) + "): the file is inconsistent, " + model_.again());
   return *info;
 }
 

@@ -292,7 +292,7 @@ class Refusals(Models):
             return {name: ("F32", (96, 64), bytes(data))}
         self.check("model.safetensors", name, "NaN", "row 0, column 5", tensors=value(math.nan))
         self.check("model.safetensors", name, "infinite", "row 95, column 63", tensors=value(math.inf, 96 * 64 - 1))
-        self.check("model.safetensors", name, "96 × 32", "96 × 64", "intermediate_size × hidden_size",
+        self.check("model.safetensors", name, "96 × 32", "config.json needs 96 × 64", "intermediate_size × hidden_size",
                    tensors={name: ("F32", (96, 32), bytes(4 * 96 * 32))})
         self.check(name, "missing", dropped=[name])
         self.check("lm_head.weight", "missing", dropped=["lm_head.weight"])
