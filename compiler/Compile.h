@@ -1,9 +1,11 @@
 //===- Compile.h - from a model file to a plan ----------------------------------------------------------------------===//
 #pragma once
-#include "compiler/graph/ModelSource.h"
+#include "compiler/checkpoints/CompileError.h"
 #include "runtime/plan/Frame.h"
+#include "runtime/quant/Format.h"
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,14 +13,19 @@
 
 namespace heddle {
 
+/// What matrices can be converted to while a model is compiled: the formats that Encode.h writes.
+inline constexpr Format kQuantizeFormats[] = {Format::Q8_0, Format::Q4_0, Format::Q4_1, Format::Q5_0,
+                                              Format::Q5_1, Format::F16,  Format::BF16, Format::F32};
+
 struct CompileOptions {
-  std::filesystem::path model;     // a GGUF file
+  std::filesystem::path model;     // a GGUF file, a folder with config.json, or a plan to which code for a target is added
   std::filesystem::path output;    // the plan to write; replaced if it is one
   std::string target;              // one of kTargets (runtime/plan/Targets.h); empty: this host's best
   std::string tiling;              // register tiles of another target than `target`, for tests; empty: its own
   int64_t cacheBytes = 0;          // that loops are blocked for; 0: this host's
   int64_t prefetchBytes = -1;      // that products of few tokens ask for weights ahead, 0: not at all; -1: as suits this host
   KvType kvType = KvType::F16;     // of the KV cache; with `fromStage` the stage's own
+  std::optional<Format> quantize;  // of matrices, in place of the model's own; one of kQuantizeFormats
   std::filesystem::path fromStage; // go on from this text of a stage; empty: from the model's graph
   std::string key;                 // the cache key, kept in the manifest
   std::string compiler,
@@ -32,8 +39,8 @@ struct CompileReport {
   std::vector<std::pair<std::string, double>> timings; // phase, seconds
 };
 
-/// Compiles `options.model` into the plan `options.output`. Throws CompileError, GgufError, TokenizerImportError or PlanError,
-/// each one line; then nothing is written. Not reentrant from several threads with one output.
+/// Compiles `options.model` into the plan `options.output`. Throws CompileError, TokenizerImportError or PlanError, each
+/// one line; then nothing is written. Not reentrant from several threads with one output.
 CompileReport compileModel(const CompileOptions &options);
 
 /// The text of one stage (graph … llvm, asm); writes nothing.

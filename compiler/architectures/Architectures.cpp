@@ -1,22 +1,42 @@
 //===- Architectures.cpp - from a family's name to its graph --------------------------------------------------------===//
 #include "compiler/architectures/Architectures.h"
+#include <algorithm>
 
-using namespace heddle;
+namespace heddle {
 
-static constexpr Architecture architectures[] = {{"llama", buildLlama}, {"gemma3", buildGemma3}};
-
-const Architecture &heddle::architectureOf(const ModelSource &model) {
-  std::string known;
-  for (const Architecture &architecture : architectures) {
-    if (model.architecture() == architecture.name)
-      return architecture;
-    known += known.empty() ? architecture.name : std::string(", ") + architecture.name;
-  }
-  throw CompileError(model.name() + ": architecture '" + model.architecture() + "' is not supported (known: " + known + ")");
+const std::vector<const Family *> &allFamilies() {
+#define HEDDLE_FAMILY_FILE(name) &HEDDLE_FAMILY(name)(),
+  static const std::vector<const Family *> all{
+#include "Families.inc"
+  };
+#undef HEDDLE_FAMILY_FILE
+  return all;
 }
 
-mlir::OwningOpRef<mlir::ModuleOp> heddle::buildGraph(mlir::MLIRContext *context, const ModelSource &model) {
+const Family &familyOf(const Checkpoint &checkpoint) {
+  const bool gguf = checkpoint.kind() == Checkpoint::Kind::Gguf;
+  const std::string name = checkpoint.architecture();
+  std::string known;
+  auto matches = [&](std::string_view candidate) {
+    known += (known.empty() ? "" : ", ") + std::string(candidate);
+    return candidate == name;
+  };
+  for (const Family *family : allFamilies()) {
+    if (gguf && matches(family->name))
+      return *family;
+    for (const ModelType &type : family->modelTypes)
+      if (!gguf && matches(type.name))
+        return *family;
+  }
+  if (gguf)
+    throw CompileError(checkpoint.name() + ": architecture " + quotedForError(name) + " is not supported (known: " + known + ")");
+  throw CompileError(checkpoint.shownKey("model_type") + " " + quotedForError(name) + " is not supported (known: " + known + ")");
+}
+
+mlir::OwningOpRef<mlir::ModuleOp> buildGraph(mlir::MLIRContext *context, const ModelSource &model) {
   GraphBuilder graph(context, model);
-  architectureOf(model).build(graph);
+  model.family().build(graph);
   return graph.take();
 }
+
+} // namespace heddle

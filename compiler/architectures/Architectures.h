@@ -1,20 +1,26 @@
 //===- Architectures.h - the families that Heddle knows, one file each ----------------------------------------------===//
+//
+// families/NAME.cpp defines `const Family &HEDDLE_FAMILY(NAME)()`; the build finds the files, so a new one needs no entry
+// anywhere.
+//===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
 #include "compiler/graph/GraphBuilder.h"
 
+#define HEDDLE_FAMILY(name) heddle::families::family##name
+
 namespace heddle {
 
-/// One family: its GGUF name and how its graph is drawn.
-struct Architecture {
-  const char *name;
-  void (*build)(GraphBuilder &graph);
-};
+namespace families {
+#define HEDDLE_FAMILY_FILE(name) const Family &family##name();
+#include "Families.inc" // a line for each file of families/
+#undef HEDDLE_FAMILY_FILE
+} // namespace families
 
-void buildLlama(GraphBuilder &graph);  // Llama 2/3, SmolLM2, Mistral
-void buildGemma3(GraphBuilder &graph); // Gemma 3, text
+/// The family of a checkpoint. Throws CompileError, naming the architecture when it is unknown.
+const Family &familyOf(const Checkpoint &checkpoint);
 
-/// The family of `model`. Throws CompileError, naming the architecture when it is unknown.
-const Architecture &architectureOf(const ModelSource &model);
+/// All of them.
+const std::vector<const Family *> &allFamilies();
 
 /// The graph (stage 0) of `model`. Throws CompileError.
 mlir::OwningOpRef<mlir::ModuleOp> buildGraph(mlir::MLIRContext *context, const ModelSource &model);

@@ -5,6 +5,33 @@
 
 using namespace heddle;
 
+std::vector<ValueName> heddle::decoderValues(std::vector<ValueName> own) {
+  const std::vector<ValueName> common = {
+      {"block_count", {"num_hidden_layers"}},
+      {"embedding_length", {"hidden_size"}},
+      {"feed_forward_length", {"intermediate_size"}},
+      {"context_length", {"max_position_embeddings"}, {int64_t{2048}}},
+      {"vocab_size", {"vocab_size"}},
+      {"attention.head_count", {"num_attention_heads"}},
+      {"attention.head_count_kv", {"num_key_value_heads"}},
+      {"attention.key_length", {"head_dim"}},
+      {"attention.layer_norm_rms_epsilon", {"rms_norm_eps"}, {1e-6}},
+      {"rope.freq_base", {"rope_theta", "rope_parameters.rope_theta"}},
+      {"rope.scaling.type", {"rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.rope_type"}},
+      {"rope.scaling.factor",
+       {"rope_scaling.factor", "rope_parameters.factor"},
+       {},
+       {"rope.scaling.factor", "rope.scale_linear"}},
+      {"rope.scaling.original_context_length",
+       {"rope_scaling.original_max_position_embeddings", "rope_parameters.original_max_position_embeddings"}},
+      {"rope.scaling.low_freq_factor", {"rope_scaling.low_freq_factor", "rope_parameters.low_freq_factor"}},
+      {"rope.scaling.high_freq_factor", {"rope_scaling.high_freq_factor", "rope_parameters.high_freq_factor"}},
+      {"tie_word_embeddings", {"tie_word_embeddings"}, {false}},
+  };
+  own.insert(own.end(), common.begin(), common.end()); // the first of a name counts
+  return own;
+}
+
 constexpr int64_t kVector = 16, kMostHeadDim = 4096; // what kernels take: whole vectors of 16 features
 
 static void requireMultiple(const ModelSource &m, const char *key, int64_t value) {
@@ -16,14 +43,14 @@ static void requireMultiple(const ModelSource &m, const char *key, int64_t value
 static int64_t readHeadDim(const ModelSource &m, int64_t width, int64_t heads) {
   auto given = m.integer("attention.key_length");
   if (!given && width % heads)
-    m.refuse("attention.head_count", "is " + std::to_string(heads) + ", which does not divide the embedding_length of " +
-                                         std::to_string(width) +
-                                         ", and attention.key_length is missing: convert the model again");
+    m.refuse("attention.head_count", "is " + std::to_string(heads) + ", which does not divide the " +
+                                         m.called("embedding_length") + " of " + std::to_string(width) +
+                                         ", and attention.key_length is missing: " + m.again());
   int64_t size = given.value_or(width / heads);
   if (size < kVector || size > kMostHeadDim || size % kVector)
-    throw CompileError(m.name() + ": a head size of " + std::to_string(size) +
-                       " is not supported, only multiples of 16 up to 4096 (metadata " + m.architecture() + "." +
-                       (given ? "attention.key_length" : "embedding_length / attention.head_count") + ")");
+    throw CompileError(m.checkpoint().shownKey(given ? m.called("attention.key_length")
+                                                     : m.called("embedding_length") + " / " + m.called("attention.head_count")) +
+                       ": a head size of " + std::to_string(size) + " is not supported, only multiples of 16 up to 4096");
   if (auto values = m.integer("attention.value_length"); values && *values != size)
     m.refuse("attention.value_length", "is " + std::to_string(*values) + " where keys have " + std::to_string(size) +
                                            " features: heads whose keys and values differ in size are not supported");
@@ -37,8 +64,9 @@ Decoder heddle::readDecoder(const ModelSource &m) {
   d.heads = m.requiredInteger("attention.head_count", 1, 4096);
   d.kvHeads = m.integerWithin("attention.head_count_kv", 1, d.heads).value_or(d.heads);
   if (d.heads % d.kvHeads)
-    m.refuse("attention.head_count_kv", "is " + std::to_string(d.kvHeads) + ", which does not divide the head_count of " +
-                                            std::to_string(d.heads) + ": convert the model again");
+    m.refuse("attention.head_count_kv", "is " + std::to_string(d.kvHeads) + ", which does not divide the " +
+                                            m.called("attention.head_count") + " of " + std::to_string(d.heads) + ": " +
+                                            m.again());
   d.headDim = readHeadDim(m, d.width, d.heads);
   requireMultiple(m, "embedding_length", d.width); // after the head size, which often is why
   d.rotated = m.integerWithin("rope.dimension_count", kVector, d.headDim).value_or(d.headDim);
@@ -48,14 +76,14 @@ Decoder heddle::readDecoder(const ModelSource &m) {
   d.vocabulary = m.vocabularySize();
   if (d.vocabulary < 1 || d.vocabulary > INT32_MAX)
     throw CompileError(m.name() + ": metadata tokenizer.ggml.tokens holds " + std::to_string(d.vocabulary) +
-                       " tokens: the file is incomplete, convert the model again");
+                       " tokens: the file is incomplete, " + m.again());
   if (auto tokens = m.integer("vocab_size"); tokens && *tokens != d.vocabulary)
     m.refuse("vocab_size", "is " + std::to_string(*tokens) + " for " + std::to_string(d.vocabulary) +
-                               " tokens: the file is inconsistent, convert it again");
+                               " tokens: the file is inconsistent, " + m.again());
 
   auto eps = m.numberWithin("attention.layer_norm_rms_epsilon", 1e-30, 1);
   if (!eps)
-    m.refuse("attention.layer_norm_rms_epsilon", "is missing: convert the model again");
+    m.refuse("attention.layer_norm_rms_epsilon", "is missing: " + m.again());
   d.eps = static_cast<float>(*eps);
   d.scale = 1.0f / std::sqrt(static_cast<float>(d.headDim));
   if (auto scale = m.numberWithin("attention.scale", 1e-6, 1e6))
@@ -64,66 +92,81 @@ Decoder heddle::readDecoder(const ModelSource &m) {
   return d;
 }
 
-/// The first of several spellings of a key that is there; another one must not contradict it.
-static std::optional<double> numberOf(const ModelSource &m, llvm::ArrayRef<const char *> keys, double low, double high) {
-  std::optional<double> found;
-  const char *from = nullptr;
-  for (const char *key : keys)
-    if (auto value = m.numberWithin(key, low, high)) {
-      if (found && *found != *value)
-        m.refuse(key, "contradicts " + m.architecture() + "." + from + ": convert the model again");
-      if (!found)
-        found = value, from = key;
-    }
-  return found;
-}
-
-/// Llama 3's frequency scaling arrives as one factor per pair.
+/// Llama 3's frequency scaling arrives in GGUF files as one factor per pair.
 static std::vector<double> readFactors(const ModelSource &m, int64_t pairs) {
   auto info = m.tensor("rope_freqs.weight");
   if (!info)
     return {};
   if (info->shape != std::vector<int64_t>{pairs})
-    throw CompileError(m.name() + ": tensor rope_freqs.weight needs one factor for each of the " + std::to_string(pairs) +
-                       " rotated pairs of a head: convert the model again");
+    throw CompileError(m.shownTensor("rope_freqs.weight") + " needs one factor for each of the " + std::to_string(pairs) +
+                       " rotated pairs of a head: " + m.again());
   std::vector<float> values = m.vectorValues("rope_freqs.weight");
   for (float value : values)
     if (!(value >= 1e-6f && value <= 1e6f))
-      throw CompileError(m.name() + ": tensor rope_freqs.weight holds a factor outside of 1e-6 to 1e6: convert the model again");
+      throw CompileError(m.shownTensor("rope_freqs.weight") + " holds a factor outside of 1e-6 to 1e6: " + m.again());
   return {values.begin(), values.end()};
 }
 
-Rotation heddle::readRotation(const ModelSource &m, const Decoder &d, llvm::ArrayRef<const char *> keys, double otherwise,
-                              bool scaled) {
+/// In folders it is a rule: slow pairs turn `factor` times slower, fast ones as they did, those between in proportion (Llama
+/// Team, arXiv:2407.21783, as its authors' code has it).
+static std::vector<double> llama3Factors(const ModelSource &m, double base, int64_t dims) {
+  auto needed = [&](const char *key, double low, double high) {
+    auto value = m.numberWithin(key, low, high);
+    if (!value)
+      m.refuse(key, "is missing: " + m.again());
+    return *value;
+  };
+  const double factor = needed("rope.scaling.factor", 1e-6, 1e6), low = needed("rope.scaling.low_freq_factor", 1e-6, 1e6);
+  const double high = needed("rope.scaling.high_freq_factor", 1e-6, 1e6);
+  const double context = needed("rope.scaling.original_context_length", 1, 1 << 27);
+  if (!(low < high))
+    m.refuse("rope.scaling.low_freq_factor", "is not below " + m.called("rope.scaling.high_freq_factor") + ": " + m.again());
+  std::vector<double> factors;
+  for (int64_t pair = 0; pair < dims / 2; ++pair) {
+    const double length =
+        2 * M_PI * std::pow(base, 2.0 * static_cast<double>(pair) / static_cast<double>(dims)); // of a full turn
+    const double part = (context / length - low) / (high - low);
+    const double here = length < context / high ? 1 : length > context / low ? factor : 1 / ((1 - part) / factor + part);
+    factors.push_back(static_cast<float>(here)); // as GGUF files hold it
+  }
+  return factors;
+}
+
+Rotation heddle::readRotation(const ModelSource &m, const Decoder &d, std::string_view key, double otherwise,
+                              RopeScaling scaling) {
   Rotation r;
-  r.base = numberOf(m, keys, 1, 1e300).value_or(otherwise);
-  if (scaled) {
-    if (m.architecture() == "llama")
+  r.base = m.numberWithin(key, 1, 1e300).value_or(otherwise);
+  if (scaling != RopeScaling::None) {
+    if (scaling == RopeScaling::Factors)
       r.factors = readFactors(m, d.rotated / 2);
-    auto type = m.text("rope.scaling.type");
-    bool linear = !type || *type == "linear";
-    if (!linear && *type != "none" && (*type != "llama3" || r.factors.empty()))
-      throw CompileError(m.name() + ": RoPE scaling '" + *type +
-                         "' is not supported (linear, or factors in rope_freqs.weight): use a model without it");
-    auto scale = numberOf(m, {"rope.scaling.factor", "rope.scale_linear"}, 1e-6, 1e6); // the second one is the older
-    if (linear)
+    const std::string type = m.text("rope.scaling.type").value_or("linear");
+    const auto scale = m.numberWithin("rope.scaling.factor", 1e-6, 1e6);
+    m.number("rope.scaling.original_context_length"); // only other kinds compute with it
+    if (type == "linear")
       r.linearScale = scale.value_or(1);
+    else if (type == "llama3" && scaling == RopeScaling::Factors && m.checkpoint().kind() == Checkpoint::Kind::Folder)
+      r.factors = llama3Factors(m, r.base, d.rotated);
+    else if (type != "none" && type != "default" && (type != "llama3" || r.factors.empty()))
+      throw CompileError(m.checkpoint().shownKey(m.called("rope.scaling.type")) + ": RoPE scaling " + quotedForError(type) +
+                         " is not supported (linear, or Llama 3's factors): use a model without it");
   }
   double least = r.factors.empty() ? 1 : *std::ranges::min_element(r.factors), context = *m.number("context_length");
   if (context / (r.linearScale * least) >= 1073741824.0) // 2^30, where sines end (docs/arithmetic.md)
-    m.refuse("context_length", "turns positions too far for this RoPE scaling: convert the model again");
+    m.refuse("context_length", "turns positions too far for this RoPE scaling: " + m.again());
   return r;
 }
 
 std::vector<bool> heddle::readWindowLayers(const ModelSource &m, int64_t layers, int64_t period) {
-  constexpr const char *key = "attention.sliding_window_pattern";
-  if (auto flags = m.flags(key)) {
-    if (static_cast<int64_t>(flags->size()) != layers)
-      m.refuse(key, "has " + std::to_string(flags->size()) + " entries for " + std::to_string(layers) +
-                        " layers: convert the model again");
-    return *flags;
-  }
-  period = m.integerWithin(key, 0, 1024).value_or(period);
+  constexpr const char *kPattern = "attention.sliding_window_pattern", *kKinds = "layer_types";
+  for (const char *key : {kKinds, kPattern})
+    if (auto flags = m.flags(key)) {
+      if (static_cast<int64_t>(flags->size()) != layers)
+        m.refuse(key,
+                 "has " + std::to_string(flags->size()) + " entries for " + std::to_string(layers) + " layers: " + m.again());
+      m.called(kPattern); // the list says more
+      return *flags;
+    }
+  period = m.integerWithin(kPattern, 0, 1024).value_or(period);
   std::vector<bool> windows(static_cast<size_t>(layers));
   for (int64_t layer = 0; layer < layers; ++layer)
     windows[static_cast<size_t>(layer)] = period == 0 || layer % period != period - 1;

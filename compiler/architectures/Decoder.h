@@ -33,13 +33,20 @@ struct Rotation {
   std::vector<double> factors; // empty, or one for each pair
 };
 
-/// `keys` name the base, newest spelling first; `otherwise` where none is there. Without `scaled`, positions are taken as they
-/// are. Throws CompileError for scaling of a kind that is not supported, by its name.
-Rotation readRotation(const ModelSource &model, const Decoder &decoder, llvm::ArrayRef<const char *> keys, double otherwise,
-                      bool scaled);
+/// What a table of angles may be scaled by: nothing, all positions alike, or also each pair by a factor of its own (Llama 3).
+enum class RopeScaling { None, Linear, Factors };
 
-/// For each layer whether it sees only the last `window` positions: from attention.sliding_window_pattern, which is a period
-/// (its last layer sees everything) or a list of one flag per layer, else every `period`-th layer sees everything.
+/// `key` names the base, `otherwise` is it where the file does not speak of it. With RopeScaling::None positions are taken as
+/// they are. Throws CompileError for scaling of a kind that is not supported, by its name.
+Rotation readRotation(const ModelSource &model, const Decoder &decoder, std::string_view key, double otherwise,
+                      RopeScaling scaling);
+
+/// What all decoders call their values, and those of one family before them: it may call some otherwise.
+std::vector<ValueName> decoderValues(std::vector<ValueName> own = {});
+
+/// For each layer whether it sees only the last `window` positions: from layer_types, a list of one kind per layer, or
+/// attention.sliding_window_pattern, which is a period (its last layer sees everything) or a list of one flag per layer, else
+/// every `period`-th layer sees everything.
 std::vector<bool> readWindowLayers(const ModelSource &model, int64_t layers, int64_t period);
 
 } // namespace heddle

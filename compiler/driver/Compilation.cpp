@@ -1,7 +1,6 @@
 //===- Compilation.cpp - one model on its way through the stages -----------------------------------------------------===//
 #include "compiler/driver/Compilation.h"
 #include "compiler/architectures/Architectures.h"
-#include "compiler/driver/FileRules.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "runtime/plan/HostCache.h"
@@ -59,11 +58,10 @@ void Compilation::verifyModule() {
     throw CompileError(name_ + ": " + firstLine(diagnostics_));
 }
 
-void Compilation::begin(const GgufModel &model, KvType kvType) {
-  architectureOf(model);
-  refuseUnsupported(model.file(), model.architecture());
+void Compilation::begin(const ModelSource &model, KvType kvType) {
+  refuseUnsupported(model.checkpoint(), model.rules());
   module_ = buildGraph(&context_, model);
-  refuseUnread(model.file(), model.architecture());
+  refuseUnread(model.checkpoint(), model.rules());
   for (auto state : module_->getOps<ir::PagedStateOp>())
     state.setType(kvType == KvType::Q8 ? ir::CacheType::Q8 : ir::CacheType::F16);
   verifyModule();
@@ -132,9 +130,9 @@ void Compilation::advance(Stage to, const std::function<void(Stage)> &seen) {
   }
 }
 
-Manifest heddle::describe(const Compilation &compilation, const GgufModel &model) {
+Manifest heddle::describe(const Compilation &compilation, const ModelSource &model) {
   Manifest m = describe(compilation.module());
-  m.name = llvm::json::fixUTF8(std::filesystem::path(model.name()).stem().string()); // a file may be called anything
+  m.name = llvm::json::fixUTF8(model.title()); // a file may be called anything
   m.architecture = model.architecture();
   m.vocabulary = model.vocabularySize();
   m.width = model.integer("embedding_length").value_or(0);
@@ -159,6 +157,13 @@ static Entry describeEntry(func::FuncOp function) {
     entry.outputs.push_back(output);
   }
   return entry;
+}
+
+std::map<std::string, std::string> heddle::weightExpressions(ModuleOp module) {
+  std::map<std::string, std::string> all;
+  for (auto weight : module.getOps<ir::WeightOp>())
+    all[weight.getSymName().str()] = weight.getFrom().value_or("").str();
+  return all;
 }
 
 Manifest heddle::describe(ModuleOp module) {

@@ -3,7 +3,9 @@
 #include "compiler/Compile.h"
 #include "compiler/Pipeline.h"
 #include "compiler/codegen/ObjectCode.h"
-#include "compiler/driver/GgufModel.h"
+#include "compiler/graph/ModelSource.h"
+#include "runtime/plan/Plan.h"
+#include <map>
 
 namespace heddle {
 
@@ -14,7 +16,7 @@ public:
   Compilation(std::string name, const CompileOptions &options);
   /// Begins with the graph of a model, its keys and values cached as `kvType`, or with the saved text of a stage, which says
   /// that.
-  void begin(const GgufModel &model, KvType kvType);
+  void begin(const ModelSource &model, KvType kvType);
   void begin(const std::filesystem::path &stageFile);
   Stage stage() const { return stage_; }
   /// Runs the passes up to `stage`; `seen` gets each stage passed, the first one included.
@@ -35,8 +37,10 @@ private:
 };
 
 /// What the runtime must know of a planned module; offsets of weights are not set yet.
-Manifest describe(const Compilation &compilation, const GgufModel &model);
+Manifest describe(const Compilation &compilation, const ModelSource &model);
 /// The part of it that the module itself says: arena, weights, RoPE tables, KV cache.
 Manifest describe(mlir::ModuleOp module);
+/// The expressions of the module's weights by name; empty for a tensor of the checkpoint as it is.
+std::map<std::string, std::string> weightExpressions(mlir::ModuleOp module);
 
 } // namespace heddle

@@ -1,8 +1,8 @@
 //===- Compile.cpp - from a model file to a plan ---------------------------------------------------------------------===//
 #include "compiler/Compile.h"
+#include "compiler/architectures/Architectures.h"
 #include "compiler/driver/AddTarget.h"
 #include "compiler/driver/Compilation.h"
-#include "compiler/driver/FileRules.h"
 #include "compiler/driver/PackWeights.h"
 #include "runtime/host/Resources.h"
 #include <chrono>
@@ -40,7 +40,7 @@ std::string stageFileName(Stage stage) {
 }
 } // namespace
 
-static void start(Compilation &compilation, const CompileOptions &options, const GgufModel &model) {
+static void start(Compilation &compilation, const CompileOptions &options, const ModelSource &model) {
   if (options.fromStage.empty())
     compilation.begin(model, options.kvType);
   else
@@ -48,19 +48,25 @@ static void start(Compilation &compilation, const CompileOptions &options, const
 }
 
 CompileReport heddle::compileModel(const CompileOptions &options) {
-  if (std::filesystem::is_directory(options.model))
+  if (std::filesystem::exists(options.model / "manifest.json"))
     return addTarget(options);
   PlanWriter::check(options.output); // before the work
   CompileReport report;
   Phases phases(options, report);
   phases.begin("graph", 0);
-  GgufModel model(options.model);
+  const std::unique_ptr<Checkpoint> checkpoint = openCheckpoint(options.model);
+  const ModelSource model(*checkpoint, familyOf(*checkpoint), options.quantize);
   Compilation compilation(model.name(), options);
   start(compilation, options, model);
   Manifest manifest;
+  std::map<std::string, std::string> expressions;
+  auto note = [&] {
+    manifest = describe(compilation, model);
+    expressions = weightExpressions(compilation.module());
+  };
   std::vector<std::pair<std::string, std::string>> texts;
   if (compilation.stage() > Stage::Planned)
-    manifest = describe(compilation, model);
+    note();
   for (int stage = static_cast<int>(compilation.stage()); stage <= static_cast<int>(Stage::Llvm); ++stage) {
     if (stage > static_cast<int>(compilation.stage()))
       phases.begin(kStageNames[stage], 0.05 * stage);
@@ -68,7 +74,7 @@ CompileReport heddle::compileModel(const CompileOptions &options) {
       if (at != Stage::Llvm)
         texts.emplace_back(stageFileName(at), printStage(compilation.module(), at));
       if (at == Stage::Planned)
-        manifest = describe(compilation, model);
+        note();
     });
   }
   phases.begin("machine code", 0.35);
@@ -84,15 +90,18 @@ CompileReport heddle::compileModel(const CompileOptions &options) {
   code.writeSharedObject(writer.temporaryFolder() / "code" / (target + ".so"));
 
   phases.begin("vocabulary", 0.6);
-  writer.addFile("tokenizer.json", model.tokenizerJson(manifest));
-  writer.addFile("chat_template.jinja", model.chatTemplate());
-  refuseUnreadTokenizer(model.file(), model.architecture());
+  const TokenizerFiles tokenizer = checkpoint->tokenizer();
+  manifest.bos = tokenizer.bos, manifest.eos = tokenizer.eos, manifest.addBos = tokenizer.addBos;
+  manifest.endOfText = tokenizer.endOfText;
+  writer.addFile("tokenizer.json", tokenizer.json);
+  writer.addFile("chat_template.jinja", checkpoint->chatTemplate());
+  refuseUnreadTokenizer(*checkpoint, model.rules());
   for (auto &[name, text] : texts)
     writer.addFile(name, text);
 
   phases.begin("weights", 0.7);
   int threads = static_cast<int>(defaultThreads(1));
-  packWeights(model.file(), manifest, writer, threads, [&](double done) {
+  packWeights(*checkpoint, expressions, manifest, writer, threads, [&](double done) {
     if (options.progress)
       options.progress("weights", 0.7 + 0.25 * done);
   });
@@ -100,7 +109,7 @@ CompileReport heddle::compileModel(const CompileOptions &options) {
   manifest.targets = {target};
   manifest.key = options.key.empty() ? "none" : options.key;
   manifest.build = HEDDLE_BUILD;
-  manifest.generation = model.generationSettings();
+  manifest.generation = checkpoint->generationSettings();
   manifest.compiler = options.compiler, manifest.compilerHash = options.compilerHash;
   writer.finish(manifest);
   phases.end();
@@ -113,7 +122,8 @@ std::string heddle::emitStage(const CompileOptions &options, std::string_view na
   std::optional<Stage> stage = assembly ? Stage::Llvm : stageByName(llvm::StringRef(name.data(), name.size()));
   if (!stage)
     throw CompileError("unknown stage '" + std::string(name) + "': graph, fused, sharded, planned, kernels, loops, llvm or asm");
-  GgufModel model(options.model);
+  const std::unique_ptr<Checkpoint> checkpoint = openCheckpoint(options.model);
+  const ModelSource model(*checkpoint, familyOf(*checkpoint), options.quantize);
   Compilation compilation(model.name(), options);
   start(compilation, options, model);
   if (*stage < compilation.stage())

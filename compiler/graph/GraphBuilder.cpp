@@ -40,18 +40,17 @@ static ArrayRef<int64_t> withoutOnes(ArrayRef<int64_t> dims) {
   return dims.drop_while([&](const int64_t &dim) { return dim == 1 && &dim != &dims.back(); });
 }
 
-Type GraphBuilder::weightType(StringRef name, const Shape &shape) {
-  auto info = model_.tensor(std::string_view(name.data(), name.size()));
+TensorInfo GraphBuilder::tensorOf(StringRef name, const Shape &shape) {
+  const std::string_view asked(name.data(), name.size());
+  auto info = model_.tensor(asked);
   if (!info)
-    throw CompileError(model_.name() + ": tensor " + name.str() +
-                       " is missing: the file is incomplete, convert or download it again");
+    throw CompileError(model_.shownTensor(asked) + " is missing: the file is incomplete, convert or download it again");
   if (withoutOnes(info->shape) != withoutOnes(shape.dims))
-    throw CompileError(model_.name() + ": tensor " + name.str() + " is " + shown(info->shape) + " where the metadata needs " +
-                       shown(shape.dims) + " (" + shape.meaning + "): the file is inconsistent, convert it again");
-  if (shape.dims.size() == 1 && info->format != Format::F32)
-    throw CompileError(model_.name() + ": tensor " + name.str() + " is a vector of type " +
-                       StringRef(traits(info->format).name).upper() + "; vectors must be F32: convert the model again");
-  return RankedTensorType::get(shape.dims, elementType(builder_.getContext(), info->format));
+    throw CompileError(
+        model_.shownTensor(asked) + " is " + shown(info->shape) +
+        (model_.checkpoint().kind() == Checkpoint::Kind::Folder ? " where config.json needs " : " where the metadata needs ") +
+        shown(shape.dims) + " (" + model_.inItsWords(shape.meaning) + "): the file is inconsistent, " + model_.again());
+  return *info;
 }
 
 void GraphBuilder::declareRope(StringRef name, double base, int64_t dims, double linearScale, ArrayRef<double> factors) {
@@ -76,11 +75,13 @@ void GraphBuilder::endEntry(ValueRange results) {
 }
 
 Value GraphBuilder::weight(StringRef tensor, const Shape &shape) {
-  Type type = weightType(tensor, shape);
+  const TensorInfo info = tensorOf(tensor, shape);
+  Type type = RankedTensorType::get(shape.dims, elementType(builder_.getContext(), info.format));
   if (!module_->lookupSymbol(tensor)) {
     OpBuilder::InsertionGuard guard(builder_);
     builder_.setInsertionPoint(*module_->getOps<func::FuncOp>().begin()); // declarations stand before the functions
-    builder_.create<WeightOp>(loc_, tensor, type, ShardAttr());
+    builder_.create<WeightOp>(loc_, tensor, type, ShardAttr(),
+                              info.from.empty() ? StringAttr() : builder_.getStringAttr(info.from));
   }
   return builder_.create<GetOp>(loc_, type, tensor);
 }

@@ -68,7 +68,7 @@ public:
   const ModelSource &model() const { return model_; }
 
 private:
-  mlir::Type weightType(llvm::StringRef tensor, const Shape &shape);
+  TensorInfo tensorOf(llvm::StringRef tensor, const Shape &shape);
   mlir::RankedTensorType rowsType(int64_t features);
 
   const ModelSource &model_;

@@ -2,9 +2,12 @@
 
 def Heddle_WeightOp : Heddle_Declaration<"weight"> {
   let summary = "declares a weight: its name, shape, format and, once sharded, the rows that a rank holds";
-  let description = "Weights never enter the IR.";
-  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type, OptionalAttr<Heddle_ShardAttr>:$share);
-  let assemblyFormat = "$sym_name `:` $type (`share` $share^)? attr-dict";
+  let description = [{
+    Weights never enter the IR. `from` is the expression over the checkpoint's tensors that makes it (docs/checkpoints.md); without it
+    the weight is the tensor of its name.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type, OptionalAttr<Heddle_ShardAttr>:$share, OptionalAttr<StrAttr>:$from);
+  let assemblyFormat = "$sym_name `:` $type (`share` $share^)? (`from` $from^)? attr-dict";
   let hasVerifier = 1;
 }
 

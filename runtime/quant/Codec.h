@@ -17,6 +17,7 @@ struct Codec {
   void (*pack)(const std::byte *const rows[kGroupRows], int64_t columns, std::byte *out);
   void (*unpack)(const std::byte *group, int lane, int64_t columns, int8_t *codes, float *scales, float *minima); // quantised
   void (*widen)(const std::byte *group, int lane, int64_t columns, float *out);                                   // floats
+  void (*encode)(const float *x, int64_t columns, std::byte *out); // null: no quantiser (Encode.h)
 };
 
 extern const Codec kF32, kF16, kBF16, kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ4_K, kQ5_K, kQ6_K;
@@ -38,7 +39,8 @@ template <class T> void store(std::byte *p, T value) { std::memcpy(p, &value, si
 inline float loadF16(const std::byte *p) { return widenF16(load<uint16_t>(p)); }
 inline uint8_t loadU8(const std::byte *p) { return std::to_integer<uint8_t>(*p); }
 
-/// `Block` has: traits, view, dequantize(block, out), pack(blocks, out), unpack(packed, lane, codes, scales, minima).
+/// `Block` has: traits, view, dequantize(block, out), pack(blocks, out), unpack(packed, lane, codes, scales, minima) and, where
+/// there is a quantiser, encode(x, block).
 template <class Block> struct BlockLoops {
   static constexpr int64_t elements = Block::traits.blockElements;
   static constexpr std::byte zeros[Block::traits.blockBytes] = {};
@@ -46,6 +48,10 @@ template <class Block> struct BlockLoops {
   static void dequantize(const std::byte *row, int64_t columns, double *out) {
     for (int64_t k = 0; k < columns; k += elements, row += Block::traits.blockBytes)
       Block::dequantize(row, out + k);
+  }
+  static void encode(const float *x, int64_t columns, std::byte *out) {
+    for (int64_t k = 0; k < columns; k += elements, out += Block::traits.blockBytes)
+      Block::encode(x + k, out);
   }
   static void pack(const std::byte *const rows[kGroupRows], int64_t columns, std::byte *out) {
     const std::byte *blocks[kGroupRows];
@@ -65,7 +71,10 @@ template <class Block> struct BlockLoops {
 
 template <class Block> constexpr Codec blockCodec() {
   using Loops = BlockLoops<Block>;
-  return {Block::traits, Block::view, Loops::dequantize, Loops::pack, Loops::unpack, nullptr};
+  Codec codec{Block::traits, Block::view, Loops::dequantize, Loops::pack, Loops::unpack, nullptr, nullptr};
+  if constexpr (requires { &Block::encode; })
+    codec.encode = Loops::encode;
+  return codec;
 }
 
 } // namespace heddle::quant

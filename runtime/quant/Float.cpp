@@ -8,14 +8,19 @@ namespace heddle::quant {
 namespace {
 
 float asIs(uint32_t bits) { return std::bit_cast<float>(bits); }
+uint32_t bitsOf(float x) { return std::bit_cast<uint32_t>(x); }
 
-/// Loops for elements stored as `Bits`, widened by `Widen`.
-template <class Bits, float (*Widen)(Bits)> struct FloatLoops {
+/// Loops for elements stored as `Bits`, widened by `Widen`, which `Narrow` rounds to.
+template <class Bits, float (*Widen)(Bits), Bits (*Narrow)(float)> struct FloatLoops {
   static constexpr int64_t size = sizeof(Bits);
 
   static void dequantize(const std::byte *row, int64_t columns, double *out) {
     for (int64_t k = 0; k < columns; ++k)
       out[k] = Widen(load<Bits>(row + k * size));
+  }
+  static void encode(const float *x, int64_t columns, std::byte *out) {
+    for (int64_t k = 0; k < columns; ++k)
+      store(out + k * size, Narrow(x[k]));
   }
   static void pack(const std::byte *const rows[kGroupRows], int64_t columns, std::byte *out) {
     for (int64_t lane = 0; lane < kGroupRows; ++lane)
@@ -27,14 +32,19 @@ template <class Bits, float (*Widen)(Bits)> struct FloatLoops {
       out[k] = Widen(load<Bits>(group + (k * kGroupRows + lane) * size));
   }
   static constexpr Codec codec(Format format, std::string_view name, uint32_t ggmlType) {
-    return {
-        {format, name, ggmlType, 1, size, kGroupRows * size, false, kFloatBound}, {0, false}, dequantize, pack, nullptr, widen};
+    return {{format, name, ggmlType, 1, size, kGroupRows * size, false, kFloatBound},
+            {0, false},
+            dequantize,
+            pack,
+            nullptr,
+            widen,
+            encode};
   }
 };
 
 } // namespace
 
-const Codec kF32 = FloatLoops<uint32_t, asIs>::codec(Format::F32, "f32", 0);
-const Codec kF16 = FloatLoops<uint16_t, widenF16>::codec(Format::F16, "f16", 1);
-const Codec kBF16 = FloatLoops<uint16_t, widenBF16>::codec(Format::BF16, "bf16", 30);
+const Codec kF32 = FloatLoops<uint32_t, asIs, bitsOf>::codec(Format::F32, "f32", 0);
+const Codec kF16 = FloatLoops<uint16_t, widenF16, narrowToF16>::codec(Format::F16, "f16", 1);
+const Codec kBF16 = FloatLoops<uint16_t, widenBF16, narrowToBF16>::codec(Format::BF16, "bf16", 30);
 } // namespace heddle::quant

@@ -1,7 +1,10 @@
 //===- Format.cpp - the table of formats ------------------------------------------------------------------------------===//
 #include "runtime/quant/Format.h"
 #include "runtime/quant/Codec.h"
+#include "runtime/quant/Encode.h"
 #include <cassert>
+#include <stdexcept>
+#include <string>
 
 namespace heddle {
 namespace {
@@ -43,6 +46,21 @@ void dequantizeRow(Format format, const std::byte *row, int64_t columns, double 
 void packRowGroup(Format format, const std::byte *const rows[kGroupRows], int64_t columns, std::byte *out) {
   assert(columns % traits(format).blockElements == 0);
   codec(format).pack(rows, columns, out);
+}
+
+bool canEncode(Format format) { return codec(format).encode; }
+
+void encodeRow(Format format, const float *x, int64_t columns, std::byte *out) {
+  const quant::Codec &c = codec(format);
+  if (!c.encode) {
+    std::string known;
+    for (const quant::Codec *other : kCodecs)
+      if (other->encode)
+        (known += known.empty() ? "" : " ") += other->traits.name;
+    throw std::invalid_argument("cannot quantise to " + std::string(c.traits.name) + ": choose one of " + known);
+  }
+  assert(columns % c.traits.blockElements == 0);
+  c.encode(x, columns, out);
 }
 
 RowView unpackRow(Format format, const std::byte *group, int lane, int64_t columns, int8_t *codes, float *scales, float *minima) {

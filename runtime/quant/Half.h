@@ -14,4 +14,12 @@ inline uint16_t narrowToF16(float x) { return std::bit_cast<uint16_t>(static_cas
 /// bf16 bits as f32, exact.
 inline float widenBF16(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 
+/// f32 rounded to nearest even as bf16 bits, where the largest numbers become infinity; a NaN stays one and is made quiet.
+inline uint16_t narrowToBF16(float x) {
+  uint32_t bits = std::bit_cast<uint32_t>(x);
+  if ((bits & 0x7fffffff) > 0x7f800000)
+    return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 } // namespace heddle

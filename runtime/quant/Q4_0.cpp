@@ -2,6 +2,7 @@
 //
 // File block, 18 bytes: d f16; qs[16], element j in the low nibble of qs[j], element j + 16 in the high one. w = d · (c − 8).
 //===---------------------------------------------------------------------------------------------------------------===//
+#include "runtime/quant/Encoding.h"
 #include "runtime/quant/Planes.h"
 
 namespace heddle::quant {
@@ -22,6 +23,13 @@ struct Q4_0 {
     double d = loadF16(block);
     for (int k = 0; k < 32; ++k)
       out[k] = (codes[k] - 8) * d;
+  }
+  static void encode(const float *x, std::byte *block) {
+    const float d = largestElement(x) / -8; // the largest element gets the code 0, or 16 and is then held at 15
+    uint8_t codes[32];
+    codesOf(x, inverseOf(d), 8.5f, 15, codes);
+    storeF16(block, d);
+    storeNibbles(codes, block + 2);
   }
   static void pack(const std::byte *const blocks[kGroupRows], std::byte *out) {
     Codes codes;

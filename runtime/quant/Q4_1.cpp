@@ -3,6 +3,7 @@
 // File block, 20 bytes: d f16; m f16; qs[16], element j in the low nibble of qs[j], element j + 16 in the high one. w = d · c +
 // m.
 //===---------------------------------------------------------------------------------------------------------------===//
+#include "runtime/quant/Encoding.h"
 #include "runtime/quant/Planes.h"
 
 namespace heddle::quant {
@@ -23,6 +24,15 @@ struct Q4_1 {
     double d = loadF16(block), m = loadF16(block + 2);
     for (int k = 0; k < 32; ++k)
       out[k] = codes[k] * d + m;
+  }
+  static void encode(const float *x, std::byte *block) {
+    const auto [least, most] = rangeOf(x);
+    const float d = (most - least) / 15;
+    uint8_t codes[32];
+    codesAbove(x, least, inverseOf(d), 15, codes);
+    storeF16(block, d);
+    storeF16(block + 2, least);
+    storeNibbles(codes, block + 4);
   }
   static void pack(const std::byte *const blocks[kGroupRows], std::byte *out) {
     Codes codes;

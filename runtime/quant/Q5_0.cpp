@@ -3,6 +3,7 @@
 // File block, 22 bytes: d f16; qh u32, bit k the fifth bit of element k; qs[16], element j in the low nibble of qs[j], element
 // j + 16 in the high one. w = d · (c − 16).
 //===---------------------------------------------------------------------------------------------------------------===//
+#include "runtime/quant/Encoding.h"
 #include "runtime/quant/Planes.h"
 
 namespace heddle::quant {
@@ -25,6 +26,14 @@ struct Q5_0 {
     double d = loadF16(block);
     for (int k = 0; k < 32; ++k)
       out[k] = (codes[k] - 16) * d;
+  }
+  static void encode(const float *x, std::byte *block) {
+    const float d = largestElement(x) / -16; // the largest element gets the code 0, or 32 and is then held at 31
+    uint8_t codes[32];
+    codesOf(x, inverseOf(d), 16.5f, 31, codes);
+    storeF16(block, d);
+    storeFifthBits(codes, block + 2);
+    storeNibbles(codes, block + 6);
   }
   static void pack(const std::byte *const blocks[kGroupRows], std::byte *out) {
     Codes codes;

@@ -3,6 +3,7 @@
 // File block, 24 bytes: d f16; m f16; qh u32, bit k the fifth bit of element k; qs[16], element j in the low nibble of qs[j],
 // element j + 16 in the high one. w = d · c + m.
 //===---------------------------------------------------------------------------------------------------------------===//
+#include "runtime/quant/Encoding.h"
 #include "runtime/quant/Planes.h"
 
 namespace heddle::quant {
@@ -25,6 +26,16 @@ struct Q5_1 {
     double d = loadF16(block), m = loadF16(block + 2);
     for (int k = 0; k < 32; ++k)
       out[k] = codes[k] * d + m;
+  }
+  static void encode(const float *x, std::byte *block) {
+    const auto [least, most] = rangeOf(x);
+    const float d = (most - least) / 31;
+    uint8_t codes[32];
+    codesAbove(x, least, inverseOf(d), 31, codes);
+    storeF16(block, d);
+    storeF16(block + 2, least);
+    storeFifthBits(codes, block + 4);
+    storeNibbles(codes, block + 8);
   }
   static void pack(const std::byte *const blocks[kGroupRows], std::byte *out) {
     Codes codes;

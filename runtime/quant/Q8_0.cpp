@@ -2,7 +2,7 @@
 //
 // File block, 34 bytes: d f16; int8 qs[32]. w = d · c.
 //===---------------------------------------------------------------------------------------------------------------===//
-#include "runtime/quant/Codec.h"
+#include "runtime/quant/Encoding.h"
 
 namespace heddle::quant {
 namespace {
@@ -14,6 +14,12 @@ struct Q8_0 {
     double d = loadF16(block);
     for (int k = 0; k < 32; ++k)
       out[k] = load<int8_t>(block + 2 + k) * d;
+  }
+  static void encode(const float *x, std::byte *block) {
+    const float d = largestMagnitude(x) / 127, inverse = inverseOf(d);
+    storeF16(block, d);
+    for (int k = 0; k < 32; ++k)
+      block[2 + k] = static_cast<std::byte>(lowByte(roundAway(x[k] * inverse)));
   }
   static void pack(const std::byte *const blocks[kGroupRows], std::byte *out) {
     for (int lane = 0; lane < 16; ++lane) {

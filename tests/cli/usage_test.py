@@ -46,7 +46,7 @@ with tempfile.TemporaryDirectory() as home:
         (["run", "nosuchmodel", "-p", "x"], 1, "neither a file nor a pulled model"),
         (["run", "smollm2-135m", "-p", "x"], 1, "heddle pull smollm2-135m"),
         (["run", "/no/such.gguf", "-p", "x"], 1, "does not exist"),
-        (["run", paths["folder"], "-p", "x"], 1, "no plan"),
+        (["run", paths["folder"], "-p", "x"], 1, "config.json"),
         (["run", paths["nogguf.bin"], "-p", "x"], 1, "no GGUF file"),
         (["compile", paths["short.gguf"]], 1, "short.gguf"),
         (["compile", "m", "--target", "arm"], 2, "--target: must be one of"),

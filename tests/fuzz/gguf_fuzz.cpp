@@ -1,5 +1,5 @@
 // libFuzzer over the GGUF reader: any bytes parse or throw GgufError, and everything that parsed can be read.
-#include "compiler/importers/gguf/GgufFile.h"
+#include "compiler/checkpoints/gguf/GgufFile.h"
 
 using namespace heddle;
 

@@ -10,7 +10,7 @@ CASES = [  # file, content, what the message must say ("" = accepted)
     ("ir/A.cpp", '\n#include "runtime/engine/Engine.h"\n', "ir/A.cpp:2: includes runtime/engine/Engine.h"),
     ("compiler/a/A.cpp", '#include "runtime/plan/Plan.h"\n#include "ir/dialect/Dialect.h"\n', ""),
     ("compiler/a/A.cpp", '#include "runtime/engine/Engine.h"\n', "compiler/a/A.cpp:1"),
-    ("compiler/importers/gguf/A.cpp", "#include <mlir/IR/Builders.h>\n", "compiler/importers/gguf/A.cpp:1"),
+    ("compiler/checkpoints/gguf/A.cpp", "#include <mlir/IR/Builders.h>\n", "compiler/checkpoints/gguf/A.cpp:1"),
     ("runtime/engine/A.cpp", "#include <llvm/Support/Error.h>\n", "runtime/engine/A.cpp:1"),
     ("runtime/engine/A.cpp", "#include <mpi.h>\n", "runtime/engine/A.cpp:1: includes mpi.h"),
     ("runtime/comm/A.cpp", "#include <mpi.h>\n", ""),

@@ -116,7 +116,8 @@ void printKernels(const char *title, const std::vector<KernelTime> &kernels, con
 }
 
 int bench(const BenchCommand &command) {
-  std::filesystem::path directory = planFor(resolveModel(command.model), command.ranks.target, command.ranks.kvType);
+  std::filesystem::path directory =
+      planFor(resolveModel(command.model), {command.ranks.target, command.ranks.kvType, command.ranks.quantize});
   Plan plan = Plan::open(directory);
   MemoryOptions memory = memoryFor(plan, command.bench);
   auto session = openSession(directory, command.ranks, memory);
@@ -190,6 +191,7 @@ void addBench(CLI::App &app, Action &action) {
   addTokenBudgetOption(*command, options->ranks.tokenBudget);
   addTargetOption(*command, options->ranks.target);
   addKvTypeOption(*command, options->ranks.kvType);
+  addQuantizeOption(*command, options->ranks.quantize);
   addJsonOption(*command, options->json);
   command->callback([options, &action] {
     options->bench.tokenBudget = options->ranks.tokenBudget;

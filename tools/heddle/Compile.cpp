@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct CompileCommand {
-  std::string model, output, target, kvType, emit, fromStage;
+  std::string model, output, target, kvType, quantize, emit, fromStage;
   bool json = false;
 };
 
@@ -37,8 +37,9 @@ void printReport(const CompileCommand &command, const fs::path &plan, bool compi
 int compile(const CompileCommand &command) {
   ResolvedModel model = resolveModel(command.model);
   bool addsTarget = model.kind == ResolvedModel::Kind::Plan; // code for one more target, into the plan itself
-  if (addsTarget && (command.target.empty() || !command.output.empty() || !command.emit.empty() || !command.kvType.empty()))
-    throw Failure(command.model + " is a compiled plan: name the target to add to it with --target, or give the GGUF file");
+  if (addsTarget && (command.target.empty() || !command.output.empty() || !command.emit.empty() || !command.kvType.empty() ||
+                     !command.quantize.empty()))
+    throw Failure(command.model + " is a compiled plan: name the target to add to it with --target, or give the model's file");
   CompileOptions options;
   if (addsTarget) {
     options.model = model.path;
@@ -48,7 +49,7 @@ int compile(const CompileCommand &command) {
     printReport(command, report.plan, true, report);
     return 0;
   }
-  options = compileOptions(model, command.target, command.kvType, command.fromStage);
+  options = compileOptions(model, {command.target, command.kvType, command.quantize}, command.fromStage);
   if (!command.emit.empty()) {
     std::cout << emitStage(options, command.emit);
     return 0;
@@ -78,6 +79,7 @@ void addCompile(CLI::App &app, Action &action) {
                             ->type_name("DIR");
   addTargetOption(*command, options->target);
   addKvTypeOption(*command, options->kvType);
+  addQuantizeOption(*command, options->quantize);
   std::vector<std::string> stages(kStages.begin(), kStages.end());
   command->add_option("--emit", options->emit, "Print the text of this stage; write no plan")
       ->check(oneOf(stages))
@@ -93,6 +95,9 @@ void addCompile(CLI::App &app, Action &action) {
       throw UsageError("-o is empty; give the name of a folder, or leave -o out");
     if (!options->kvType.empty() && !options->fromStage.empty())
       throw UsageError("--kv-type goes with a model's graph; a saved stage says how it caches (heddle.paged_state)");
+    if (!options->quantize.empty() && !options->fromStage.empty())
+      throw UsageError(
+          "--quantize goes with a model's graph; a saved stage says how its weights are made (heddle.weight … from)");
     if (options->json && !options->emit.empty())
       throw UsageError("--emit prints the stage as it is; leave out --json");
     action = [options] { return compile(*options); };

@@ -62,7 +62,7 @@ std::vector<int32_t> tokensOf(const EvalOptions &options, const ServedModel &mod
 
 int eval(const EvalOptions &options) {
   ResolvedModel resolved = resolveModel(options.model);
-  std::filesystem::path plan = planFor(resolved, options.ranks.target, options.ranks.kvType);
+  std::filesystem::path plan = planFor(resolved, {options.ranks.target, options.ranks.kvType, options.ranks.quantize});
   ServedModel model = ServedModel::open(plan, resolved.name);
   std::vector<int32_t> tokens = tokensOf(options, model);
   int64_t vocabulary = model.manifest().vocabulary, count = int64_t(tokens.size());
@@ -145,6 +145,7 @@ void addEval(CLI::App &app, Action &action) {
   addRankOptions(*command, options->ranks);
   addTargetOption(*command, options->ranks.target);
   addKvTypeOption(*command, options->ranks.kvType);
+  addQuantizeOption(*command, options->ranks.quantize);
   addJsonOption(*command, options->json);
   command->callback([options, &action] { action = [options] { return eval(*options); }; });
 }

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 namespace {
 struct InspectOptions {
-  std::string model, stage, function, target;
+  std::string model, stage, function, target, quantize;
   std::vector<std::string> diff;
   bool json = false;
 };
@@ -143,7 +143,7 @@ static int printSummary(const fs::path &directory, bool json) {
 }
 
 static int inspect(const InspectOptions &options) {
-  fs::path plan = planFor(resolveModel(options.model), options.target);
+  fs::path plan = planFor(resolveModel(options.model), {options.target, "", options.quantize});
   if (!options.diff.empty())
     return printDiff(plan, options);
   if (!options.stage.empty()) {
@@ -167,6 +167,7 @@ void addInspect(CLI::App &app, Action &action) {
       ->expected(2)
       ->type_name("NAME");
   addTargetOption(*command, options->target);
+  addQuantizeOption(*command, options->quantize);
   addJsonOption(*command, options->json);
   command->callback([options, &action] {
     if (!options->stage.empty() && !options->diff.empty())

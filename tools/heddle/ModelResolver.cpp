@@ -38,15 +38,21 @@ static std::string nameOf(const fs::path &path) {
 static ResolvedModel resolvePath(const fs::path &path) {
   std::error_code error;
   if (fs::is_directory(path, error)) {
-    if (!fs::exists(path / "manifest.json", error))
-      throw Failure(path.string() +
-                    " is a folder but no plan (it has no manifest.json); give a plan, a GGUF file or a pulled name");
-    return {ResolvedModel::Kind::Plan, fs::canonical(path), nameOf(path)};
+    if (fs::exists(path / "manifest.json", error))
+      return {ResolvedModel::Kind::Plan, fs::canonical(path), nameOf(path)};
+    if (fs::exists(path / "config.json", error))
+      return {ResolvedModel::Kind::Folder, fs::canonical(path), nameOf(path)};
+    throw Failure(path.string() +
+                  " is a folder with neither manifest.json (a plan) nor config.json (a Hugging Face model); give one "
+                  "that has, a GGUF file or a pulled name");
   }
   if (!fs::is_regular_file(path, error))
-    throw Failure(path.string() + " is neither a file nor a folder; give a plan, a GGUF file or a pulled name");
+    throw Failure(path.string() +
+                  " is neither a file nor a folder; give a plan, a GGUF file, a Hugging Face folder or a pulled name");
   if (readMagic(path) != "GGUF")
-    throw Failure(path.string() + " is no GGUF file (it does not begin with 'GGUF'); give a GGUF file, a plan or a pulled name");
+    throw Failure(
+        path.string() +
+        " is no GGUF file (it does not begin with 'GGUF'); give a GGUF file, a Hugging Face folder, a plan or a pulled name");
   return {ResolvedModel::Kind::Gguf, fs::canonical(path), nameOf(path)};
 }
 

@@ -1,5 +1,6 @@
 //===- Options.cpp - options that several commands share ---------------------------------------------------------------===//
 #include "tools/heddle/Options.h"
+#include "compiler/Compile.h"
 #include "runtime/host/Resources.h"
 #include "runtime/plan/Targets.h"
 #include "tools/heddle/Command.h"
@@ -85,7 +86,9 @@ void checkSampling(const SamplingParams &params) {
 }
 
 void addModelOption(CLI::App &command, std::string &model) {
-  command.add_option("MODEL", model, "A pulled name, a GGUF file or a compiled plan")->required()->type_name("");
+  command.add_option("MODEL", model, "A pulled name, a GGUF file, a Hugging Face folder or a compiled plan")
+      ->required()
+      ->type_name("");
 }
 
 void addTargetOption(CLI::App &command, std::string &target) {
@@ -101,6 +104,19 @@ void addKvTypeOption(CLI::App &command, std::string &kvType) {
           "Cache keys and values as f16, or in 8 bits (q8), in little over half of the memory (default f16, or as a plan has it)")
       ->check(oneOf({"f16", "q8"}))
       ->type_name("TYPE");
+}
+
+void addQuantizeOption(CLI::App &command, std::string &format) {
+  std::vector<std::string> names;
+  for (Format known : kQuantizeFormats)
+    names.emplace_back(traits(known).name);
+  command
+      .add_option(
+          "--quantize", format,
+          "Compile the model with all its matrices in this format: q8_0, q4_0, q4_1, q5_0, q5_1, f16, bf16 or f32 (default: as "
+          "the model has them)")
+      ->check(oneOf(names))
+      ->type_name("FORMAT");
 }
 
 void addJsonOption(CLI::App &command, bool &json) { command.add_flag("--json", json, "Print one JSON object"); }

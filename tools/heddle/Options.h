@@ -21,6 +21,7 @@ struct RankOptions {
   bool verbose = false; // show what workers and mpirun write
   std::string target;   // which code of the plan to run; empty: the best for the host
   std::string kvType;   // f16 or q8; empty: the plan's, and f16 for a plan to be compiled
+  std::string quantize; // what matrices are converted to while compiling; empty: as the model has them
   int64_t tokenBudget = EngineOptions{}.tokenBudget;
   bool distributed() const { return ranks > 1 || !hostfile.empty(); }
   int64_t threadsOrDefault() const; // for a rank of this host
@@ -43,6 +44,8 @@ void addModelOption(CLI::App &command, std::string &model);
 void addTargetOption(CLI::App &command, std::string &target);
 /// How keys and values are cached, for commands that compile a model where there is no plan of it yet.
 void addKvTypeOption(CLI::App &command, std::string &kvType);
+/// The format of weights, for the same commands.
+void addQuantizeOption(CLI::App &command, std::string &format);
 void addJsonOption(CLI::App &command, bool &json);
 
 /// A file; one of some words. Unlike CLI11's own they add nothing to the help and say what is allowed. Numbers: Numbers.h.

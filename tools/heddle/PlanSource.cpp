@@ -1,9 +1,12 @@
 //===- PlanSource.cpp - plans out of the cache, compiled when they are missing ---------------------------------------------===//
 #include "tools/heddle/PlanSource.h"
+#include "compiler/checkpoints/CheckpointFiles.h"
 #include "runtime/host/Resources.h"
+#include "runtime/plan/ContentHash.h"
 #include "runtime/plan/HostCache.h"
 #include "runtime/plan/PlanCache.h"
 #include "runtime/plan/Targets.h"
+#include "runtime/text/Tokenizer.h"
 #include "runtime/text/Utf8.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/Interrupt.h"
@@ -28,16 +31,28 @@ static std::string targetOrHost(const std::string &target) {
   return targets.front();
 }
 
-CompileOptions compileOptions(const ResolvedModel &model, const std::string &target, const std::string &kvType,
-                              const fs::path &fromStage) {
+/// Of one file its hash; of several those of all and their names.
+static std::string contentOf(const PlanCache &cache, const fs::path &model) {
+  const std::vector<fs::path> files = checkpointFiles(model);
+  if (files.size() == 1 && files.front() == model)
+    return cache.contentHash(model);
+  Sha256 hash;
+  for (const fs::path &file : files)
+    hash.field(file.filename().string()).field(cache.contentHash(file));
+  return hash.hex();
+}
+
+CompileOptions compileOptions(const ResolvedModel &model, const PlanChoice &choice, const fs::path &fromStage) {
   PlanCache cache;
   CompileOptions options;
   options.model = model.path;
-  options.target = targetOrHost(target);
+  options.target = targetOrHost(choice.target);
   options.fromStage = fromStage;
-  options.kvType = kvTypeByName(kvType).value_or(KvType::F16);
+  options.kvType = kvTypeByName(choice.kvType).value_or(KvType::F16);
+  if (!choice.quantize.empty())
+    options.quantize = formatByName(choice.quantize);
   PlanKey key;
-  key.model = cache.contentHash(model.path);
+  key.model = contentOf(cache, model.path);
   // The content of the compiler stands for the build. The hash is remembered until the file changes.
   fs::path compiler = compilerLibrary();
   if (!fs::exists(compiler))
@@ -53,8 +68,24 @@ CompileOptions compileOptions(const ResolvedModel &model, const std::string &tar
     key.options += ", from-stage " + cache.contentHash(fromStage);
   else if (options.kvType != KvType::F16)
     key.options += ", kv-type " + std::string(kvTypeName(options.kvType));
+  if (options.quantize)
+    key.options += ", quantize " + choice.quantize;
   options.key = key.hex();
   return options;
+}
+
+/// A folder's tokenizer goes into the plan as it is: what cannot read it says so before the work.
+static void checkTokenizer(const fs::path &model) {
+  std::error_code error;
+  const fs::path file = model / "tokenizer.json";
+  if (!fs::is_directory(model, error) || fs::exists(model / "manifest.json", error) || !fs::exists(file, error))
+    return;
+  try {
+    Tokenizer::open(file);
+  } catch (const TextError &wrong) {
+    const std::string what = wrong.what();
+    throw Failure(what.find(file.string()) == std::string::npos ? file.string() + ": " + what : what);
+  }
 }
 
 CompileReport compileNow(CompileOptions options, const std::string &called) {
@@ -62,6 +93,7 @@ CompileReport compileNow(CompileOptions options, const std::string &called) {
   // Weights pass through; what the compiler itself takes grows with the vocabulary, but no model does with less.
   requireMemory(kLeastToCompile, "compiling",
                 "raise the limit, or compile on another machine (heddle compile -o) and copy the plan");
+  checkTokenizer(options.model);
   std::cerr << "compiling " << name << " for " << options.target << "\n";
   auto start = std::chrono::steady_clock::now();
   Progress progress("compiling " + name);
@@ -94,19 +126,22 @@ ObtainedPlan obtainPlan(CompileOptions options, const std::string &name, bool ev
   return obtained;
 }
 
-fs::path planFor(const ResolvedModel &model, const std::string &target, const std::string &kvType) {
+fs::path planFor(const ResolvedModel &model, const PlanChoice &choice) {
   if (model.pulled) { // for heddle list; its other time says whether its content is the same
     const timespec times[] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
     std::error_code error; // looking into a folder would count as using it
     utimensat(AT_FDCWD, (fs::is_directory(model.path, error) ? model.path / "config.json" : model.path).c_str(), times, 0);
   }
   if (model.kind != ResolvedModel::Kind::Plan)
-    return obtainPlan(compileOptions(model, target, kvType), model.name).plan;
+    return obtainPlan(compileOptions(model, choice), model.name).plan;
   const Plan plan = Plan::open(model.path);
   for (const PagedState &state : plan.manifest().states)
-    if (!kvType.empty() && kvType != kvTypeName(state.type))
+    if (!choice.kvType.empty() && choice.kvType != kvTypeName(state.type))
       throw Failure(model.path.string() + " is a plan that caches keys and values as " + std::string(kvTypeName(state.type)) +
-                    ", not " + kvType + ": leave out --kv-type, or compile the GGUF file with it");
+                    ", not " + choice.kvType + ": leave out --kv-type, or compile the model with it");
+  if (!choice.quantize.empty())
+    throw Failure(model.path.string() +
+                  " is a plan, whose weights have their formats: leave out --quantize, or compile the model with it");
   return model.path;
 }
 

@@ -6,8 +6,7 @@
 namespace heddle::tool {
 
 /// `options` with every field set that decides what the plan holds: the target, and the cache key.
-CompileOptions compileOptions(const ResolvedModel &model, const std::string &target, const std::string &kvType = {},
-                              const std::filesystem::path &fromStage = {});
+CompileOptions compileOptions(const ResolvedModel &model, const PlanChoice &choice, const std::filesystem::path &fromStage = {});
 
 /// What obtainPlan() did.
 struct ObtainedPlan {

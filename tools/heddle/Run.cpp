@@ -35,7 +35,7 @@ int run(const RunOptions &options) {
   if (!prompt.chats())
     question = prompt.question();
   ResolvedModel resolved = resolveModel(options.model);
-  std::filesystem::path plan = planFor(resolved, options.ranks.target, options.ranks.kvType);
+  std::filesystem::path plan = planFor(resolved, {options.ranks.target, options.ranks.kvType, options.ranks.quantize});
   auto start = Clock::now();
   ServedModel model = ServedModel::open(plan, resolved.name);
   if (prompt.chats() && !model.hasChatTemplate())
@@ -64,6 +64,7 @@ void addRun(CLI::App &app, Action &action) {
   addTokenBudgetOption(*command, options->ranks.tokenBudget);
   addTargetOption(*command, options->ranks.target);
   addKvTypeOption(*command, options->ranks.kvType);
+  addQuantizeOption(*command, options->ranks.quantize);
   command->callback([options, command, &action] {
     checkPromptOptions(*command, options->prompt);
     action = [options] { return run(*options); };

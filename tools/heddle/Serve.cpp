@@ -44,7 +44,8 @@ void checkNames(const std::vector<std::string> &names) {
 int serveModel(const ServeCommand &command) {
   ResolvedModel resolved = resolveModel(command.model);
   ServeOptions options;
-  options.group = groupOptions(planFor(resolved, command.ranks.target, command.ranks.kvType), command.ranks, command.memory);
+  options.group = groupOptions(planFor(resolved, {command.ranks.target, command.ranks.kvType, command.ranks.quantize}),
+                               command.ranks, command.memory);
   options.names = command.names.empty() ? std::vector{resolved.name} : command.names;
   options.grpc = command.grpc;
   options.queueLimit = size_t(command.queue);
@@ -89,6 +90,7 @@ void addServe(CLI::App &app, Action &action) {
       ->type_name("LEVEL");
   addTargetOption(*command, options->ranks.target);
   addKvTypeOption(*command, options->ranks.kvType);
+  addQuantizeOption(*command, options->ranks.quantize);
   command->callback([options, &action] {
     checkAddress(options->grpc);
     checkNames(options->names);

@@ -7,8 +7,8 @@
 // line, the list of ids or the text. Times go to stderr.
 //
 //===----------------------------------------------------------------------------------------------------------------===//
-#include "compiler/importers/gguf/GgufFile.h"
-#include "compiler/importers/tokenizer/GgufTokenizer.h"
+#include "compiler/checkpoints/gguf/GgufFile.h"
+#include "compiler/checkpoints/tokenizer/GgufTokenizer.h"
 #include "runtime/text/Tokenizer.h"
 #include <chrono>
 #include <fstream>

@@ -1,5 +1,5 @@
 //===- GgufTokenizerTest.cpp - what is refused, what is filled in ----------------------------------------------------===//
-#include "compiler/importers/tokenizer/Splitting.h"
+#include "compiler/checkpoints/tokenizer/Splitting.h"
 #include "tests/unit/text/Vocabularies.h"
 #include <cmath>
 #include <functional>

@@ -1,6 +1,6 @@
 //===- Utf8Test.cpp --------------------------------------------------------------------------------------------------===//
 #include "runtime/text/Utf8.h"
-#include "compiler/importers/tokenizer/JsonText.h"
+#include "compiler/checkpoints/tokenizer/JsonText.h"
 #include <gtest/gtest.h>
 
 using namespace heddle;

@@ -1,6 +1,6 @@
 //===- Vocabularies.h - two vocabularies small enough to follow by hand ----------------------------------------------===//
 #pragma once
-#include "compiler/importers/tokenizer/GgufTokenizer.h"
+#include "compiler/checkpoints/tokenizer/GgufTokenizer.h"
 #include "runtime/text/Tokenizer.h"
 #include <cstdio>
 

@@ -1,0 +1,91 @@
+//===- GgufTokenizer.cpp - the vocabulary of a GGUF file as a Hugging Face tokenizer ---------------------------------===//
+#include "compiler/checkpoints/tokenizer/GgufTokenizer.h"
+#include "compiler/checkpoints/tokenizer/JsonText.h"
+#include "compiler/checkpoints/tokenizer/Models.h"
+#include "runtime/text/Utf8.h"
+
+namespace heddle {
+namespace {
+
+/// The inside of "added_tokens": what is found in a text before anything else, user-defined tokens in every text, control
+/// tokens (special) only where special tokens are parsed. Of tokens with one text the last can be written.
+std::string addedTokens(const GgufVocabulary &vocabulary, const TokenRoles &roles, const TokenIds &added) {
+  std::string out;
+  for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    const TokenRole role = roles.roles[id];
+    if (role == TokenRole::Piece || added.at(vocabulary.tokens[id]) != int32_t(id))
+      continue;
+    out += (out.empty() ? "{\"id\":" : ",\n{\"id\":") + std::to_string(id) + ",\"content\":";
+    appendJsonString(out, vocabulary.tokens[id]);
+    out += ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":";
+    out += role == TokenRole::UserDefined ? "false" : "true";
+    out += role == TokenRole::Tag ? ",\"printed\":true}" : "}";
+  }
+  return out;
+}
+
+/// The inside of "duplicates": tokens whose text is written by another, but which can be generated.
+std::string duplicates(const GgufVocabulary &vocabulary, const TokenRoles &roles, const TokenIds &added, const TokenIds *pieces) {
+  std::string out;
+  for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    const std::string &text = vocabulary.tokens[id];
+    const bool isPiece = roles.roles[id] == TokenRole::Piece;
+    if (isPiece ? !pieces || pieces->at(text) == int32_t(id) : added.at(text) == int32_t(id))
+      continue;
+    out += (out.empty() ? "{\"id\":" : ",\n{\"id\":") + std::to_string(id) + ",\"content\":";
+    appendJsonString(out, text);
+    out += isPiece ? ",\"added\":false" : ",\"added\":true";
+    out += roles.roles[id] == TokenRole::Control ? ",\"hidden\":true}" : ",\"hidden\":false}";
+  }
+  return out;
+}
+
+/// Checked, and with a name for each empty token.
+GgufVocabulary checked(GgufVocabulary vocabulary) {
+  const size_t count = vocabulary.tokens.size();
+  if (count == 0)
+    throw TokenizerImportError("tokenizer.ggml.tokens: the vocabulary is empty; convert the model again");
+  if (count > size_t(INT32_MAX))
+    throw TokenizerImportError("tokenizer.ggml.tokens: " + std::to_string(count) + " tokens are more than 32-bit ids can name");
+  if (!vocabulary.types.empty() && vocabulary.types.size() != count)
+    throw TokenizerImportError("tokenizer.ggml.token_type: " + std::to_string(vocabulary.types.size()) + " types for " +
+                               std::to_string(count) + " tokens; convert the model again");
+  for (size_t id = 0; id < count; ++id) {
+    std::string &text = vocabulary.tokens[id];
+    if (const size_t at = firstInvalidUtf8(text); at != std::string::npos)
+      throw TokenizerImportError("tokenizer.ggml.tokens: token " + std::to_string(id) + " is not valid UTF-8 at byte " +
+                                 std::to_string(at));
+    if (text.empty())
+      text = "[EMPTY_" + std::to_string(id) + "]";
+  }
+  return vocabulary;
+}
+
+} // namespace
+
+std::string buildTokenizerJson(const GgufVocabulary &source) {
+  const bool merged = source.model == "gpt2" || source.model == "gemma4";
+  if (!merged && source.model != "llama" && source.model != "bert")
+    throw TokenizerImportError("tokenizer.ggml.model: unknown tokenizer '" + source.model +
+                               "'; known are gpt2, gemma4, llama, bert");
+  const GgufVocabulary vocabulary = checked(source);
+  const TokenRoles roles = tokenRoles(vocabulary);
+  TokenIds pieces, added; // what text is made of; what is found in it first
+  pieces.reserve(vocabulary.tokens.size());
+  for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    const TokenRole role = roles.roles[id];
+    if (role == TokenRole::Piece || role == TokenRole::UserDefined)
+      pieces[vocabulary.tokens[id]] = int32_t(id);
+    if (role != TokenRole::Piece)
+      added[vocabulary.tokens[id]] = int32_t(id);
+  }
+  const TokenizerParts parts = merged ? mergeParts(vocabulary, pieces) : pieceParts(vocabulary, roles);
+  std::string json = "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\n\"added_tokens\":[";
+  json += addedTokens(vocabulary, roles, added) + "],\n\"duplicates\":[";
+  json += duplicates(vocabulary, roles, added, parts.everyTokenById ? nullptr : &pieces);
+  json += "],\n\"normalizer\":" + parts.normalizer.dump() + ",\n\"pre_tokenizer\":" + parts.preTokenizer.dump();
+  json += ",\n\"post_processor\":null,\n\"decoder\":" + parts.decoder.dump() + ",\n\"model\":" + parts.model + "}\n";
+  return json;
+}
+
+} // namespace heddle

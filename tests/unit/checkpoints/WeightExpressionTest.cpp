@@ -1,0 +1,190 @@
+// Each operation against its definition, on a matrix whose values say where they stood; texts that are no expressions.
+#include "compiler/checkpoints/WeightExpression.h"
+#include "runtime/quant/Encode.h"
+#include "tests/unit/checkpoints/Checks.h"
+#include <cmath>
+#include <map>
+
+using namespace heddle;
+using namespace heddle::test;
+
+namespace {
+
+/// Tensors in memory, by name.
+class Tensors final : public Checkpoint {
+public:
+  void add(const std::string &name, std::vector<int64_t> shape, std::vector<float> values) {
+    floats_[name] = std::move(values);
+    const auto bytes = std::as_bytes(std::span(floats_[name]));
+    stored_.insert_or_assign(name, StoredTensor{"m: tensor " + name, Format::F32, std::move(shape), bytes});
+  }
+  void addBytes(const std::string &name, Format format, std::vector<int64_t> shape, std::vector<std::byte> bytes) {
+    bytes_[name] = std::move(bytes);
+    stored_.insert_or_assign(name, StoredTensor{"m: tensor " + name, format, std::move(shape), bytes_[name]});
+  }
+  Kind kind() const override { return Kind::Folder; }
+  std::string name() const override { return "m"; }
+  std::string architecture() const override { return "x"; }
+  std::string again() const override { return "download it again"; }
+  std::optional<Setting> setting(std::string_view) const override { return std::nullopt; }
+  std::string shownKey(std::string_view key) const override { return std::string(key); }
+  std::optional<StoredTensor> tensor(std::string_view name) const override {
+    auto found = stored_.find(std::string(name));
+    return found == stored_.end() ? std::nullopt : std::optional(found->second);
+  }
+  std::string shownTensor(std::string_view name) const override { return "m: tensor " + std::string(name); }
+  int64_t tokenCount() const override { return 0; }
+  TokenizerFiles tokenizer() const override { return {}; }
+  std::string chatTemplate() const override { return ""; }
+  GenerationSettings generationSettings() const override { return {}; }
+  std::vector<std::string> unreadSettings() const override { return {}; }
+  std::vector<std::string> unreadTensors() const override { return {}; }
+  std::span<const Rule> settingRules() const override { return {}; }
+  std::span<const Rule> tensorRules() const override { return {}; }
+  bool ofTokenizer(std::string_view) const override { return false; }
+
+private:
+  std::map<std::string, std::vector<float>> floats_;
+  std::map<std::string, std::vector<std::byte>> bytes_;
+  std::map<std::string, StoredTensor> stored_;
+};
+
+class Weights : public testing::Test {
+protected:
+  Weights() {
+    std::vector<float> matrix, stack;
+    for (int row = 0; row < 8; ++row)
+      for (int column = 0; column < 4; ++column)
+        matrix.push_back(static_cast<float>(10 * row + column));
+    for (int i = 0; i < 2 * 2 * 3; ++i)
+      stack.push_back(static_cast<float>(i));
+    tensors.add("m", {8, 4}, matrix); // 10 · row + column
+    tensors.add("v", {4}, {1, 2, 3, 4});
+    tensors.add("s", {2, 2, 3}, stack);
+    tensors.add("layers.0.odd name", {1}, {7});
+  }
+  std::vector<float> values(const std::string &text) {
+    WeightPointer weight = parseWeight(text, tensors);
+    std::vector<float> out(static_cast<size_t>(weight->rows() * weight->columns())), one(out.size());
+    weight->readFloats(0, weight->rows(), out.data());
+    for (int64_t row = 0; row < weight->rows(); ++row) // row by row it is the same
+      weight->readFloats(row, 1, one.data() + row * weight->columns());
+    EXPECT_EQ(out, one) << text;
+    return out;
+  }
+  std::string refusal(const std::string &text) {
+    return errorOf([&] { parseWeight(text, tensors); });
+  }
+  Tensors tensors;
+};
+
+TEST_F(Weights, Tensors) {
+  EXPECT_EQ(values("v"), (std::vector<float>{1, 2, 3, 4}));
+  EXPECT_EQ(values("'layers.0.odd name'"), (std::vector<float>{7}));
+  EXPECT_EQ(weightName("layers.0.odd name"), "'layers.0.odd name'");
+  EXPECT_EQ(weightName("blk.0.attn_q.weight"), "blk.0.attn_q.weight");
+  EXPECT_NE(parseWeight("m", tensors)->inPlace(3), nullptr);
+  EXPECT_EQ(parseWeight("add(m, 1)", tensors)->inPlace(3), nullptr);
+}
+
+TEST_F(Weights, RowsAndColumns) {
+  EXPECT_EQ(values("rows(m, 1, 3)"), (std::vector<float>{10, 11, 12, 13, 20, 21, 22, 23}));
+  EXPECT_EQ(values("columns(rows(m, 1, 8, 3), 1, 3)"), (std::vector<float>{11, 12, 41, 42, 71, 72}));
+  EXPECT_EQ(values("rows(s, 1, 2)"), (std::vector<float>{3, 4, 5, 9, 10, 11})); // of each matrix
+  EXPECT_EQ(values("rows(v, 1, 4, 2)"), (std::vector<float>{2, 4}));
+  EXPECT_EQ(parseWeight("rows(s, 1, 2)", tensors)->shape(), (std::vector<int64_t>{2, 1, 3}));
+  EXPECT_NE(parseWeight("rows(m, 1, 3)", tensors)->inPlace(0), nullptr);
+}
+
+TEST_F(Weights, Transpose) {
+  EXPECT_EQ(values("transpose(rows(m, 0, 2))"), (std::vector<float>{0, 10, 1, 11, 2, 12, 3, 13}));
+  EXPECT_EQ(values("transpose(s)"), (std::vector<float>{0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11}));
+  EXPECT_EQ(values("transpose(transpose(m))"), values("m"));
+}
+
+TEST_F(Weights, Permute) {
+  // Two heads of four rows: halves 0 1 | 2 3 become 0 2 1 3.
+  EXPECT_EQ(values("columns(permute(m, 2), 0, 1)"), (std::vector<float>{0, 20, 10, 30, 40, 60, 50, 70}));
+  EXPECT_EQ(values("permute(v, 1)"), (std::vector<float>{1, 3, 2, 4}));
+}
+
+TEST_F(Weights, StackAndAdd) {
+  EXPECT_EQ(values("stack(rows(m, 7, 8), rows(m, 0, 1))"), (std::vector<float>{70, 71, 72, 73, 0, 1, 2, 3}));
+  EXPECT_EQ(values("stack(v, v)"), (std::vector<float>{1, 2, 3, 4, 1, 2, 3, 4}));
+  EXPECT_EQ(values("add(v, -1.5)"), (std::vector<float>{-0.5, 0.5, 1.5, 2.5}));
+}
+
+TEST_F(Weights, Conversions) {
+  EXPECT_EQ(parseWeight("bf16(m)", tensors)->format(), Format::BF16);
+  EXPECT_EQ(values("f32(f16(m))"), values("m"));
+  tensors.add("wide", {2, 32}, std::vector<float>(64, 127));
+  WeightPointer quantised = parseWeight("q8_0(wide)", tensors);
+  std::vector<std::byte> got(static_cast<size_t>(2 * quantised->rowBytes())),
+      expected(static_cast<size_t>(quantised->rowBytes()));
+  quantised->read(0, 2, got.data());
+  std::vector<float> row(32, 127);
+  encodeRow(Format::Q8_0, row.data(), 32, expected.data());
+  EXPECT_EQ(0, std::memcmp(got.data() + expected.size(), expected.data(), expected.size()));
+  EXPECT_EQ(values("q8_0(wide)"), std::vector<float>(64, 127));
+  EXPECT_EQ(values("transpose(rows(q8_0(wide), 0, 1))"), std::vector<float>(32, 127));
+}
+
+TEST_F(Weights, UnalignedHalves) {
+  std::vector<std::byte> bytes(1 + 2 * 4);
+  const uint16_t ones[] = {0x3F80, 0x4000, 0x4040, 0x4080}; // bf16 1 2 3 4
+  std::memcpy(bytes.data() + 1, ones, sizeof ones);
+  tensors.addBytes("h", Format::BF16, {4}, {bytes.begin() + 1, bytes.end()});
+  EXPECT_EQ(values("f32(h)"), (std::vector<float>{1, 2, 3, 4}));
+}
+
+TEST_F(Weights, ValuesThatAreNoNumbersAreNamed) {
+  std::vector<float> bad(8, 1);
+  bad[6] = NAN;
+  tensors.add("bad", {2, 4}, bad);
+  for (const char *text : {"bad", "add(bad, 1)", "transpose(bad)", "permute(bad, 1)", "f16(bad)"}) {
+    WeightPointer weight = parseWeight(text, tensors);
+    std::vector<float> out(8);
+    EXPECT_SAYS(errorOf([&] { weight->readFloats(0, weight->rows(), out.data()); }), "tensor bad holds NaN in row 1, column 2")
+        << text;
+  }
+  EXPECT_SAYS(errorOf([&] { parseWeight("bad", tensors)->inPlace(1); }), "NaN in row 1, column 2");
+  EXPECT_NE(parseWeight("bad", tensors)->inPlace(0), nullptr);
+}
+
+TEST_F(Weights, WhatIsNoExpression) {
+  const std::pair<const char *, const char *> cases[] = {
+      {"", "lacks a word"},
+      {"m m", "ends before"},
+      {"m)", "ends before"},
+      {"nothing", "tensor nothing is missing"},
+      {"twist(m)", "unknown word 'twist'"},
+      {"rows(m, 1)", "lacks a ','"},
+      {"rows(m, 1, 9)", "not within 8"},
+      {"rows(m, 3, 3)", "not within 8"},
+      {"rows(m, -1, 3)", "not within 8"},
+      {"rows(m, 0, 8, 0)", "not within 8"},
+      {"rows(m, a, 3)", "'a' where a number belongs"},
+      {"rows(m, 0, 99999999999999999999)", "where a number belongs"},
+      {"columns(m, 0, 5)", "not within 4"},
+      {"permute(m, 3)", "not 3 heads"},
+      {"permute(m, 8)", "not 8 heads"},
+      {"permute(m, 0)", "not 0 heads"},
+      {"transpose(v)", "cannot be transposed"},
+      {"stack(m, v)", "different widths"},
+      {"stack(m, f16(m))", "different formats"},
+      {"add(m, nan)", "not finite"},
+      {"add(m, 1e39)", "not finite"},
+      {"q8_0(m)", "no blocks of 32"},
+      {"q6_k(m)", "written as q6_k"},
+      {"'m", "without an end"},
+      {"rows(m, 0, 1", "lacks a ')'"},
+  };
+  for (auto [text, words] : cases)
+    EXPECT_SAYS(refusal(text), words) << text;
+  std::string deep;
+  for (int i = 0; i < 1000; ++i)
+    deep += "f32(";
+  EXPECT_SAYS(refusal(deep + "m" + std::string(1000, ')')), "nested deeper");
+}
+
+} // namespace
