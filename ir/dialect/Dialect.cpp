@@ -1,6 +1,8 @@
 //===- Dialect.cpp - types and attributes of the heddle dialect -----------------------------------------------------===//
 #include "ir/dialect/Dialect.h"
+#include "mlir/AsmParser/AsmParser.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "runtime/quant/Format.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -47,10 +49,18 @@ void HeddleDialect::initialize() {
   registerOps();
 }
 
-static constexpr StringRef quantized[] = {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k"};
+static std::optional<heddle::Format> formatOf(StringRef name) { return heddle::formatByName({name.data(), name.size()}); }
+static bool isQuantizedFormat(heddle::Format format) { return heddle::traits(format).quantized; }
 
-bool heddle::ir::isFormatName(StringRef name) {
-  return llvm::is_contained(quantized, name) || name == "f32" || name == "f16" || name == "bf16";
+bool heddle::ir::isFormatName(StringRef name) { return formatOf(name).has_value(); }
+
+int64_t heddle::ir::blockElements(StringRef format) {
+  std::optional<Format> known = formatOf(format);
+  return known ? traits(*known).blockElements : 1;
+}
+
+Type heddle::ir::weightElement(MLIRContext *context, StringRef format) {
+  return isQuantizedFormat(*formatOf(format)) ? QuantType::get(context, format) : parseType(format, context);
 }
 
 LogicalResult ShardAttr::verify(function_ref<InFlightDiagnostic()> emitError, Unit, int64_t size) {
@@ -76,9 +86,10 @@ LogicalResult heddle::ir::verifyInModule(Operation *op) {
 }
 
 LogicalResult QuantType::verify(function_ref<InFlightDiagnostic()> emitError, StringRef format) {
-  if (llvm::is_contained(quantized, format))
+  std::optional<heddle::Format> known = formatOf(format);
+  if (known && isQuantizedFormat(*known))
     return success();
-  return emitError() << "'" << format << "' is no quantised weight format (q4_0 q4_1 q5_0 q5_1 q8_0 q4_k q5_k q6_k)";
+  return emitError() << "'" << format << "' is no quantised weight format (" << heddle::formatNames(isQuantizedFormat) << ")";
 }
 
 bool heddle::ir::isLanes(Type type) {
@@ -89,9 +100,13 @@ bool heddle::ir::isLanes(Type type) {
 StringRef heddle::ir::formatName(Type type) {
   if (auto quant = dyn_cast<QuantType>(type))
     return quant.getFormat();
-  if (type.isF16())
-    return "f16";
-  if (type.isBF16())
-    return "bf16";
-  return "f32";
+  if (!isa<FloatType>(type))
+    return "";
+  std::string name;
+  llvm::raw_string_ostream(name) << type;
+  std::optional<Format> known = formatOf(name);
+  if (!known || isQuantizedFormat(*known))
+    return "";
+  std::string_view lasting = traits(*known).name;
+  return {lasting.data(), lasting.size()};
 }

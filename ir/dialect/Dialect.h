@@ -37,10 +37,15 @@ namespace heddle::ir {
 constexpr int64_t kMostAheadBytes = 1 << 20;
 /// vector<16xf32>: one lane per output row.
 bool isLanes(mlir::Type type);
-/// The name of a weight's format, from its element type: "f32", "f16", "bf16" or a quantised one.
+/// The name of a weight's format, from its element type: of the `!heddle.quant`, or of a float type that is a format itself.
+/// Empty for what is no weight's.
 llvm::StringRef formatName(mlir::Type elementType);
-/// True for a name that formatName gives: the ten formats of quantised types and floats.
+/// The other way round, of a name that isFormatName.
+mlir::Type weightElement(mlir::MLIRContext *context, llvm::StringRef format);
+/// True for the name of a format (runtime/quant/formats).
 bool isFormatName(llvm::StringRef name);
+/// Elements of a row that a format stores together; 1 for floats and for what is no format.
+int64_t blockElements(llvm::StringRef format);
 /// True for an element type whose products take q8 activations.
 inline bool isQuantized(mlir::Type elementType) { return mlir::isa<QuantType>(elementType); }
 /// True when a value's elements are q8 activations (stages fused and sharded).

@@ -16,12 +16,7 @@ inline int64_t lastDim(mlir::Type type) {
 }
 
 /// Elements of a row that a weight's format stores together.
-inline int64_t blockElements(mlir::Type element) {
-  auto quant = mlir::dyn_cast<QuantType>(element);
-  return !quant ? 1 : quant.getFormat().ends_with("_k") ? 256 : 32;
-}
-
-inline int64_t blockElements(llvm::StringRef format) { return format.ends_with("_k") ? 256 : format.starts_with("q") ? 32 : 1; }
+inline int64_t blockElements(mlir::Type element) { return blockElements(formatName(element)); }
 
 /// Activations: a tensor [tokens × features], whose q8 features are whole blocks of 32, or a buffer that the planner makes of
 /// one: [tokens × features] f32 in whole vectors of 16, or [tokens × blocks × 40] i8.

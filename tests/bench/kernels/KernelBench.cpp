@@ -180,8 +180,6 @@ int main(int argc, char **argv) {
   auto add = [](const std::string &name, auto function, auto... arguments) {
     return benchmark::RegisterBenchmark(name.c_str(), function, arguments...)->UseManualTime();
   };
-  constexpr Format kFormats[] = {Format::Q4_0, Format::Q4_1, Format::Q5_0, Format::Q5_1, Format::Q8_0, Format::Q4_K,
-                                 Format::Q5_K, Format::Q6_K, Format::F16,  Format::BF16, Format::F32};
   for (const std::string &target : hostTargets()) {
     for (Format format : kFormats) {
       std::string name = std::string(traits(format).name) + "/";
