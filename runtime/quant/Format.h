@@ -2,7 +2,7 @@
 //
 // A format is known in two shapes: the file's (rows of blocks, as GGUF stores them) and the packed one that the kernels read
 // (row groups of 16 rows, one vector lane per row). `docs/arithmetic.md` gives what the codes, scales and minima mean;
-// `runtime/quant/README.md` gives both layouts byte by byte. One .cpp per format, in formats/; this header is all that others
+// `docs/formats.md` gives both layouts byte by byte. One .cpp per format, in formats/; this header is all that others
 // include. No other place lists formats: what needs one asks the traits.
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once

@@ -1,10 +1,12 @@
-//===- MXFP4.cpp - 32 × 4-bit floats, one power of two ----------------------------------------------------------------===//
+//===- MXFP4.cpp - 32 × 4-bit floats, one power of two ----------------------------------------------------------===//
 //
-// The microscaling format of OCP's MX specification, as GGUF stores it.
-// File block, 17 bytes: e u8, the exponent of a power of two; qs[16], element j in the low nibble of qs[j], element j + 16 in the
-// high one. A nibble is a float of one sign, two exponent bits and one of mantissa: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their
-// negatives. Its codes c are twice these numbers, whole, and the scale is half the power: w = 2^(e − 128) · c.
-// An exponent of 255, NaN by that specification, is a power of two like the others, as llama.cpp and the package gguf have it.
+// File: e u8, the exponent of a power of two; qs[16], element j in the low nibble of qs[j], element j + 16 in the high one.
+//   This is the microscaling format of OCP's MX specification as GGUF stores it: a nibble is a sign, two bits of exponent and
+//   one of mantissa, which make 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives. The codes are twice these numbers, whole, and
+//   the scale half the power. An exponent of 255, NaN by that specification, is a power of two like the others, as llama.cpp
+//   and the package gguf have it.
+// Packed: e u8[16]; nibbles[256].
+// Product: c = 0, ±1, ±2, ±3, ±4, ±6, ±8, ±12; D = 2^(e − 128).
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/quant/Encoding.h"
 #include "runtime/quant/Planes.h"

@@ -1,7 +1,8 @@
-//===- Q4_1.cpp - 32 × 4 bit, scale and minimum -----------------------------------------------------------------------===//
+//===- Q4_1.cpp - 32 × 4 bit, scale and minimum -----------------------------------------------------------------===//
 //
-// File block, 20 bytes: d f16; m f16; qs[16], element j in the low nibble of qs[j], element j + 16 in the high one. w = d · c +
-// m.
+// File: d f16; m f16; qs[16], element j in the low nibble of qs[j], element j + 16 in the high one.
+// Packed: d f16[16]; m f16[16]; nibbles[256].
+// Product: c = 0..15; D = f32(d); M = f32(m).
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/quant/Encoding.h"
 #include "runtime/quant/Planes.h"

@@ -1,7 +1,9 @@
-//===- Q5_1.cpp - 32 × 5 bit, scale and minimum -----------------------------------------------------------------------===//
+//===- Q5_1.cpp - 32 × 5 bit, scale and minimum -----------------------------------------------------------------===//
 //
-// File block, 24 bytes: d f16; m f16; qh u32, bit k the fifth bit of element k; qs[16], element j in the low nibble of qs[j],
-// element j + 16 in the high one. w = d · c + m.
+// File: d f16; m f16; qh u32, bit k the fifth bit of element k; qs[16], element j in the low nibble of qs[j], element j + 16
+//   in the high one.
+// Packed: d f16[16]; m f16[16]; nibbles[256]; high[64].
+// Product: c = 0..31; D = f32(d); M = f32(m).
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/quant/Encoding.h"
 #include "runtime/quant/Planes.h"

@@ -79,7 +79,7 @@ func.func @pairs(%init: vector<16xi32>, %sum: i32, %c: vector<32xi16>, %a: vecto
 
 // A register of AVX2 holds the indices of 8 rows.
 // VNNI-LABEL: func.func @table
-// VNNI: dense<"0x00010203040608
+// VNNI: dense<[0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12, 0, 1,
 // VNNI-COUNT-1: "llvm.x86.avx512.pshuf.b.512"
 // AVX512-LABEL: func.func @table
 // AVX512: "llvm.x86.avx512.pshuf.b.512"
