@@ -13,10 +13,6 @@
 
 namespace heddle {
 
-/// What matrices can be converted to while a model is compiled: the formats that Encode.h writes.
-inline constexpr Format kQuantizeFormats[] = {Format::Q8_0, Format::Q4_0, Format::Q4_1, Format::Q5_0,
-                                              Format::Q5_1, Format::F16,  Format::BF16, Format::F32};
-
 struct CompileOptions {
   std::filesystem::path model;     // a GGUF file, a folder with config.json, or a plan to which code for a target is added
   std::filesystem::path output;    // the plan to write; replaced if it is one
@@ -25,7 +21,7 @@ struct CompileOptions {
   int64_t cacheBytes = 0;          // that loops are blocked for; 0: this host's
   int64_t prefetchBytes = -1;      // that products of few tokens ask for weights ahead, 0: not at all; -1: as suits this host
   KvType kvType = KvType::F16;     // of the KV cache; with `fromStage` the stage's own
-  std::optional<Format> quantize;  // of matrices, in place of the model's own; one of kQuantizeFormats
+  std::optional<Format> quantize;  // of matrices, in place of the model's own; canEncode (runtime/quant/Encode.h)
   std::filesystem::path fromStage; // go on from this text of a stage; empty: from the model's graph
   std::string key;                 // the cache key, kept in the manifest
   std::string compiler,

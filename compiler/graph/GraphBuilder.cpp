@@ -7,14 +7,8 @@ using namespace heddle;
 using namespace heddle::ir;
 
 static Type elementType(MLIRContext *context, Format format) {
-  if (format == Format::F32)
-    return Float32Type::get(context);
-  if (format == Format::F16)
-    return Float16Type::get(context);
-  if (format == Format::BF16)
-    return BFloat16Type::get(context);
   std::string_view name = traits(format).name;
-  return QuantType::get(context, StringRef(name.data(), name.size()));
+  return weightElement(context, StringRef(name.data(), name.size()));
 }
 
 GraphBuilder::GraphBuilder(MLIRContext *context, const ModelSource &model)

@@ -1,4 +1,4 @@
-//===- LowerDot.cpp - integer dot products in each target's instructions ---------------------------------------------===//
+//===- LowerDot.cpp - integer dot products, and their codes' tables, in each target's instructions -------------------===//
 //
 //   %i = heddle.dot %init sum %s codes(%c0, …) activations(%a0, …) {code_max = 15}
 // →
@@ -8,7 +8,7 @@
 //
 // All are exact in integers, so the target never shows in a result. Signed codes (Q8_0) take VNNI's unsigned operand by adding
 // 128 to each code and taking 128·Σq off again; vpmaddubsw gets |code| and the activations with the code's sign. Pairs of i16
-// are a vpdpwssd or a vpmaddwd each.
+// are a vpdpwssd or a vpmaddwd each. heddle.lookup, which makes the codes of some formats, is a vpshufb.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Passes.h"
 #include "compiler/kernels/Emit.h"
@@ -136,10 +136,35 @@ Value plain(Emit &e, DotOp op) {
   return acc;
 }
 
+/// The table stands in every 16 bytes of a register, as vpshufb looks up within these.
+Value shuffleBytes(Emit &e, LookupOp op, int64_t widest) {
+  int64_t all = cast<VectorType>(op.getType()).getNumElements(), bytes = std::min(all, widest);
+  VectorType part = e.vectorType(bytes, e.b.getI8Type());
+  SmallVector<int8_t> repeated;
+  for (int64_t i = 0; i < bytes; ++i)
+    repeated.push_back(op.getTable()[i % 16]);
+  Value table = e.b.create<arith::ConstantOp>(e.loc, DenseElementsAttr::get(part, ArrayRef<int8_t>(repeated)));
+  StringRef name = bytes == 64 ? "llvm.x86.avx512.pshuf.b.512" : "llvm.x86.avx2.pshuf.b";
+  auto looked = [&](Value indices) { return intrinsic(e, name, part, {table, indices}); };
+  if (bytes == all)
+    return looked(op.getIndices());
+  return concat(e, looked(slice(e, op.getIndices(), 0, bytes)), looked(slice(e, op.getIndices(), bytes, bytes)));
+}
+
+Value selectBytes(Emit &e, LookupOp op) {
+  int64_t n = cast<VectorType>(op.getType()).getNumElements();
+  Value found = byteSplat(e, op.getTable()[0], n);
+  for (int64_t i = 1; i < 16; ++i) {
+    Value here = e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::eq, op.getIndices(), byteSplat(e, i, n));
+    found = e.select(here, byteSplat(e, op.getTable()[i], n), found);
+  }
+  return found;
+}
+
 struct LowerDot : heddle::ModulePass<LowerDot> {
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(LowerDot)
   static constexpr llvm::StringLiteral flag = "heddle-lower-dot";
-  static constexpr llvm::StringLiteral summary = "lower integer dot products to the target's instructions";
+  static constexpr llvm::StringLiteral summary = "lower integer dot products and table lookups to the target's instructions";
 
   LowerDot() = default;
   explicit LowerDot(Target target) { this->target = targetName(target).str(); }
@@ -152,14 +177,20 @@ struct LowerDot : heddle::ModulePass<LowerDot> {
       getOperation().emitError("unknown target '") << target.getValue() << "': choose plain, " << targetChoices();
       return signalPassFailure();
     }
-    SmallVector<DotOp> ops;
-    getOperation().walk([&](DotOp op) { ops.push_back(op); });
-    for (DotOp op : ops) {
+    const int64_t widest = known && hasWideRegisters(*known) ? 64 : 32;
+    lower<DotOp>([&](Emit &e, DotOp op) {
+      return !known ? plain(e, op) : hasVnni(*known) ? vnni(e, op, widest) : multiplyAdd(e, op, widest);
+    });
+    lower<LookupOp>([&](Emit &e, LookupOp op) { return known ? shuffleBytes(e, op, widest) : selectBytes(e, op); });
+  }
+
+  template <class Op> void lower(llvm::function_ref<Value(Emit &, Op)> emit) {
+    SmallVector<Op> ops;
+    getOperation().walk([&](Op op) { ops.push_back(op); });
+    for (Op op : ops) {
       OpBuilder builder(op);
       Emit e{builder, op.getLoc()};
-      int64_t widest = known && hasWideRegisters(*known) ? 64 : 32;
-      Value result = !known ? plain(e, op) : hasVnni(*known) ? vnni(e, op, widest) : multiplyAdd(e, op, widest);
-      op.getResult().replaceAllUsesWith(result);
+      op.getResult().replaceAllUsesWith(emit(e, op));
       op.erase();
     }
   }

@@ -1,6 +1,8 @@
 //===- Dialect.cpp - types and attributes of the heddle dialect -----------------------------------------------------===//
 #include "ir/dialect/Dialect.h"
+#include "mlir/AsmParser/AsmParser.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "runtime/quant/Format.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -47,10 +49,19 @@ void HeddleDialect::initialize() {
   registerOps();
 }
 
-static constexpr StringRef quantized[] = {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k"};
-static bool isQuantizedName(StringRef name) { return llvm::is_contained(quantized, name); }
+static std::optional<heddle::Format> formatOf(StringRef name) { return heddle::formatByName({name.data(), name.size()}); }
+static bool isQuantizedFormat(heddle::Format format) { return heddle::traits(format).quantized; }
 
-bool heddle::ir::isFormatName(StringRef name) { return isQuantizedName(name) || name == "f32" || name == "f16" || name == "bf16"; }
+bool heddle::ir::isFormatName(StringRef name) { return formatOf(name).has_value(); }
+
+int64_t heddle::ir::blockElements(StringRef format) {
+  std::optional<Format> known = formatOf(format);
+  return known ? traits(*known).blockElements : 1;
+}
+
+Type heddle::ir::weightElement(MLIRContext *context, StringRef format) {
+  return isQuantizedFormat(*formatOf(format)) ? QuantType::get(context, format) : parseType(format, context);
+}
 
 LogicalResult ShardAttr::verify(function_ref<InFlightDiagnostic()> emitError, Unit unit, int64_t size, int64_t group) {
   if (size <= 0)
@@ -59,9 +70,10 @@ LogicalResult ShardAttr::verify(function_ref<InFlightDiagnostic()> emitError, Un
 }
 
 LogicalResult QuantType::verify(function_ref<InFlightDiagnostic()> emitError, StringRef format) {
-  if (isQuantizedName(format))
+  std::optional<heddle::Format> known = formatOf(format);
+  if (known && isQuantizedFormat(*known))
     return success();
-  return emitError() << "'" << format << "' is no quantised weight format (q4_0 q4_1 q5_0 q5_1 q8_0 q4_k q5_k q6_k)";
+  return emitError() << "'" << format << "' is no quantised weight format (" << heddle::formatNames(isQuantizedFormat) << ")";
 }
 
 LogicalResult PackedType::verify(function_ref<InFlightDiagnostic()> emitError, StringRef format) {
@@ -127,7 +139,7 @@ bool heddle::ir::isMatrix(Type type) {
   Type element = weight.getElementType();
   if (isa<MemRefType>(type))
     return isa<PackedType>(element);
-  return isa<QuantType>(element) || element.isF32() || element.isF16() || element.isBF16();
+  return isFormatName(formatName(element));
 }
 bool heddle::ir::isVector(Type type) {
   ShapedType vector = plain(type, 1);
@@ -159,10 +171,17 @@ StringRef heddle::ir::formatName(Type type) {
     return quant.getFormat();
   if (auto packed = dyn_cast<PackedType>(type))
     return packed.getFormat();
-  if (type.isF16())
-    return "f16";
-  if (type.isBF16())
-    return "bf16";
-  return "f32";
+  if (!isa<FloatType>(type))
+    return "";
+  std::string name;
+  llvm::raw_string_ostream(name) << type;
+  std::optional<Format> known = formatOf(name);
+  if (!known || isQuantizedFormat(*known))
+    return "";
+  std::string_view lasting = traits(*known).name;
+  return {lasting.data(), lasting.size()};
 }
-bool heddle::ir::isQuantized(Type type) { return isQuantizedName(formatName(type)); }
+bool heddle::ir::isQuantized(Type type) {
+  std::optional<Format> known = formatOf(formatName(type));
+  return known && isQuantizedFormat(*known);
+}

@@ -54,11 +54,16 @@ bool isLanes(mlir::Type type);
 /// An f32 attribute within [low, high]; never a NaN.
 bool isWithin(mlir::Attribute f32, double low, double high);
 
-/// The name of a weight's format, from its element type: "f32", "f16", "bf16" or a quantised one.
+/// The name of a weight's format, from its element type: of the `!heddle.quant` or `!heddle.packed`, or of a float type that is a
+/// format itself. Empty for what is no weight's.
 llvm::StringRef formatName(mlir::Type elementType);
-/// True for a name that formatName gives.
+/// The other way round, of a name that isFormatName.
+mlir::Type weightElement(mlir::MLIRContext *context, llvm::StringRef format);
+/// True for the name of a format (runtime/quant/formats).
 bool isFormatName(llvm::StringRef name);
-/// True for a weight whose products take q8 activations.
+/// Elements of a row that a format stores together; 1 for floats and for what is no format.
+int64_t blockElements(llvm::StringRef format);
+/// True for an element type whose products take q8 activations.
 bool isQuantized(mlir::Type elementType);
 /// True when a value's elements are q8 activations.
 inline bool isQ8(mlir::Type type) { return mlir::isa<Q8Type>(mlir::getElementTypeOrSelf(type)); }

@@ -29,7 +29,7 @@ class Heddle_Type<string name, string mnem, list<Trait> traits = []> : TypeDef<H
 
 def Heddle_QuantType : Heddle_Type<"Quant", "quant"> {
   let summary = "element of a block-quantised weight, `!heddle.quant<q4_1>`";
-  let description = "The format is one of runtime/quant's: q4_0 q4_1 q5_0 q5_1 q8_0 q4_k q5_k q6_k. Floats use f32, f16, bf16.";
+  let description = "The format is a quantised one of runtime/quant/formats. Plain floats are MLIR's own types: f32, f16, bf16.";
   let parameters = (ins StringRefParameter<"format name">:$format);
   let assemblyFormat = "`<` custom<FormatName>($format) `>`";
   let genVerifyDecl = 1;

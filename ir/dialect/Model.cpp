@@ -12,7 +12,7 @@ LogicalResult WeightOp::verify() {
   if (!type || !type.hasStaticShape() || type.getRank() < 1 || type.getRank() > 2)
     return emitOpError("type must be a vector [N] or a matrix [N × K] of static shape, not ") << getType();
   Type element = type.getElementType();
-  if (!isa<QuantType>(element) && !element.isF32() && !element.isF16() && !element.isBF16())
+  if (isa<PackedType>(element) || formatName(element).empty())
     return emitOpError("element type must be f32, f16, bf16 or !heddle.quant, not ") << element;
   int64_t block = blockElements(element);
   if (type.getRank() == 2 && type.getDimSize(1) % block)

@@ -173,6 +173,13 @@ def Heddle_TileMergeChunksOp : Heddle_Op<"tile_merge_chunks", [MemoryEffects<[Me
   let hasVerifier = 1;
 }
 
+def Heddle_LookupOp : Heddle_Op<"lookup", [Pure, AllTypesMatch<["indices", "result"]>]> {
+  let summary = "bytes looked up in a table of 16, by indices 0 to 15 (stage loops): codes whose bits do not count evenly";
+  let arguments = (ins VectorOfLengthAndType<[32, 64], [I8]>:$indices, ConfinedAttr<DenseI8ArrayAttr, [DenseArrayCount<16>]>:$table);
+  let results = (outs VectorOfLengthAndType<[32, 64], [I8]>:$result);
+  let assemblyFormat = "$indices `in` $table attr-dict `:` type($indices)";
+}
+
 def Heddle_DotOperand : AnyTypeOf<[VectorOfLengthAndType<[32, 64], [I8]>, VectorOfLengthAndType<[16, 32], [I16]>],
                                   "quads of i8 or pairs of i16">;
 

@@ -8,9 +8,7 @@ namespace heddle::ir {
 inline int64_t signedOf(uint64_t value) { return static_cast<int64_t>(value); }
 
 /// Elements of a row that a weight's format stores together.
-inline int64_t blockElements(mlir::Type element) {
-  return !isQuantized(element) ? 1 : formatName(element).ends_with("_k") ? 256 : 32;
-}
+inline int64_t blockElements(mlir::Type element) { return blockElements(formatName(element)); }
 
 /// The one result of an op, tensor or buffer.
 template <class Op> mlir::Value destination(Op op) { return op.getResult() ? mlir::Value(op.getResult()) : mlir::Value(op.getOut()); }

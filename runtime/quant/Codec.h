@@ -20,7 +20,8 @@ struct Codec {
   void (*encode)(const float *x, int64_t columns, std::byte *out); // null: no quantiser (Encode.h)
 };
 
-extern const Codec kF32, kF16, kBF16, kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ4_K, kQ5_K, kQ6_K;
+#define HEDDLE_FORMAT(name) extern const Codec k##name;
+#include "runtime/quant/Formats.inc"
 
 // Rounding an activation block moves it by at most half a step in each of 31 elements (the largest one is exact), and a step is
 // amax / 127: |error| <= √31/254 · amax <= 0.02193 · ‖x_block‖, and Cauchy-Schwarz carries that to the whole dot. The rest is

@@ -4,15 +4,15 @@
 #include "runtime/quant/Encode.h"
 #include <cassert>
 #include <stdexcept>
-#include <string>
 
 namespace heddle {
 namespace {
 
 /// In the order of `Format`.
-const quant::Codec *const kCodecs[kFormatCount] = {&quant::kF32,  &quant::kF16,  &quant::kBF16, &quant::kQ4_0,
-                                                   &quant::kQ4_1, &quant::kQ5_0, &quant::kQ5_1, &quant::kQ8_0,
-                                                   &quant::kQ4_K, &quant::kQ5_K, &quant::kQ6_K};
+const quant::Codec *const kCodecs[] = {
+#define HEDDLE_FORMAT(name) &quant::k##name,
+#include "runtime/quant/Formats.inc"
+};
 
 const quant::Codec &codec(Format format) {
   const quant::Codec &found = *kCodecs[static_cast<int>(format)];
@@ -38,6 +38,14 @@ std::optional<Format> formatByGgmlType(uint32_t type) {
   return std::nullopt;
 }
 
+std::string formatNames(bool (*which)(Format)) {
+  std::string names;
+  for (Format format : kFormats)
+    if (!which || which(format))
+      (names += names.empty() ? "" : " ") += traits(format).name;
+  return names;
+}
+
 void dequantizeRow(Format format, const std::byte *row, int64_t columns, double *out) {
   assert(columns % traits(format).blockElements == 0);
   codec(format).dequantize(row, columns, out);
@@ -52,13 +60,8 @@ bool canEncode(Format format) { return codec(format).encode; }
 
 void encodeRow(Format format, const float *x, int64_t columns, std::byte *out) {
   const quant::Codec &c = codec(format);
-  if (!c.encode) {
-    std::string known;
-    for (const quant::Codec *other : kCodecs)
-      if (other->encode)
-        (known += known.empty() ? "" : " ") += other->traits.name;
-    throw std::invalid_argument("cannot quantise to " + std::string(c.traits.name) + ": choose one of " + known);
-  }
+  if (!c.encode)
+    throw std::invalid_argument("cannot quantise to " + std::string(c.traits.name) + ": choose one of " + formatNames(canEncode));
   assert(columns % c.traits.blockElements == 0);
   c.encode(x, columns, out);
 }

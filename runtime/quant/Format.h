@@ -2,18 +2,28 @@
 //
 // A format is known in two shapes: the file's (rows of blocks, as GGUF stores them) and the packed one that the kernels read
 // (row groups of 16 rows, one vector lane per row). `docs/arithmetic.md` gives what the codes, scales and minima mean;
-// `runtime/quant/README.md` gives both layouts byte by byte. One .cpp per format; this header is all that others include.
+// `docs/formats.md` gives both layouts byte by byte. One .cpp per format, in formats/; this header is all that others
+// include. No other place lists formats: what needs one asks the traits.
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace heddle {
 
-enum class Format : uint8_t { F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K };
-inline constexpr int kFormatCount = 11;
+/// By the names of the files in formats/, in their order.
+enum class Format : uint8_t {
+#define HEDDLE_FORMAT(name) name,
+#include "runtime/quant/Formats.inc"
+};
+inline constexpr std::array kFormats = {
+#define HEDDLE_FORMAT(name) Format::name,
+#include "runtime/quant/Formats.inc"
+};
 inline constexpr int64_t kGroupRows = 16; // rows of a packed row group: one vector lane each
 
 struct FormatTraits {
@@ -23,7 +33,7 @@ struct FormatTraits {
   int64_t blockElements; // elements of a row per block, in the file and in the packed layout (1, 32 or 256)
   int64_t blockBytes;    // bytes of a block in the file
   int64_t packedBytes;   // bytes of 16 rows × blockElements in the packed layout
-  bool quantized;        // true: takes q8 activations; false: takes f32 activations
+  bool quantized;        // true: takes q8 activations; false: takes f32 activations, and is MLIR's float type of that name
   double errorBound;     // max |dot(packed, q8(x)) − dot(dequantised f64, x)| / (‖w‖·‖x‖), declared per format
 
   int64_t rowBytes(int64_t columns) const { return columns / blockElements * blockBytes; }    // in the file
@@ -33,6 +43,8 @@ struct FormatTraits {
 const FormatTraits &traits(Format format);
 std::optional<Format> formatByName(std::string_view name);
 std::optional<Format> formatByGgmlType(uint32_t type);
+/// The names of all formats, or of those that `which` is true for, with spaces between: for messages.
+std::string formatNames(bool (*which)(Format) = nullptr);
 
 /// The value of each element of one row of file blocks, exact in f64 (dequantised weights are short products).
 void dequantizeRow(Format format, const std::byte *row, int64_t columns, double *out);

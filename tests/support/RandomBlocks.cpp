@@ -31,6 +31,8 @@ Fields fieldsOf(Format format) {
     return {0, 2, 4.6, 7.5, 40};
   case Format::Q5_K:
     return {0, 2, 9.2, 15.5, 40};
+  case Format::MXFP4:
+    return {-1, -1, 5.85};
   case Format::Q6_K:
     return {208, -1, 18.5, 0, 74};
   default:
@@ -92,7 +94,10 @@ std::vector<std::byte> randomRow(Format format, int64_t columns, std::mt19937_64
     double spread = 0.5 + static_cast<double>(random() % 1024) / 1024; // 0.5 … 1.5
     double d = deviation * spread / (fields.codeDeviation * fields.subScale);
     bool superBlock = format == Format::Q4_K || format == Format::Q5_K;
-    put16(block + fields.scale, half(d));
+    if (format == Format::MXFP4) // the scale is 2^(e − 128)
+      block[0] = static_cast<std::byte>(std::lround(std::log2(d)) + 128);
+    else
+      put16(block + fields.scale, half(d));
     if (fields.minimum >= 0)
       put16(block + fields.minimum, half(superBlock ? d * fields.middle : -d * fields.middle));
     if (superBlock)

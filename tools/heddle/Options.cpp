@@ -3,6 +3,7 @@
 #include "compiler/Compile.h"
 #include "runtime/host/Resources.h"
 #include "runtime/plan/Targets.h"
+#include "runtime/quant/Encode.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/Numbers.h"
 #include <CLI/CLI.hpp>
@@ -108,13 +109,14 @@ void addKvTypeOption(CLI::App &command, std::string &kvType) {
 
 void addQuantizeOption(CLI::App &command, std::string &format) {
   std::vector<std::string> names;
-  for (Format known : kQuantizeFormats)
-    names.emplace_back(traits(known).name);
+  for (Format known : kFormats)
+    if (canEncode(known))
+      names.emplace_back(traits(known).name);
   command
       .add_option(
           "--quantize", format,
-          "Compile the model with all its matrices in this format: q8_0, q4_0, q4_1, q5_0, q5_1, f16, bf16 or f32 (default: as "
-          "the model has them)")
+          "Compile the model with all its matrices in this format, one of " + formatNames(canEncode) +
+              " (default: as the model has them)")
       ->check(oneOf(names))
       ->type_name("FORMAT");
 }

@@ -63,18 +63,9 @@ std::string_view unsupportedTypeName(uint32_t type) {
     return "TQ1_0";
   case 35:
     return "TQ2_0";
-  case 39:
-    return "MXFP4";
   default:
     return "";
   }
-}
-
-std::string supportedTypes() {
-  std::string list;
-  for (int i = 0; i < kFormatCount; ++i)
-    (list += i ? " " : "") += traits(static_cast<Format>(i)).name;
-  return list;
 }
 
 /// Indices of `items` sorted by name; `duplicate` is called with a name that appears twice.
@@ -201,7 +192,7 @@ GgufTensor GgufParser::readTensorInfo() {
   if (!format) {
     std::string known(unsupportedTypeName(type));
     fail(shown + " has type " + (known.empty() ? std::to_string(type) + " (unknown)" : known) +
-         ", which is not supported: use a file with " + supportedTypes());
+         ", which is not supported: use a file with " + formatNames());
   }
   tensor.format = *format;
   const FormatTraits &t = traits(*format);

@@ -11,4 +11,4 @@ static Value widen(Emit &e, const PackedGroup &weights, Value at) {
                                       e.b.create<arith::ShLIOp>(e.loc, upper, e.splat(e.i32(16), weights.lanes)));
 }
 
-const FormatKernel heddle::kBF16{.name = "bf16", .widen = widen};
+const FormatKernel heddle::kBF16{.widen = widen};

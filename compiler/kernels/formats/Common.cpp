@@ -55,8 +55,11 @@ WeightBlock heddle::scalesAndMinima(Emit &e, const PackedGroup &weights, Value b
 }
 
 const FormatKernel &heddle::formatKernel(llvm::StringRef name) {
-  for (const FormatKernel *kernel : {&kF32, &kF16, &kBF16, &kQ4_0, &kQ4_1, &kQ5_0, &kQ5_1, &kQ8_0, &kQ4_K, &kQ5_K, &kQ6_K})
-    if (kernel->name == name)
-      return *kernel;
+  static const FormatKernel *const kernels[] = {
+#define HEDDLE_FORMAT(name) &k##name,
+#include "runtime/quant/Formats.inc"
+  };
+  if (std::optional<Format> format = formatByName({name.data(), name.size()}))
+    return *kernels[static_cast<int>(*format)];
   llvm::report_fatal_error("no kernel for weight format " + name);
 }

@@ -6,4 +6,4 @@ using namespace heddle;
 
 static Value widen(Emit &e, const PackedGroup &weights, Value at) { return halves(e, weights, at, 0); }
 
-const FormatKernel heddle::kF16{.name = "f16", .widen = widen};
+const FormatKernel heddle::kF16{.widen = widen};

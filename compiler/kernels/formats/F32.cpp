@@ -6,4 +6,4 @@ using namespace heddle;
 
 static Value widen(Emit &e, const PackedGroup &weights, Value at) { return weights.rows(e, at, 0, 4, e.b.getF32Type()); }
 
-const FormatKernel heddle::kF32{.name = "f32", .widen = widen};
+const FormatKernel heddle::kF32{.widen = widen};

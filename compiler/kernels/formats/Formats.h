@@ -1,8 +1,8 @@
 //===- Formats.h - how each weight format is unpacked in registers --------------------------------------------------===//
 //
 // A quantised format is read 32 elements of K at a time, for 16 rows at once, the others one K at a time (layouts:
-// runtime/quant/README.md). One file per format says how; its Codec in runtime/quant says how it is packed and how
-// large its error can be; everything else about products is common (lowering/ProductTile.cpp).
+// runtime/quant/README.md). One file per format says how, under the name of its file in runtime/quant/formats, which says how it
+// is packed and how large its error can be; everything else about products is common (lowering/ProductTile.cpp).
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
 #include "compiler/kernels/Emit.h"
@@ -29,7 +29,6 @@ struct PackedGroup {
 };
 
 struct FormatKernel {
-  llvm::StringRef name;
   int64_t codeMax = 0;    // largest unsigned code
   int64_t codeOffset = 0; // subtracted from unsigned codes, by way of the exact activation sums
   bool signedCodes = false;
@@ -43,7 +42,8 @@ struct FormatKernel {
 
 const FormatKernel &formatKernel(llvm::StringRef name); // of a known format
 
-extern const FormatKernel kF32, kF16, kBF16, kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ4_K, kQ5_K, kQ6_K;
+#define HEDDLE_FORMAT(name) extern const FormatKernel k##name;
+#include "runtime/quant/Formats.inc"
 
 // ---- shared by the formats ----
 /// 256 bytes of nibbles → 8 quads.

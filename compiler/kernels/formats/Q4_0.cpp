@@ -8,4 +8,4 @@ static WeightBlock unpack(Emit &e, const PackedGroup &weights, Value block, Valu
   return {.scales = {halves(e, weights, block, 0)}, .minima = {}, .quads = unpackNibbles(e, weights, block, 32)};
 }
 
-const FormatKernel heddle::kQ4_0{.name = "q4_0", .codeMax = 15, .codeOffset = 8, .unpack = unpack};
+const FormatKernel heddle::kQ4_0{.codeMax = 15, .codeOffset = 8, .unpack = unpack};

@@ -10,4 +10,4 @@ static WeightBlock unpack(Emit &e, const PackedGroup &weights, Value block, Valu
           .quads = unpackNibbles(e, weights, block, 64)};
 }
 
-const FormatKernel heddle::kQ4_1{.name = "q4_1", .codeMax = 15, .minima = true, .unpack = unpack};
+const FormatKernel heddle::kQ4_1{.codeMax = 15, .minima = true, .unpack = unpack};

@@ -11,4 +11,4 @@ static WeightBlock unpack(Emit &e, const PackedGroup &weights, Value block, Valu
   return w;
 }
 
-const FormatKernel heddle::kQ4_K{.name = "q4_k", .codeMax = 15, .minima = true, .unpack = unpack};
+const FormatKernel heddle::kQ4_K{.codeMax = 15, .minima = true, .unpack = unpack};

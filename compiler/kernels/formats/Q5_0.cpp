@@ -10,4 +10,4 @@ static WeightBlock unpack(Emit &e, const PackedGroup &weights, Value block, Valu
   return w;
 }
 
-const FormatKernel heddle::kQ5_0{.name = "q5_0", .codeMax = 31, .codeOffset = 16, .unpack = unpack};
+const FormatKernel heddle::kQ5_0{.codeMax = 31, .codeOffset = 16, .unpack = unpack};

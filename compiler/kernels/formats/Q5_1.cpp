@@ -12,4 +12,4 @@ static WeightBlock unpack(Emit &e, const PackedGroup &weights, Value block, Valu
   return w;
 }
 
-const FormatKernel heddle::kQ5_1{.name = "q5_1", .codeMax = 31, .minima = true, .unpack = unpack};
+const FormatKernel heddle::kQ5_1{.codeMax = 31, .minima = true, .unpack = unpack};

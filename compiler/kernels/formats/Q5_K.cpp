@@ -12,4 +12,4 @@ static WeightBlock unpack(Emit &e, const PackedGroup &weights, Value block, Valu
   return w;
 }
 
-const FormatKernel heddle::kQ5_K{.name = "q5_k", .codeMax = 31, .minima = true, .unpack = unpack};
+const FormatKernel heddle::kQ5_K{.codeMax = 31, .minima = true, .unpack = unpack};

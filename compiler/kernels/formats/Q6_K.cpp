@@ -26,4 +26,4 @@ static WeightBlock unpack(Emit &e, const PackedGroup &weights, Value block, Valu
   return w;
 }
 
-const FormatKernel heddle::kQ6_K{.name = "q6_k", .codeMax = 63, .codeOffset = 32, .scales = 2, .unpack = unpack};
+const FormatKernel heddle::kQ6_K{.codeMax = 63, .codeOffset = 32, .scales = 2, .unpack = unpack};

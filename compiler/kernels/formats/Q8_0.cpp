@@ -11,4 +11,4 @@ static WeightBlock unpack(Emit &e, const PackedGroup &weights, Value block, Valu
   return w;
 }
 
-const FormatKernel heddle::kQ8_0{.name = "q8_0", .codeMax = 255, .signedCodes = true, .unpack = unpack};
+const FormatKernel heddle::kQ8_0{.codeMax = 255, .signedCodes = true, .unpack = unpack};

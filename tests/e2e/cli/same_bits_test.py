@@ -54,7 +54,7 @@ SHAPES = {  # that break assumptions
     "eight_heads_of_80_q4_0": dict(width=640, heads=8, kv_heads=2, head_dim=80, feed_forward=1056, weights="q4_0"),
     "seven_heads_of_80_f16": dict(width=560, heads=7, kv_heads=7, head_dim=80, feed_forward=1000, weights="f16"),
     "six_heads_mixed_formats": dict(width=256, heads=6, kv_heads=3, head_dim=32, feed_forward=736, weights="q5_1",
-                                    attn_q="q6_k", ffn_gate="q5_k", attn_v="bf16", token_embd="q8_0"),
+                                    attn_q="q6_k", attn_k="mxfp4", ffn_gate="q5_k", attn_v="bf16", token_embd="q8_0"),
     "gemma_three_heads_window_96": dict(architecture="gemma3", width=256, heads=3, kv_heads=1, head_dim=64, feed_forward=544,
                                         window=96, layers=6, weights="q8_0"),
 }

@@ -76,3 +76,23 @@ func.func @pairs(%init: vector<16xi32>, %sum: i32, %c: vector<32xi16>, %a: vecto
       : (vector<16xi32>, i32, vector<32xi16>, vector<32xi16>, vector<32xi16>, vector<32xi16>) -> vector<16xi32>
   return %0 : vector<16xi32>
 }
+
+// A register of AVX2 holds the indices of 8 rows.
+// VNNI-LABEL: func.func @table
+// VNNI: dense<[0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12, 0, 1,
+// VNNI-COUNT-1: "llvm.x86.avx512.pshuf.b.512"
+// AVX512-LABEL: func.func @table
+// AVX512: "llvm.x86.avx512.pshuf.b.512"
+// VNNI256-LABEL: func.func @table
+// VNNI256-COUNT-2: "llvm.x86.avx2.pshuf.b"
+// VNNI256: vector.shuffle {{.*}} : vector<32xi8>, vector<32xi8>
+// AVX2-LABEL: func.func @table
+// AVX2-COUNT-2: "llvm.x86.avx2.pshuf.b"
+// PLAIN-LABEL: func.func @table
+// PLAIN-COUNT-15: arith.select
+//   PLAIN-NOT: llvm.call_intrinsic
+//       PLAIN: return
+func.func @table(%i: vector<64xi8>) -> vector<64xi8> {
+  %0 = heddle.lookup %i in [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12] : vector<64xi8>
+  return %0 : vector<64xi8>
+}

@@ -81,3 +81,10 @@ func.func @dot(%init: vector<16xi32>, %sum: i32, %c: vector<64xi8>, %a: vector<6
   %s = heddle.dot %r sum %sum codes(%c) activations(%a) {code_max = 127 : i64, signed_codes} : (vector<16xi32>, i32, vector<64xi8>, vector<64xi8>) -> vector<16xi32>
   return %s : vector<16xi32>
 }
+
+// CHECK-LABEL: func.func @lookup
+func.func @lookup(%i: vector<64xi8>) -> vector<64xi8> {
+  // CHECK: heddle.lookup %{{.*}} in [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12] : vector<64xi8>
+  %r = heddle.lookup %i in [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12] : vector<64xi8>
+  return %r : vector<64xi8>
+}

@@ -135,3 +135,11 @@ func.func @f(%x: memref<?x64xf32>, %kv: memref<?xi8>, %pages: memref<?xi32>, %t:
       : memref<?x64xf32>, memref<?xi32>, memref<?xi8>, memref<?x64xf32>
   return
 }
+
+// -----
+
+func.func @f(%i: vector<64xi8>) {
+  // expected-error@+1 {{attribute 'table' failed to satisfy constraint: i8 dense array attribute with exactly 16 elements}}
+  %r = heddle.lookup %i in [0, 1, 2, 3] : vector<64xi8>
+  return
+}

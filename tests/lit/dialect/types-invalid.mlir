@@ -1,7 +1,13 @@
 // RUN: heddle-opt %s -split-input-file -verify-diagnostics
 
-// expected-error@+1 {{'q3_k' is no quantised weight format (q4_0 q4_1 q5_0 q5_1 q8_0 q4_k q5_k q6_k)}}
+// expected-error@+1 {{'q3_k' is no quantised weight format (}}
 func.func private @f(tensor<32x32x!heddle.quant<q3_k>>)
+
+// -----
+
+// A float is its own type.
+// expected-error@+1 {{'f16' is no quantised weight format (}}
+func.func private @f(tensor<32x32x!heddle.quant<f16>>)
 
 // -----
 

@@ -47,6 +47,7 @@ std::vector<Case> cases() {
   all.push_back({"q4_k", config(256, 4, 2, 64, 256, Format::Q4_K), 0.15});
   all.push_back({"q5_k", config(256, 4, 2, 64, 256, Format::Q5_K), 0.15});
   all.push_back({"q6_k", config(256, 4, 2, 64, 256, Format::Q6_K), 0.15});
+  all.push_back({"mxfp4", config(64, 2, 1, 32, 96, Format::MXFP4), 0.15});
   Case mixed{"mixed_formats", config(256, 4, 2, 64, 256, Format::Q4_K), 0.15};
   mixed.config.formats = {
       {"attn_v", Format::Q6_K}, {"attn_k", Format::F16}, {"ffn_down", Format::Q8_0}, {"token_embd", Format::Q5_0}};
@@ -188,7 +189,7 @@ INSTANTIATE_TEST_SUITE_P(Tiny, Parity, testing::ValuesIn(cases()), [](const auto
 
 /// Tiles and instructions are chosen apart: any tiling runs on the instructions of any target that this host has.
 TEST(Tilings, EveryTilingLowersToEveryTarget) {
-  Case test = cases()[11];
+  Case test = cases()[12];
   CompiledModel model(test.config, test.kvType, test.softCap);
   std::vector<int32_t> ids = tokens(100, test.config.vocabulary);
   const Logits truth = interpret(model, "fused", ids);
@@ -199,7 +200,7 @@ TEST(Tilings, EveryTilingLowersToEveryTarget) {
 
 /// The same on every machine that runs the tests, AVX2 or AVX-512. A change of the arithmetic changes it, and must say so here.
 TEST(Hash, LogitsOfATinyModelAreTheCommittedOnes) {
-  Case test = cases()[11];
+  Case test = cases()[12];
   ASSERT_EQ(test.name, "mixed_formats");
   CompiledModel model(test.config, test.kvType, test.softCap);
   Logits logits = run(model.plan("", ""), tokens(150, test.config.vocabulary), {2, 2, 64});

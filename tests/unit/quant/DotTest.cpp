@@ -96,11 +96,15 @@ TEST_P(QuantizedDotFormat, EqualsTheExactDotOfTheCodesUpToRounding) {
   EXPECT_GT(std::fabs(exact), 8 * size * 0x1p-24); // the tolerance is not the answer
 }
 
-INSTANTIATE_TEST_SUITE_P(All, QuantizedDotFormat,
-                         testing::Values(Format::Q4_0, Format::Q4_1, Format::Q5_0, Format::Q5_1, Format::Q8_0, Format::Q4_K,
-                                         Format::Q5_K, Format::Q6_K),
+std::vector<Format> quantizedFormats() {
+  std::vector<Format> formats;
+  std::ranges::copy_if(kFormats, std::back_inserter(formats), [](Format format) { return traits(format).quantized; });
+  return formats;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, QuantizedDotFormat, testing::ValuesIn(quantizedFormats()),
                          [](const auto &info) { return nameOf(info.param); });
-INSTANTIATE_TEST_SUITE_P(All, DotFormat, testing::ValuesIn(kAllFormats), [](const auto &info) { return nameOf(info.param); });
+INSTANTIATE_TEST_SUITE_P(All, DotFormat, testing::ValuesIn(kFormats), [](const auto &info) { return nameOf(info.param); });
 
 TEST(Dot, OrderAndFormulaByHand) {
   std::mt19937_64 random(33);

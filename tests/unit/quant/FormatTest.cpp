@@ -38,7 +38,7 @@ std::vector<double> packedValues(Format format, const std::byte *group, int lane
 }
 
 TEST(Format, TableIsConsistent) {
-  for (Format format : kAllFormats) {
+  for (Format format : kFormats) {
     const FormatTraits &t = traits(format);
     EXPECT_EQ(t.format, format);
     EXPECT_EQ(formatByName(t.name), format);
@@ -52,7 +52,7 @@ TEST(Format, TableIsConsistent) {
 }
 
 TEST(Format, DequantizesAsThePythonPackageDoes) {
-  ASSERT_EQ(kGolden.size(), 10u);
+  ASSERT_EQ(kGolden.size(), kFormats.size() - 1); // f32 needs none
   for (const Golden &g : kGolden) {
     std::vector<std::byte> bytes;
     for (int b : g.bytes)
@@ -110,7 +110,7 @@ TEST_P(PackedFormat, ReadsEmbeddingsByTheWrittenArithmetic) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, PackedFormat, testing::ValuesIn(kAllFormats), [](const auto &info) { return nameOf(info.param); });
+INSTANTIATE_TEST_SUITE_P(All, PackedFormat, testing::ValuesIn(kFormats), [](const auto &info) { return nameOf(info.param); });
 
 TEST(Half, WidensAndNarrows) {
   for (uint32_t bits = 0; bits < 65536; ++bits) {

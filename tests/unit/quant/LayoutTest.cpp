@@ -1,6 +1,7 @@
 // The packed bytes against runtime/quant/README.md, read here a second time from its text: kernels rely on every one of them.
 #include "runtime/quant/Dot.h"
 #include "tests/unit/quant/RandomRows.h"
+#include <cmath>
 #include <gtest/gtest.h>
 
 using namespace heddle;
@@ -33,6 +34,10 @@ struct Element {
 Element element(Format format, const std::byte *p, int lane, int k) {
   int sub = k / 32, j = k % 32;
   switch (format) {
+  case Format::MXFP4: {
+    const int values[] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+    return {values[nibble(p + 16, lane, k)], std::ldexp(1.0f, at(p, lane) - 128), 0};
+  }
   case Format::Q4_0:
     return {nibble(p + 32, lane, k) - 8, half(p, lane), 0};
   case Format::Q4_1:
@@ -64,7 +69,7 @@ Element element(Format format, const std::byte *p, int lane, int k) {
 
 TEST(Layout, MatchesTheReadme) {
   std::mt19937_64 random(21);
-  for (Format format : kAllFormats) {
+  for (Format format : kFormats) {
     const FormatTraits &t = traits(format);
     if (!t.quantized)
       continue;

@@ -11,9 +11,6 @@
 
 namespace heddle::test {
 
-inline constexpr Format kAllFormats[] = {Format::F32,  Format::F16,  Format::BF16, Format::Q4_0, Format::Q4_1, Format::Q5_0,
-                                         Format::Q5_1, Format::Q8_0, Format::Q4_K, Format::Q5_K, Format::Q6_K};
-
 /// Where a block of the file has its f16 fields.
 inline std::vector<int> halfOffsets(Format format) {
   switch (format) {
@@ -27,6 +24,7 @@ inline std::vector<int> halfOffsets(Format format) {
   case Format::F32:
   case Format::F16:
   case Format::BF16:
+  case Format::MXFP4:
     return {};
   default:
     return {0};
@@ -65,6 +63,8 @@ inline std::vector<std::byte> randomRow(Format format, int64_t columns, std::mt1
       put(b * t.blockBytes + at, narrowToF16(first ? scale : scale * middle * (blockMinimum ? 1.0f : 0.9f)));
       first = false;
     }
+    if (format == Format::MXFP4)
+      put(b * t.blockBytes, static_cast<uint8_t>(119 + random() % 5));
   }
   return bytes;
 }

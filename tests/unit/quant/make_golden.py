@@ -9,7 +9,7 @@ from gguf.quants import dequantize
 
 # Offsets of the f16 fields of a block; everything else is random bytes.
 HALVES = {Q.Q4_0: [0], Q.Q4_1: [0, 2], Q.Q5_0: [0], Q.Q5_1: [0, 2], Q.Q8_0: [0], Q.Q4_K: [0, 2], Q.Q5_K: [0, 2], Q.Q6_K: [208]}
-FORMATS = [Q.F16, Q.BF16, *HALVES]
+FORMATS = [Q.F16, Q.BF16, *HALVES, Q.MXFP4]  # the last: any bytes
 rng = np.random.default_rng(7)
 
 
@@ -18,7 +18,7 @@ def row(kind):
     if kind == Q.F16: return rng.standard_normal(256).astype(np.float16).view(np.uint8)
     if kind == Q.BF16: return (rng.standard_normal(256).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16).view(np.uint8)
     blocks = rng.integers(0, 256, (256 // elements, size), dtype=np.uint8)
-    for at in HALVES[kind]:
+    for at in HALVES.get(kind, []):
         halves = (rng.standard_normal(len(blocks)) * 0.1).astype(np.float16)
         blocks[:, at:at + 2] = halves.view(np.uint8).reshape(-1, 2)
     return blocks.reshape(-1)

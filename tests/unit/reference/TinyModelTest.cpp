@@ -9,8 +9,7 @@ using namespace heddle::test;
 namespace {
 
 TEST(RandomRows, HaveTheSpreadOfTrainedWeights) {
-  for (int f = 0; f < kFormatCount; ++f) {
-    auto format = static_cast<Format>(f);
+  for (Format format : kFormats) {
     std::mt19937_64 random(5);
     double sum = 0, squares = 0;
     int64_t n = 0;
@@ -31,8 +30,7 @@ TEST(RandomRows, HaveTheSpreadOfTrainedWeights) {
 
 /// The two ways to a row agree: file blocks → f64, and file blocks → packed group → codes, scales, minima.
 TEST(PackedWeights, IntegerAndFloatRowsAreTheExactOnes) {
-  for (int f = 0; f < kFormatCount; ++f) {
-    auto format = static_cast<Format>(f);
+  for (Format format : kFormats) {
     PackedWeights weights;
     weights.add("w", randomWeight(format, 21, 256, 11)); // the second group is short
     ASSERT_EQ(weights.shape("w")->rows, 21);

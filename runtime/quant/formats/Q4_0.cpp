@@ -1,6 +1,8 @@
-//===- Q4_0.cpp - 32 × 4 bit, one scale -------------------------------------------------------------------------------===//
+//===- Q4_0.cpp - 32 × 4 bit, one scale -------------------------------------------------------------------------===//
 //
-// File block, 18 bytes: d f16; qs[16], element j in the low nibble of qs[j], element j + 16 in the high one. w = d · (c − 8).
+// File: d f16; qs[16], element j in the low nibble of qs[j], element j + 16 in the high one.
+// Packed: d f16[16]; nibbles[256].
+// Product: c = 0..15 − 8; D = f32(d).
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/quant/Encoding.h"
 #include "runtime/quant/Planes.h"

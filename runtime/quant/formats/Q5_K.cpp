@@ -1,9 +1,10 @@
-//===- Q5_K.cpp - 8 × 32 × 5 bit, 6-bit scales and minima under two f16 -----------------------------------------------===//
+//===- Q5_K.cpp - 8 × 32 × 5 bit, 6-bit scales and minima under two f16 -----------------------------------------===//
 //
-// File block, 176 bytes: d f16; dmin f16; scales[12] (ScaleMin.h); qh[32], bit s of byte j the fifth bit of element j of
-// sub-block s; qs[128]: byte 32·i + j holds element j of sub-block 2i in its low nibble and of sub-block 2i + 1 in its high one.
-// w = (d · sc) · c − dmin · mn.
-// Packed sub-block, 352 bytes: sc u8[16]; mn u8[16]; nibbles[256]; high[64], after d f16[16] and dmin f16[16].
+// File: d f16; dmin f16; scales[12], 6 bits each of sc and mn (runtime/quant/ScaleMin.h); qh[32], bit s of byte j the fifth
+//   bit of element j of sub-block s; qs[128], byte 32·i + j holds element j of sub-block 2i in its low nibble and of
+//   sub-block 2i + 1 in its high one.
+// Packed: d f16[16]; dmin f16[16]; then 8 × { sc u8[16]; mn u8[16]; nibbles[256]; high[64] }.
+// Product: c = 0..31; D = f32(d)·sc; M = −(f32(dmin)·mn).
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/quant/Planes.h"
 #include "runtime/quant/ScaleMin.h"

@@ -1,9 +1,10 @@
-//===- Q6_K.cpp - 16 × 16 × 6 bit, 8-bit scales under one f16 ---------------------------------------------------------===//
+//===- Q6_K.cpp - 16 × 16 × 6 bit, 8-bit scales under one f16 ---------------------------------------------------===//
 //
-// File block, 210 bytes: ql[128]; qh[64]; int8 scales[16], one per 16 elements; d f16. The block is two halves of 128 elements,
-// each with 64 bytes of ql and 32 of qh. Element 32·s + j of a half (s = 0 … 3) has its low four bits in ql[32·(s%2) + j], the
-// low nibble for s < 2 and the high one else, and its top two in bits 2s, 2s+1 of qh[j]. w = (d · sc) · (c − 32). Packed
-// sub-block, 416 bytes: int8 sc[2][16]; nibbles[256]; high2[128], after d f16[16].
+// File: ql[128]; qh[64]; sc int8[16], one per 16 elements; d f16. The block is two halves of 128 elements, each with 64 bytes
+//   of ql and 32 of qh. Element 32·s + j of a half (s = 0 … 3) has its low four bits in ql[32·(s%2) + j], the low nibble for
+//   s < 2 and the high one else, and its top two in bits 2s, 2s+1 of qh[j].
+// Packed: d f16[16]; then 8 × { sc int8[2][16], of the first and the last 16 elements; nibbles[256]; high2[128] }.
+// Product: c = 0..63 − 32; D = f32(d)·sc.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/quant/Planes.h"
 

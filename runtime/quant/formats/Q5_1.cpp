@@ -1,21 +1,25 @@
-//===- Q4_1.cpp - 32 × 4 bit, scale and minimum -----------------------------------------------------------------------===//
+//===- Q5_1.cpp - 32 × 5 bit, scale and minimum -----------------------------------------------------------------===//
 //
-// File block, 20 bytes: d f16; m f16; qs[16], element j in the low nibble of qs[j], element j + 16 in the high one. w = d · c +
-// m.
+// File: d f16; m f16; qh u32, bit k the fifth bit of element k; qs[16], element j in the low nibble of qs[j], element j + 16
+//   in the high one.
+// Packed: d f16[16]; m f16[16]; nibbles[256]; high[64].
+// Product: c = 0..31; D = f32(d); M = f32(m).
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/quant/Encoding.h"
 #include "runtime/quant/Planes.h"
 
 namespace heddle::quant {
 namespace {
-struct Q4_1 {
-  static constexpr FormatTraits traits = {Format::Q4_1, "q4_1", 3, 32, 20, 320, true, kQ8Bound};
+struct Q5_1 {
+  static constexpr FormatTraits traits = {Format::Q5_1, "q5_1", 7, 32, 24, 384, true, kQ8Bound};
   static constexpr RowView view = {32, true};
 
   static void decode(const std::byte *block, uint8_t *codes) {
+    uint32_t high = load<uint32_t>(block + 4);
     for (int j = 0; j < 16; ++j) {
-      codes[j] = loadU8(block + 4 + j) & 15;
-      codes[j + 16] = loadU8(block + 4 + j) >> 4;
+      int byte = loadU8(block + 8 + j);
+      codes[j] = static_cast<uint8_t>((byte & 15) | (high >> j & 1) << 4);
+      codes[j + 16] = static_cast<uint8_t>(byte >> 4 | (high >> (j + 16) & 1) << 4);
     }
   }
   static void dequantize(const std::byte *block, double *out) {
@@ -27,12 +31,13 @@ struct Q4_1 {
   }
   static void encode(const float *x, std::byte *block) {
     const auto [least, most] = rangeOf(x);
-    const float d = (most - least) / 15;
+    const float d = (most - least) / 31;
     uint8_t codes[32];
-    codesAbove(x, least, inverseOf(d), 15, codes);
+    codesAbove(x, least, inverseOf(d), 31, codes);
     storeF16(block, d);
     storeF16(block + 2, least);
-    storeNibbles(codes, block + 4);
+    storeFifthBits(codes, block + 4);
+    storeNibbles(codes, block + 8);
   }
   static void pack(const std::byte *const blocks[kGroupRows], std::byte *out) {
     Codes codes;
@@ -42,15 +47,17 @@ struct Q4_1 {
       store(out + 32 + 2 * lane, load<uint16_t>(blocks[lane] + 2));
     }
     packNibbles(codes, out + 64);
+    packHigh(codes, out + 64 + kNibbleBytes);
   }
   static void unpack(const std::byte *packed, int lane, int8_t *codes, float *scales, float *minima) {
+    const std::byte *nibbles = packed + 64, *high = nibbles + kNibbleBytes;
     scales[0] = loadF16(packed + 2 * lane);
     minima[0] = loadF16(packed + 32 + 2 * lane);
     for (int k = 0; k < 32; ++k)
-      codes[k] = static_cast<int8_t>(nibbleAt(packed + 64, lane, k));
+      codes[k] = static_cast<int8_t>(nibbleAt(nibbles, lane, k) | highAt(high, lane, k));
   }
 };
 } // namespace
 
-const Codec kQ4_1 = blockCodec<Q4_1>();
+const Codec kQ5_1 = blockCodec<Q5_1>();
 } // namespace heddle::quant

@@ -1,8 +1,9 @@
-//===- Q4_K.cpp - 8 × 32 × 4 bit, 6-bit scales and minima under two f16 -----------------------------------------------===//
+//===- Q4_K.cpp - 8 × 32 × 4 bit, 6-bit scales and minima under two f16 -----------------------------------------===//
 //
-// File block, 144 bytes: d f16; dmin f16; scales[12] (ScaleMin.h); qs[128]: byte 32·i + j holds element j of sub-block 2i in its
-// low nibble and of sub-block 2i + 1 in its high one. w = (d · sc) · c − dmin · mn. Packed sub-block, 288 bytes: sc u8[16]; mn
-// u8[16]; nibbles[256], after d f16[16] and dmin f16[16].
+// File: d f16; dmin f16; scales[12], 6 bits each of sc and mn (runtime/quant/ScaleMin.h); qs[128], byte 32·i + j holds
+//   element j of sub-block 2i in its low nibble and of sub-block 2i + 1 in its high one.
+// Packed: d f16[16]; dmin f16[16]; then 8 × { sc u8[16]; mn u8[16]; nibbles[256] }.
+// Product: c = 0..15; D = f32(d)·sc; M = −(f32(dmin)·mn).
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/quant/Planes.h"
 #include "runtime/quant/ScaleMin.h"

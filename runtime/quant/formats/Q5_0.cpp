@@ -1,7 +1,9 @@
-//===- Q5_0.cpp - 32 × 5 bit, one scale -------------------------------------------------------------------------------===//
+//===- Q5_0.cpp - 32 × 5 bit, one scale -------------------------------------------------------------------------===//
 //
-// File block, 22 bytes: d f16; qh u32, bit k the fifth bit of element k; qs[16], element j in the low nibble of qs[j], element
-// j + 16 in the high one. w = d · (c − 16).
+// File: d f16; qh u32, bit k the fifth bit of element k; qs[16], element j in the low nibble of qs[j], element j + 16 in the
+//   high one.
+// Packed: d f16[16]; nibbles[256]; high[64].
+// Product: c = 0..31 − 16; D = f32(d).
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/quant/Encoding.h"
 #include "runtime/quant/Planes.h"

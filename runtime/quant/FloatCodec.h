@@ -1,14 +1,11 @@
-//===- Float.cpp - F32, F16, BF16 -------------------------------------------------------------------------------------===//
+//===- FloatCodec.h - formats of one float an element ---------------------------------------------------------------===//
 //
-// A block is one element; packed, the 16 elements of one k stand beside each other.
+// Internal to runtime/quant. A block is one element; packed, the 16 elements of one k stand beside each other.
 //===---------------------------------------------------------------------------------------------------------------===//
+#pragma once
 #include "runtime/quant/Codec.h"
 
 namespace heddle::quant {
-namespace {
-
-float asIs(uint32_t bits) { return std::bit_cast<float>(bits); }
-uint32_t bitsOf(float x) { return std::bit_cast<uint32_t>(x); }
 
 /// Loops for elements stored as `Bits`, widened by `Widen`, which `Narrow` rounds to.
 template <class Bits, float (*Widen)(Bits), Bits (*Narrow)(float)> struct FloatLoops {
@@ -42,9 +39,4 @@ template <class Bits, float (*Widen)(Bits), Bits (*Narrow)(float)> struct FloatL
   }
 };
 
-} // namespace
-
-const Codec kF32 = FloatLoops<uint32_t, asIs, bitsOf>::codec(Format::F32, "f32", 0);
-const Codec kF16 = FloatLoops<uint16_t, widenF16, narrowToF16>::codec(Format::F16, "f16", 1);
-const Codec kBF16 = FloatLoops<uint16_t, widenBF16, narrowToBF16>::codec(Format::BF16, "bf16", 30);
 } // namespace heddle::quant
