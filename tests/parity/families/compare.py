@@ -32,13 +32,13 @@ from catalogue import ALL
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RATIO, FLOOR, FURTHEST, SAME, ERRORS = 1.05, 1e-6, 2e-3, 1e-6, 2
-ALONE = {"kl": 1e-5, "largest": 0.05}  # of models that llama.cpp cannot say: what it has on the others at least
+ALONE = {"kl": 3e-5, "largest": 0.1}  # of models that llama.cpp cannot say: what it has on the others at least
 ROUNDED = {"mix": models.EXACT, "mxfp4": "f32"}  # and the form that holds the same numbers without rounding
 CONTEXT = 128  # on the same side of LongRoPE's original context as the text alone
 
 # Parts of families that are known without them: what heddle says while it cannot do them yet.
 NOT_YET = {"llama_biases": "biases are not supported", "mixtral": "mixtures of experts are not supported"}
-NO_FOLDERS_YET = "is a folder but no plan"
+NO_FOLDERS_YET = "is a folder but no plan"  # to go with the commit that reads folders
 
 
 class Refused(Exception):
@@ -144,7 +144,7 @@ class Check:
                     self.skipped.append(f"{self.title(kind, form)} (and other forms): {line}")
                 else:
                     self.wrong.append(f"{self.title(kind, form)}: {line}")
-        for form in ("f32", "bf16", "mxfp4"):
+        for form in ("f32", "bf16", "f16", "mxfp4"):
             if ("folder", form) in self.rows and ("gguf", form) in self.rows:
                 self.same(form)
 

@@ -128,6 +128,35 @@ def decoder(seed, s):
     return w
 
 
+def gemma3_vision(seed, s):
+    """A folder of a text model among images: other names, and the encoder of images beside it, which a text does not touch."""
+    w = decoder(seed, s)
+    w.folder = {f"language_model.{name}": tensor for name, tensor in w.folder.items()}
+    tower, size, inner = "vision_tower.vision_model.", 16, 32
+
+    def product(name, rows, columns):
+        w.folder[f"{name}.weight"] = w.numbers.matrix(name, rows, columns)
+        w.folder[f"{name}.bias"] = w.numbers.vector(f"{name} bias", rows, 0.1)
+
+    def layer_norm(name):
+        w.folder[f"{name}.weight"] = w.numbers.norm(name, size)
+        w.folder[f"{name}.bias"] = w.numbers.vector(f"{name} bias", size, 0.1)
+
+    patch = w.numbers.vector("patch", size * 3 * 14 * 14, 0.05)
+    w.folder[f"{tower}embeddings.patch_embedding.weight"] = Tensor((size, 3, 14, 14), patch.steps, patch.step)
+    w.folder[f"{tower}embeddings.patch_embedding.bias"] = w.numbers.vector("patch bias", size, 0.1)
+    w.folder[f"{tower}embeddings.position_embedding.weight"] = w.numbers.matrix("places", 4, size)
+    for role in ("q_proj", "k_proj", "v_proj", "out_proj"):
+        product(f"{tower}encoder.layers.0.self_attn.{role}", size, size)
+    product(f"{tower}encoder.layers.0.mlp.fc1", inner, size)
+    product(f"{tower}encoder.layers.0.mlp.fc2", size, inner)
+    for name in ("encoder.layers.0.layer_norm1", "encoder.layers.0.layer_norm2", "post_layernorm"):
+        layer_norm(tower + name)
+    w.folder["multi_modal_projector.mm_input_projection_weight"] = w.numbers.matrix("projector", size, s.width)
+    w.folder["multi_modal_projector.mm_soft_emb_norm.weight"] = w.numbers.norm("projector norm", size)
+    return w
+
+
 def gpt2(seed, s):
     """Learned positions, norms with biases, products stored transposed in the folder, which also holds the causal mask."""
     w = Weights(seed)

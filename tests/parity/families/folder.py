@@ -23,7 +23,7 @@ def write(path, config, tensors, kind, cut):
     with open(os.path.join(path, "model.safetensors"), "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         file.writelines(blobs)
-    context = config.get("max_position_embeddings") or config["n_positions"]
+    context = config.get("max_position_embeddings") or config.get("n_positions") or 512
     generation = {"_from_model_config": True, "bos_token_id": tokens.BEGIN, "eos_token_id": tokens.END,
                   "transformers_version": config.get("transformers_version", "4.41.0")}
     for name, content in {"config.json": config | {"torch_dtype": DTYPES[kind]}, "generation_config.json": generation,

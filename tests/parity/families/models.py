@@ -2,7 +2,7 @@
 
     models.py FOLDER [NAME…]     writes all forms of all models, or of these
 
-Forms: f32 and bf16 of folders and files, f16 and mix of files alone, and mxfp4 of gpt-oss (with all else in BF16). All but mix,
+Forms: f32, bf16 and f16 of folders and files, mix of files alone, and mxfp4 of gpt-oss (with all else in BF16). All but mix,
 where each kind of weight has a quantised format of its own, hold the same numbers.
 """
 import os
@@ -23,8 +23,8 @@ MIX = {"token_embd": Q8_0, "output": Q6_K, "attn_q": Q4_0, "attn_k": Q8_0, "attn
 
 def forms(model):
     """(kind of file, form) of all that a model is written as."""
-    both = ["f32", "bf16"] + (["mxfp4"] if model.architecture == "gpt-oss" else [])
-    files = [] if model.folder_only else [*both, "f16", "mix"]
+    both = ["f32", "bf16", "f16"] + (["mxfp4"] if model.architecture == "gpt-oss" else [])
+    files = [] if model.folder_only else [*both, "mix"]
     return [("folder", form) for form in both] + [("gguf", form) for form in files]
 
 
@@ -48,7 +48,7 @@ def write_folder(model, form, path):
             tensors[name] = tensor.dense().transposed()
     if form == "mxfp4":
         config["quantization_config"] = {"modules_to_not_convert": MODULES_NOT_CONVERTED, "quant_method": "mxfp4"}
-    folder.write(path, config, tensors, F32 if form == "f32" else BF16, model.cut)
+    folder.write(path, config, tensors, {"f32": F32, "f16": F16}.get(form, BF16), model.cut)
 
 
 def format_of(name, tensor, form):
