@@ -107,6 +107,10 @@ void Compilation::begin(const std::filesystem::path &file) {
   verifyModule();
   if (llvm::none_of(module_->getOps<func::FuncOp>(), [](func::FuncOp f) { return f.isPublic() && !f.isDeclaration(); }))
     throw CompileError(file.string() + ": the stage has no entry, which is a public function with a body: keep it and its name");
+  for (auto function : module_->getOps<func::FuncOp>())
+    if (function.isPublic() && function.getNumArguments())
+      throw CompileError(file.string() + ": entry " + function.getName().str() +
+                         " must have no arguments: what a step is given comes from heddle.batch");
   if (stage_ >= Stage::Planned && failed(checkTiles(*module_)))
     throw CompileError(file.string() + ": " + firstLine(diagnostics_));
 }

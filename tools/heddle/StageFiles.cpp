@@ -6,6 +6,7 @@
 //   asm    `block:`                                  to `.Lfunc_end…:`
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "tools/heddle/StageFiles.h"
+#include "runtime/plan/Frame.h"
 #include "tools/heddle/Command.h"
 
 namespace heddle::tool {
@@ -68,18 +69,24 @@ static std::string symbolIn(std::string_view line) {
   return std::string(line.substr(0, length));
 }
 
+/// Entries have the same name in all stages, though code calls them by a longer one.
+static std::string asInStages(std::string name) {
+  constexpr std::string_view prefix = kEntryPrefix;
+  return name.starts_with(prefix) ? name.substr(prefix.size()) : name;
+}
+
 /// The function that begins on this line, or an empty name. Declarations have no body and do not count.
 static std::string functionBegun(std::string_view line, std::string_view stage) {
   if (stage == "asm") {
     bool label = !line.empty() && line.back() != ' ' && line[0] != '.' && line[0] != '\t' && line[0] != '#' && line[0] != ' ';
     size_t colon = line.find(':');
-    return label && colon != std::string_view::npos ? std::string(line.substr(0, colon)) : std::string();
+    return label && colon != std::string_view::npos ? asInStages(std::string(line.substr(0, colon))) : std::string();
   }
   size_t text = line.find_first_not_of(' ');
   if (text == std::string_view::npos || line.empty() || line.back() != '{')
     return {};
   if (stage == "llvm")
-    return line.starts_with("define ") ? symbolIn(line) : std::string();
+    return line.starts_with("define ") ? asInStages(symbolIn(line)) : std::string();
   std::string_view word = line.substr(text, line.find(' ', text) - text);
   return word.ends_with(".func") ? symbolIn(line) : std::string();
 }

@@ -70,6 +70,37 @@ class Stages(unittest.TestCase):
         heddle("compile", self.gguf, "--from-stage", edited, "-o", plan)
         self.assertNotEqual(evaluated_hash(plan, self.out, text=self.text), self.expected)
 
+    def test_an_entry_may_have_any_name(self):
+        """What an entry gives tells what it is for."""
+        edited = os.path.join(self.place, "renamed.mlir")
+        with open(edited, "w", encoding="utf8") as file:
+            file.write(self.read("graph").replace("@step", "@continue_texts"))
+        plan = os.path.join(self.place, "renamed.plan")
+        heddle("compile", self.gguf, "--from-stage", edited, "-o", plan)
+        self.assertEqual(evaluated_hash(plan, self.out, text=self.text), self.expected)
+        self.assertEqual(json.loads(heddle("inspect", plan, "--json"))["entries"],
+                         [{"name": "continue_texts", "outputs": [{"rows": "wanted", "columns": 300}]}])
+
+    def test_a_program_without_logits_continues_no_text(self):
+        text = self.read("graph")
+        table = re.search(r"@token_embd.weight : (\S+)", text)[1]
+        width = int(re.match(r"tensor<\d+x(\d+)x", table)[1])
+        edited = os.path.join(self.place, "encoder.mlir")
+        with open(edited, "w", encoding="utf8") as file:
+            file.write(text[:text.index("  func.func @step()")] + f"""  func.func @hidden() -> tensor<?x{width}xf32> {{
+    %ids = heddle.batch ids : tensor<?xi32>
+    %table = heddle.get @token_embd.weight : {table}
+    %x = heddle.embed %ids, %table : (tensor<?xi32>, {table}) -> tensor<?x{width}xf32>
+    return %x : tensor<?x{width}xf32>
+  }}
+}}
+""")
+        plan = os.path.join(self.place, "encoder.plan")
+        heddle("compile", self.gguf, "--from-stage", edited, "-o", plan)
+        self.assertEqual(json.loads(heddle("inspect", plan, "--json"))["entries"],
+                         [{"name": "hidden", "outputs": [{"rows": "tokens", "columns": width}]}])
+        refused(self, attempt("run", plan, "-p", "a", "--raw"), "no entry that gives logits", status=1)
+
     def test_instructions_are_the_targets(self):
         """Attention shares floats of memory by vpbroadcastd where there are 512 bits, and has none of those registers elsewhere."""
         def attention(target):
@@ -107,19 +138,18 @@ class Stages(unittest.TestCase):
         for stage in RESUMED:
             text = texts[stage]
             check(stage + " cut off", text[:len(text) // 2], "broken.mlir")
-            check(stage + " without its step", text.replace("@step", "@stop"), "step")
-            check(stage + " of no functions", text.split("\n")[0] + "\nmodule {\n}\n", "step")
+            check(stage + " without an entry", text.replace("func.func @step", "func.func private @step"), "entry")
+            check(stage + " of no functions", text.split("\n")[0] + "\nmodule {\n}\n", "no entry")
             check(stage + " of another model", text, gguf=other)
             check(stage + " with an unknown op", text.replace("func.func @step", "heddle.nonsense\n  func.func @step"),
                   "broken.mlir", "line ")
         check("llvm", texts["llvm"], "first line")
-        for stage in ["planned", "kernels", "loops"]:  # what the runtime calls is its own: Frame.h
+        for stage in ["planned", "kernels", "loops"]:
             text = texts[stage]
-            start, end = text.index("func.func @step("), text.index("attributes {llvm.emit_c_interface}")
-            head = text[start:end].replace('"rank"', '"?"').replace('"ranks"', '"rank"').replace('"?"', '"ranks"')
-            swapped = text[:start] + head + text[end:]
-            check(stage + " with two arguments of step swapped", swapped, "broken.mlir", "'rank'")
-            check(stage + " without the C interface", text.replace("llvm.emit_c_interface", "other"), "broken.mlir", "emit_c_interface")
+            check(stage + " with an entry that takes arguments", text.replace("func.func @step()", "func.func @step(%x: index)"),
+                  "must have no arguments")
+            check(stage + " without its first output", text.replace("heddle.output 0", "heddle.output 1"), "no output number 0")
+            check(stage + " with a weight that is not there", text.replace("heddle.get @output_norm", "heddle.get @other", 1), "@other")
         state = "head_dim 16" if "kv_heads 2 head_dim 16" in texts["kernels"] else None
         self.assertIsNotNone(state)
         check("another cache than its tiles'", texts["kernels"].replace(state, state + " {type = #heddle<cache_type q8>}", 1),
