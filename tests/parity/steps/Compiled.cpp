@@ -104,7 +104,7 @@ std::vector<std::vector<TokenResult>> answers(const std::filesystem::path &plan,
   return answers;
 }
 
-static reference::Batch batchOf(const std::vector<int32_t> &tokens) {
+reference::Batch batchOf(const std::vector<int32_t> &tokens) {
   auto count = static_cast<int32_t>(tokens.size());
   reference::Batch batch;
   batch.ids = tokens;

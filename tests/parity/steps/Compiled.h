@@ -1,5 +1,6 @@
 //===- Compiled.h - a tiny model, compiled, and what it says ----------------------------------------------------------===//
 #pragma once
+#include "ir/reference/Reference.h"
 #include "runtime/engine/Engine.h"
 #include "runtime/plan/Frame.h"
 #include "tests/support/TinyModel.h"
@@ -48,6 +49,8 @@ Logits run(const std::filesystem::path &plan, const std::vector<int32_t> &tokens
 std::vector<std::vector<TokenResult>> answers(const std::filesystem::path &plan, const std::vector<std::vector<int32_t>> &prompts,
                                               int64_t count, const Schedule &schedule, bool atOnce);
 
+/// All tokens of one sequence in one step, every row wanted.
+reference::Batch batchOf(const std::vector<int32_t> &tokens);
 /// What the interpreter makes of a stage's text: all tokens in one step. Floats of the one arithmetic.
 Logits interpret(const CompiledModel &model, const char *stage, const std::vector<int32_t> &tokens, int ranks = 1);
 /// Stage graph in exact mathematics.
