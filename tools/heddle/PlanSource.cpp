@@ -60,10 +60,13 @@ CompileOptions compileOptions(const ResolvedModel &model, const PlanChoice &choi
                   " is missing: build it (cmake --build --preset release) or give a compiled plan");
   key.build = cache.contentHash(compiler);
   options.compiler = compiler.string(), options.compilerHash = key.build;
+  for (const char *library : {HEDDLE_LLVM, HEDDLE_MLIR}) // that the compiler loads; by an upgrade its code may change
+    if (std::error_code error; fs::exists(library, error))
+      key.options += fs::path(library).filename().string() + " " + cache.contentHash(library) + ", ";
   key.target = options.target;
   options.cacheBytes = hostCacheBytes(); // hosts that share a cache folder may differ in these
   options.prefetchBytes = hostPrefetchBytes();
-  key.options = "cache-bytes " + std::to_string(options.cacheBytes) + ", prefetch-bytes " + std::to_string(options.prefetchBytes);
+  key.options += "cache-bytes " + std::to_string(options.cacheBytes) + ", prefetch-bytes " + std::to_string(options.prefetchBytes);
   if (!fromStage.empty())
     key.options += ", from-stage " + cache.contentHash(fromStage);
   else if (options.kvType != KvType::F16)
