@@ -1,6 +1,7 @@
 //===- Compilation.cpp - one model on its way through the stages -----------------------------------------------------===//
 #include "compiler/driver/Compilation.h"
 #include "compiler/architectures/Architectures.h"
+#include "compiler/driver/StageText.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "runtime/plan/HostCache.h"
@@ -99,6 +100,8 @@ void Compilation::begin(const std::filesystem::path &file) {
   if (!first.starts_with("// stage ") || !stage || *stage == Stage::Llvm)
     throw CompileError(file.string() +
                        ": the first line must name a stage that can be resumed, as \"// stage 1: fused\" (graph to loops)");
+  if (std::string problem = misplacedValue({text.data(), text.size()}); !problem.empty())
+    throw CompileError(file.string() + ": " + problem);
   module_ = parseSourceString<ModuleOp>(text, ParserConfig(&context_), file.string());
   if (!module_)
     throw CompileError(file.string() + ": " + firstLine(diagnostics_));

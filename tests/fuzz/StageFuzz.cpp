@@ -150,6 +150,8 @@ int main(int argc, char **argv) {
     options.model = m.model;
     options.fromStage = fs::path(folder) / "edited.mlir";
     std::ofstream(options.fromStage) << text;
+    if (const char *keep = std::getenv("STAGE_FUZZ_KEEP"))
+      std::ofstream(keep) << text;
     if (std::getenv("STAGE_FUZZ_VERBOSE"))
       std::cerr << "seed " << seed << ", stage " << stage << std::endl;
     try {
