@@ -47,8 +47,9 @@ template <class Op> static LogicalResult verifyDestination(Op op) {
 
 /// The result is f32 like the input, with as many features.
 static LogicalResult verifySameRows(Operation *op, Value input, Value result) {
-  return input.getType() == result.getType() ? success()
-                                             : op->emitOpError("result must be ") << input.getType() << " like its operand, not " << result.getType();
+  return input.getType() == result.getType()
+             ? success()
+             : op->emitOpError("result must be ") << input.getType() << " like its operand, not " << result.getType();
 }
 
 // ---- embedding, rows ----
@@ -77,7 +78,8 @@ std::optional<RowCount> SelectRowsOp::rowsOf(unsigned) {
 // ---- element-wise ----
 
 template <class Op> static LogicalResult verifyBinary(Op op) {
-  if (failed(verifyDestination(op)) || failed(verifyWhole(op, op.getLhs(), "operand")) || failed(verifyWhole(op, op.getRhs(), "operand")))
+  if (failed(verifyDestination(op)) || failed(verifyWhole(op, op.getLhs(), "operand")) ||
+      failed(verifyWhole(op, op.getRhs(), "operand")))
     return failure();
   return failed(verifySameRows(op, op.getLhs(), op.getRhs())) ? failure() : verifySameRows(op, op.getLhs(), destination(op));
 }
