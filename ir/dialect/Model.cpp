@@ -55,7 +55,8 @@ static LogicalResult verifySameRows(Operation *op, Value input, Value result) {
 // ---- embedding, rows ----
 
 LogicalResult EmbedOp::verify() {
-  if (failed(verifyDestination(*this)) || failed(verifyReal(*this, destination(*this), "result")))
+  if (failed(verifyDestination(*this)) || failed(verifyReal(*this, destination(*this), "result")) ||
+      failed(verifyWhole(*this, getTable(), "table")))
     return failure();
   int64_t features = lastDim(destination(*this).getType()), columns = lastDim(getTable().getType());
   if (features != (getOut() ? static_cast<int64_t>(llvm::alignTo(columns, 16)) : columns))

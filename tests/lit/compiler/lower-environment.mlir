@@ -16,8 +16,8 @@
 //       CHECK: memref.extract_aligned_pointer_as_index
 //       CHECK: call @heddle_all_gather
 heddle.weight @w : tensor<64xf32>
-func.func @f(%x: memref<?x64xf32>, %context: index, %thread: index) {
-  heddle.barrier %context, %thread after <name = "f.attn_q", weight_bytes = 640, integer_macs = 1024>
-  heddle.gather %x, %context, %thread, %ranks {row_bytes = 256 : i64, units = 4 : i64, unit_bytes = 64 : i64} : memref<?x64xf32>
+func.func @f(%x: memref<?x64xf32>) {
+  heddle.barrier after <name = "f.attn_q", weight_bytes = 640, integer_macs = 1024>
+  heddle.gather %x {row_bytes = 256 : i64, units = 4 : i64, unit_bytes = 64 : i64} : memref<?x64xf32>
   return
 }
