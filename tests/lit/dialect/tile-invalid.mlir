@@ -121,7 +121,7 @@ func.func @f(%x: memref<?x64xf32>, %p: memref<?xf32>, %t: index) {
 // -----
 
 func.func @f(%x: memref<?x64xf32>, %kv: memref<?xi8>, %pages: memref<?xi32>, %t: index) {
-  // expected-error@+1 {{attribute 'rows' failed to satisfy constraint: 64-bit signless integer attribute whose value is positive}}
+  // expected-error@+2 {{attribute 'rows' failed to satisfy constraint: 64-bit signless integer attribute whose value is positive}}
   heddle.tile_attention %x tokens(%t) heads(%t) at(%t) pages %pages[%t] kv %kv[%t, %t] -> %x
       {head_dim = 64 : i64, rope_dims = 0 : i64, scale = 0.125 : f32, window = 0 : i64, rows = 0 : i64, vectors = 4 : i64}
       : memref<?x64xf32>, memref<?xi32>, memref<?xi8>, memref<?x64xf32>
