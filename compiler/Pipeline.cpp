@@ -28,7 +28,8 @@ void heddle::addStagePasses(OpPassManager &passes, Stage stage, LoopShape shape,
     break;
 
   case Stage::Fused:
-    // 1. A gate and its product become one, then other products that read the same activations; what residuals touch is a single op.
+    // 1. A gate and its product become one, then other products that read the same activations; what residuals touch is a single
+    // op.
     passes.addPass(createFuseGatePass());
     passes.addPass(createFuseSharedInputPass());
     // 2. Attention takes its head norm and RoPE along, before residuals are folded, so that a norm on heads is never mistaken for

@@ -12,7 +12,9 @@ using namespace heddle;
 /// The first thing that code of the plan's own stage would expect otherwise than the plan's manifest has it; empty where there is
 /// none. A plan of another build may cut or lay out its weights in another way.
 static std::string difference(const Manifest &made, const Manifest &plan) {
-  auto entry = [](const WeightEntry &w) { return std::tie(w.name, w.format, w.rows, w.columns, w.packed, w.share, w.unitRows, w.group); };
+  auto entry = [](const WeightEntry &w) {
+    return std::tie(w.name, w.format, w.rows, w.columns, w.packed, w.share, w.unitRows, w.group);
+  };
   auto same = [&](const WeightEntry &a, const WeightEntry &b) { return entry(a) == entry(b); };
   auto sameRope = [](const RopeTable &a, const RopeTable &b) {
     return std::tie(a.base, a.dims, a.linearScale, a.factors) == std::tie(b.base, b.dims, b.linearScale, b.factors);

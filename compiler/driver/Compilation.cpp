@@ -82,7 +82,8 @@ static LogicalResult checkTiles(ModuleOp module) {
   };
   WalkResult result = module.walk([&](Operation *op) {
     return llvm::TypeSwitch<Operation *, WalkResult>(op)
-        .Case<ir::TileStoreKvOp, ir::TileAttentionOp, ir::TileAttendChunksOp>([&](auto tile) { return agrees(tile, tile.getKv()); })
+        .Case<ir::TileStoreKvOp, ir::TileAttentionOp, ir::TileAttendChunksOp>(
+            [&](auto tile) { return agrees(tile, tile.getKv()); })
         .Default(WalkResult::advance());
   });
   return failure(result.wasInterrupted());

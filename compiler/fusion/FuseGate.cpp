@@ -44,12 +44,10 @@ struct GateIntoProduct : OpRewritePattern<MulOp> {
     SmallVector<Value> biases(gated.getBiases());
     biases.append(other.getBiases().begin(), other.getBiases().end());
     Type result = mul.getResult().getType();
-    auto fused = rewriter.create<LinearOp>(rewriter.getFusedLoc({gated.getLoc(), other.getLoc()}),
-                                           LinearSpec{.results = result,
-                                                      .input = gated.getInput(),
-                                                      .weights = weights,
-                                                      .biases = biases,
-                                                      .gate = activate.getFunction()});
+    auto fused = rewriter.create<LinearOp>(
+        rewriter.getFusedLoc({gated.getLoc(), other.getLoc()}),
+        LinearSpec{
+            .results = result, .input = gated.getInput(), .weights = weights, .biases = biases, .gate = activate.getFunction()});
     rewriter.replaceOp(mul, fused.getResults());
     for (Operation *op : {activate.getOperation(), gated.getOperation(), other.getOperation()})
       rewriter.eraseOp(op);

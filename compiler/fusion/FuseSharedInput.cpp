@@ -66,9 +66,9 @@ struct MergeProducts : OpRewritePattern<LinearOp> {
       locations.push_back(op.getLoc());
     }
     rewriter.setInsertionPoint(first);
-    auto merged = rewriter.create<LinearOp>(
-        rewriter.getFusedLoc(locations),
-        LinearSpec{.results = types, .input = first.getInput(), .weights = weights, .biases = biases});
+    auto merged =
+        rewriter.create<LinearOp>(rewriter.getFusedLoc(locations),
+                                  LinearSpec{.results = types, .input = first.getInput(), .weights = weights, .biases = biases});
     unsigned at = 0;
     for (LinearOp op : ops) {
       unsigned count = op.getNumResults();

@@ -25,7 +25,9 @@ template <class Derived> struct FusionPass : ModulePass<Derived> {
       }
       struct Seen {
         std::set<std::pair<const void *, std::string>> all;
-        bool insert(mlir::Location loc, std::string text) { return all.insert({loc.getAsOpaquePointer(), std::move(text)}).second; }
+        bool insert(mlir::Location loc, std::string text) {
+          return all.insert({loc.getAsOpaquePointer(), std::move(text)}).second;
+        }
       } seen;
     } listener;
     mlir::RewritePatternSet patterns(&this->getContext());
@@ -43,7 +45,8 @@ template <class Derived> struct FusionPass : ModulePass<Derived> {
       changed = this->getOperation()
                     .walk([&](mlir::Operation *op) {
                       rewriter.setInsertionPoint(op);
-                      return succeeded(applicator.matchAndRewrite(op, rewriter)) ? mlir::WalkResult::interrupt() : mlir::WalkResult::advance();
+                      return succeeded(applicator.matchAndRewrite(op, rewriter)) ? mlir::WalkResult::interrupt()
+                                                                                 : mlir::WalkResult::advance();
                     })
                     .wasInterrupted();
   }

@@ -35,7 +35,8 @@ KernelAttr heddle::describeKernel(ComputeOp op) {
   }
   if (cost.keys)
     if (auto state = op->getParentOfType<ModuleOp>().lookupSymbol<PagedStateOp>(cost.keys))
-      keyBytes = static_cast<int64_t>(state.getKvHeads()) * headPageBytes(state.getHeadDim(), kvType(state.getType())) / kPageTokens;
+      keyBytes =
+          static_cast<int64_t>(state.getKvHeads()) * headPageBytes(state.getHeadDim(), kvType(state.getType())) / kPageTokens;
   std::string role;
   for (Value operand : cost.role)
     if (StringRef name = nameInGraph(operand); !name.empty())
@@ -43,6 +44,6 @@ KernelAttr heddle::describeKernel(ComputeOp op) {
   if (role.empty())
     role = cost.weights.empty() ? op->getName().stripDialect().str() : "output";
   std::string name = op->getParentOfType<func::FuncOp>().getName().str() + "." + role;
-  return KernelAttr::get(op->getContext(), name, weightBytes, integerMacs, floatMacs, cost.weights.empty() ? 0 : ofWantedRows(op), keyBytes,
-                         cost.keyMacs, cost.window);
+  return KernelAttr::get(op->getContext(), name, weightBytes, integerMacs, floatMacs, cost.weights.empty() ? 0 : ofWantedRows(op),
+                         keyBytes, cost.keyMacs, cost.window);
 }

@@ -60,11 +60,11 @@ struct Emit {
       return {};
     return b.create<ir::AnglesOp>(loc, mlir::MemRefType::get({mlir::ShapedType::kDynamic}, b.getF32Type()), table);
   }
-  Value partials() {
-    return b.create<ir::PartialsOp>(loc, mlir::MemRefType::get({mlir::ShapedType::kDynamic}, b.getF32Type()));
-  }
+  Value partials() { return b.create<ir::PartialsOp>(loc, mlir::MemRefType::get({mlir::ShapedType::kDynamic}, b.getF32Type())); }
   /// The bytes of rows of q8 or of a packed weight (the op's own description says how they lie).
-  Value bytes(Value buffer) { return b.create<ir::BytesOp>(loc, bytesType(mlir::cast<mlir::MemRefType>(buffer.getType())), buffer); }
+  Value bytes(Value buffer) {
+    return b.create<ir::BytesOp>(loc, bytesType(mlir::cast<mlir::MemRefType>(buffer.getType())), buffer);
+  }
 
   // ---- memory ----
   Value dim(Value buffer) { return b.create<mlir::memref::DimOp>(loc, buffer, index(0)); }

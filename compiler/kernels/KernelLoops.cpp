@@ -6,8 +6,8 @@
 //     heddle.tile_rms_norm %x, %weight -> %y[%t] eps 1.0e-5 …
 //   }
 //
-// Items (row groups, tokens, heads) are independent and cut evenly over threads, so that neither threads nor ranks nor tile heights
-// appear in any result.
+// Items (row groups, tokens, heads) are independent and cut evenly over threads, so that neither threads nor ranks nor tile
+// heights appear in any result.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/kernels/KernelLoops.h"
 #include "compiler/kernels/Items.h"
@@ -42,7 +42,8 @@ static LogicalResult emitSelectRows(SelectRowsOp op, Emit &e, const LoopShape &)
 }
 
 static LogicalResult emitCopy(CopyOp op, Emit &e, const LoopShape &) {
-  forItems(e, e.dim(op.getOut()), [&](Emit &e, Value row) { e.b.create<TileCopyRowOp>(e.loc, op.getInput(), row, op.getOut(), row); });
+  forItems(e, e.dim(op.getOut()),
+           [&](Emit &e, Value row) { e.b.create<TileCopyRowOp>(e.loc, op.getInput(), row, op.getOut(), row); });
   return success();
 }
 
@@ -81,12 +82,13 @@ static LogicalResult emitRope(RopeOp op, Emit &e, const LoopShape &) {
   int64_t heads = op.getHeads(), dims = lastDim(op.getInput().getType()) / heads;
   int64_t rotated = op->getParentOfType<ModuleOp>().lookupSymbol<RopeTableOp>(op.getTable()).getDims();
   if (dims > 4096 || dims % 16 || rotated % 16)
-    return op.emitOpError("cannot be lowered yet for ") << rotated << " rotated dimensions of heads of " << dims << ": multiples of 16";
+    return op.emitOpError("cannot be lowered yet for ")
+           << rotated << " rotated dimensions of heads of " << dims << ": multiples of 16";
   Value count = e.index(heads);
   forItems(e, e.mul(e.dim(op.getOut()), count), [&](Emit &e, Value item) {
     Value t = e.div(item, count), head = e.rem(item, count);
-    e.b.create<TileRopeOp>(e.loc, op.getInput(), e.angles(op.getTableAttr()), op.getOut(), t, head, e.positionOf(t), dims, rotated,
-                           op.getStyle());
+    e.b.create<TileRopeOp>(e.loc, op.getInput(), e.angles(op.getTableAttr()), op.getOut(), t, head, e.positionOf(t), dims,
+                           rotated, op.getStyle());
   });
   return success();
 }
@@ -97,10 +99,18 @@ template <class Op, LogicalResult (*emit)(Op, Emit &, const LoopShape &)> static
 
 const KernelLoops *heddle::kernelLoopsOf(Operation *op) {
   static const KernelLoops list[] = {
-      loops<EmbedOp, emitEmbed>(),       loops<SelectRowsOp, emitSelectRows>(),          loops<CopyOp, emitCopy>(),
-      loops<QuantizeOp, emitQuantize>(), loops<RmsNormOp, emitRmsNorm>(),                loops<RopeOp, emitRope>(),
-      loops<AddOp, emitAdd>(),           loops<MulOp, emitMul>(),                        loops<ActivateOp, emitActivate>(),
-      loops<LinearOp, emitLinear>(),     loops<StoreKvOp, heddle::emitStoreKv>(),        loops<AttentionOp, heddle::emitAttention>(),
+      loops<EmbedOp, emitEmbed>(),
+      loops<SelectRowsOp, emitSelectRows>(),
+      loops<CopyOp, emitCopy>(),
+      loops<QuantizeOp, emitQuantize>(),
+      loops<RmsNormOp, emitRmsNorm>(),
+      loops<RopeOp, emitRope>(),
+      loops<AddOp, emitAdd>(),
+      loops<MulOp, emitMul>(),
+      loops<ActivateOp, emitActivate>(),
+      loops<LinearOp, emitLinear>(),
+      loops<StoreKvOp, heddle::emitStoreKv>(),
+      loops<AttentionOp, heddle::emitAttention>(),
   };
   for (const KernelLoops &known : list)
     if (known.op == op->getName().getStringRef())

@@ -5,8 +5,8 @@
 
 namespace heddle {
 
-/// How an op on buffers that stands in a function of its own becomes loops: `emit` writes this thread's part before the op, or says
-/// in the op's own words what cannot be lowered. Verifiers have seen the op.
+/// How an op on buffers that stands in a function of its own becomes loops: `emit` writes this thread's part before the op, or
+/// says in the op's own words what cannot be lowered. Verifiers have seen the op.
 struct KernelLoops {
   llvm::StringRef op; // its name, as heddle.rms_norm
   llvm::LogicalResult (*emit)(mlir::Operation *op, Emit &e, const LoopShape &shape);

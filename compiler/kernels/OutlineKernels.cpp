@@ -104,8 +104,9 @@ private:
     ShardAttr shard = *op.getShard();
     bool q8 = isQ8(op.getInput().getType());
     int64_t columns = *op.getColumns(), features = lastDim(op.getInput().getType());
-    b.create<GatherOp>(op.getLoc(), op.getInput(), q8 ? features / 32 * 40 : features * 4, llvm::divideCeil(columns, shard.getSize()),
-                       q8 ? shard.getSize() / 32 * 40 : shard.getSize() * 4, description);
+    b.create<GatherOp>(op.getLoc(), op.getInput(), q8 ? features / 32 * 40 : features * 4,
+                       llvm::divideCeil(columns, shard.getSize()), q8 ? shard.getSize() / 32 * 40 : shard.getSize() * 4,
+                       description);
     op->erase();
   }
 

@@ -49,8 +49,8 @@ constexpr int64_t kPanelGroups = 16, kPanelTokens = 16;
 
 ProductLoops::ProductLoops(LinearOp op, const LoopShape &shape)
     : op_(op), wide_(hasWideRegisters(shape.registers)), vnni_(hasVnni(shape.registers)), gated_(op.getGate().has_value()),
-      requantised_(isQ8(op.getOuts()[0].getType())), unitGroups_(requantised_ ? 2 : 1),
-      cacheBytes_(shape.cacheBytes), prefetchBytes_(shape.prefetchBytes) {}
+      requantised_(isQ8(op.getOuts()[0].getType())), unitGroups_(requantised_ ? 2 : 1), cacheBytes_(shape.cacheBytes),
+      prefetchBytes_(shape.prefetchBytes) {}
 
 const FormatTraits &ProductLoops::formatOf(size_t weight) { return heddle::formatOf(op_.getWeights()[weight].getType()); }
 
@@ -69,7 +69,8 @@ SmallVector<ProductLoops::Units> ProductLoops::unitsOfThread(Emit &e) {
   SmallVector<std::pair<Value, Value>> ofRank; // begin, count
   Value total = e.index(0);
   for (size_t i = 0; i < (gated_ ? 1 : op_.getWeights().size()); ++i) {
-    Value begin = e.index(0), end = e.index(llvm::divideCeil(cast<MemRefType>(op_.getWeights()[i].getType()).getDimSize(0), height));
+    Value begin = e.index(0),
+          end = e.index(llvm::divideCeil(cast<MemRefType>(op_.getWeights()[i].getType()).getDimSize(0), height));
     if (!op_.getShares().empty()) {
       Value perShare = e.index(unitRows[i] / height);
       begin = e.minimum(e.mul(op_.getShares()[2 * i], perShare), end);
@@ -143,7 +144,10 @@ void ProductLoops::tile(Emit &e, size_t out, Value unit, Value stored, int64_t c
     SmallVector<Value> part = product(e, out, group, atOnce, token, height);
     if (gated_) {
       // Rows of the whole weight, as biases are whole: those of the buffer's group, and what stands before the buffer.
-      auto row = [&](size_t i) { return e.mul(e.add(e.add(group, e.index(static_cast<int64_t>(i) / height)), e.mul(stored, e.index(unitGroups_))), e.index(kGroupRows)); };
+      auto row = [&](size_t i) {
+        return e.mul(e.add(e.add(group, e.index(static_cast<int64_t>(i) / height)), e.mul(stored, e.index(unitGroups_))),
+                     e.index(kGroupRows));
+      };
       for (auto [i, value, up] : llvm::enumerate(part, product(e, 1, group, atOnce, token, height)))
         value = gated(e, biased(e, value, 0, row, i), biased(e, up, 1, row, i));
     }
@@ -170,7 +174,8 @@ Value ProductLoops::loadBias(Emit &e, size_t weight, Value row) {
   Value bias = op_.getBiases()[weight];
   if (lastDim(bias.getType()) % kGroupRows == 0)
     return e.load(bias, {row});
-  Value mask = e.b.create<vector::CreateMaskOp>(e.loc, e.vectorType(kGroupRows, e.b.getI1Type()), ValueRange{e.sub(e.index(lastDim(bias.getType())), row)});
+  Value mask = e.b.create<vector::CreateMaskOp>(e.loc, e.vectorType(kGroupRows, e.b.getI1Type()),
+                                                ValueRange{e.sub(e.index(lastDim(bias.getType())), row)});
   return e.b.create<vector::MaskedLoadOp>(e.loc, e.lanesType(), bias, ValueRange{row}, mask, e.lanes(0));
 }
 
@@ -220,7 +225,9 @@ void ProductLoops::panels(Emit &e, size_t out, const Units &units) {
             values.push_back(e.load(sums[0], at));
             if (!gated_)
               continue;
-            auto row = [&](size_t) { return e.mul(e.add(e.mul(e.add(from, n), e.index(unitGroups_)), e.index(i)), e.index(kGroupRows)); };
+            auto row = [&](size_t) {
+              return e.mul(e.add(e.mul(e.add(from, n), e.index(unitGroups_)), e.index(i)), e.index(kGroupRows));
+            };
             values.back() = gated(e, biased(e, values.back(), 0, row, 0), biased(e, e.load(sums[1], at), 1, row, 0));
           }
           finish(e, out, e.add(from, n), e.add(token, m), values);
@@ -236,9 +243,8 @@ SmallVector<Value> ProductLoops::product(Emit &e, size_t weight, Value group, in
   Value buffer = op_.getWeights()[weight];
   int64_t lanes = wide_ || !format.quantized ? 16 : 8;
   int64_t ahead = format.quantized && height < kTallTile ? prefetchBytes_ : 0;
-  auto tile =
-      e.b.create<TileProductOp>(e.loc, SmallVector<Type>(groups * height, e.lanesType()), op_.getInput(), token, buffer, group, lanes,
-                                groups, ahead);
+  auto tile = e.b.create<TileProductOp>(e.loc, SmallVector<Type>(groups * height, e.lanesType()), op_.getInput(), token, buffer,
+                                        group, lanes, groups, ahead);
   return SmallVector<Value>(tile.getAccumulators());
 }
 

@@ -6,8 +6,8 @@
 //     call @block(%x, %w)                              call @block(%frame, %thread, %x, %w)
 //     heddle.barrier                                   call @heddle_barrier(%frame, %thread, %kernel)
 //
-// Every function gets the frame of the call and its thread (runtime/plan/Frame.h), and environment ops become loads from it. Rows of
-// q8 and packed weights become the bytes that they are.
+// Every function gets the frame of the call and its thread (runtime/plan/Frame.h), and environment ops become loads from it. Rows
+// of q8 and packed weights become the bytes that they are.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Passes.h"
 #include "compiler/kernels/Emit.h"
@@ -36,7 +36,9 @@ struct FrameAccess {
   Value frame, thread;
   Type pointer() const { return LLVM::LLVMPointerType::get(e.b.getContext()); }
 
-  Value at(Value base, Value bytes) const { return e.b.create<LLVM::GEPOp>(e.loc, pointer(), e.b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{bytes}); }
+  Value at(Value base, Value bytes) const {
+    return e.b.create<LLVM::GEPOp>(e.loc, pointer(), e.b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{bytes});
+  }
   Value at(Value base, size_t bytes) const {
     return e.b.create<LLVM::GEPOp>(e.loc, pointer(), e.b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(bytes)});
   }
@@ -73,7 +75,8 @@ Type plain(Type type) {
 struct LowerEnvironment : heddle::ModulePass<LowerEnvironment> {
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(LowerEnvironment)
   static constexpr llvm::StringLiteral flag = "heddle-lower-environment";
-  static constexpr llvm::StringLiteral summary = "lower the environment to loads from the frame, barriers and gathers to calls into the runtime";
+  static constexpr llvm::StringLiteral summary =
+      "lower the environment to loads from the frame, barriers and gathers to calls into the runtime";
 
   void runOnOperation() override {
     kernels_.clear();
@@ -154,7 +157,9 @@ private:
     auto field = [&](size_t offset) { return f.loadInteger(f.frame, offset); };
     auto pointer = [&](size_t offset) { return f.loadPointer(f.frame, offset); };
     auto count = [&](RowCount rows) {
-      return field(rows == RowCount::Tokens ? offsetof(Frame, tokens) : rows == RowCount::Wanted ? offsetof(Frame, wanted) : offsetof(Frame, sequences));
+      return field(rows == RowCount::Tokens   ? offsetof(Frame, tokens)
+                   : rows == RowCount::Wanted ? offsetof(Frame, wanted)
+                                              : offsetof(Frame, sequences));
     };
     auto resultType = [&](unsigned i) { return cast<MemRefType>(plain(op->getResult(i).getType())); };
     /// Of a list of i64: element `number`.
@@ -187,7 +192,8 @@ private:
       return {f.buffer(f.at(pointer(offsetof(Frame, weights)), offset), resultType(0), Value())};
     }
     if (auto buffer = dyn_cast<BufferOp>(op)) {
-      Value offset = f.e.b.create<arith::MulIOp>(f.e.loc, count(RowCount::Tokens), f.constant(static_cast<int64_t>(buffer.getOffset())));
+      Value offset =
+          f.e.b.create<arith::MulIOp>(f.e.loc, count(RowCount::Tokens), f.constant(static_cast<int64_t>(buffer.getOffset())));
       return {f.buffer(f.at(pointer(offsetof(Frame, arena)), offset), resultType(0), f.i64(buffer.getRows()))};
     }
     if (auto output = dyn_cast<OutputOp>(op)) {

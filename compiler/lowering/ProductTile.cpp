@@ -40,15 +40,16 @@ static SmallVector<Value> overColumns(Emit &e, TileProductOp op, const FormatTra
     }
     return next;
   };
-  return e.forCarrying(
-      e.index(0), e.index(lastDim(op.getWeights().getType()) / traits.blockElements), 1, start, [&](Emit &e, Value k, ValueRange accumulators) {
-        Value block = e.mul(k, e.index(traits.packedBytes));
-        if (subBlocks == 1)
-          return step(e, block, e.index(0), k, accumulators);
-        return e.forCarrying(e.index(0), e.index(subBlocks), 1, accumulators, [&](Emit &e, Value sub, ValueRange inner) {
-          return step(e, block, sub, e.add(e.mul(k, e.index(subBlocks)), sub), inner);
-        });
-      });
+  return e.forCarrying(e.index(0), e.index(lastDim(op.getWeights().getType()) / traits.blockElements), 1, start,
+                       [&](Emit &e, Value k, ValueRange accumulators) {
+                         Value block = e.mul(k, e.index(traits.packedBytes));
+                         if (subBlocks == 1)
+                           return step(e, block, e.index(0), k, accumulators);
+                         return e.forCarrying(e.index(0), e.index(subBlocks), 1, accumulators,
+                                              [&](Emit &e, Value sub, ValueRange inner) {
+                                                return step(e, block, sub, e.add(e.mul(k, e.index(subBlocks)), sub), inner);
+                                              });
+                       });
 }
 
 static SmallVector<Value> quantizedProduct(Emit &e, TileProductOp op, const FormatTraits &traits, Value group,
@@ -77,18 +78,19 @@ static SmallVector<Value> floatProduct(Emit &e, TileProductOp op, const FormatTr
   const FormatKernel &format = formatKernel(traits.name);
   Value weights = e.bytes(op.getWeights());
   SmallVector<Value> start(groups.size() * tokens.size(), e.lanes(0));
-  return e.forCarrying(e.index(0), e.index(lastDim(op.getWeights().getType())), 1, start, [&](Emit &e, Value k, ValueRange accumulators) {
-    Value at = e.mul(k, e.index(traits.packedBytes));
-    SmallVector<Value> activations, next;
-    for (Value token : tokens)
-      activations.push_back(e.splat(e.b.create<memref::LoadOp>(e.loc, op.getInput(), ValueRange{token, k})));
-    for (Value group : groups) {
-      Value w = format.widen(e, {weights, group}, at);
-      for (Value x : activations)
-        next.push_back(e.fma(w, x, accumulators[next.size()]));
-    }
-    return next;
-  });
+  return e.forCarrying(e.index(0), e.index(lastDim(op.getWeights().getType())), 1, start,
+                       [&](Emit &e, Value k, ValueRange accumulators) {
+                         Value at = e.mul(k, e.index(traits.packedBytes));
+                         SmallVector<Value> activations, next;
+                         for (Value token : tokens)
+                           activations.push_back(e.splat(e.b.create<memref::LoadOp>(e.loc, op.getInput(), ValueRange{token, k})));
+                         for (Value group : groups) {
+                           Value w = format.widen(e, {weights, group}, at);
+                           for (Value x : activations)
+                             next.push_back(e.fma(w, x, accumulators[next.size()]));
+                         }
+                         return next;
+                       });
 }
 
 SmallVector<Value> heddle::emitProduct(Emit &e, TileProductOp op) {

@@ -100,7 +100,8 @@ void heddle::emitCopyRow(Emit &e, TileCopyRowOp op) {
     Value from = e.bytes(op.getInput()), to = e.bytes(op.getOut());
     e.forLoop(e.index(0), e.index(lastDim(op.getInput().getType()) / 32), 1, [&](Emit &e, Value block) {
       for (auto [at, size] : {std::pair<int64_t, int64_t>{0, 32}, {32, 8}})
-        e.storeBytes(e.loadBytes(from, {op.getFrom(), block, e.index(at)}, size, e.b.getI8Type()), to, {op.getTo(), block, e.index(at)});
+        e.storeBytes(e.loadBytes(from, {op.getFrom(), block, e.index(at)}, size, e.b.getI8Type()), to,
+                     {op.getTo(), block, e.index(at)});
     });
     return;
   }

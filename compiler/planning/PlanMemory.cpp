@@ -12,11 +12,11 @@
 //     heddle.linear %h weights(%wo) residual(%x) … outs(%x)       // %x dies here, and every caller knows that it becomes %y
 //     return
 //
-// Every value becomes rows in one arena, `offset` bytes a token from its start, where offsets come from liveness: rows of values that
-// are never alive together overlap. A value is updated in place where its op can (ComputeOp::updated), nothing reads it later and its
-// buffer is of the same type and may be written; otherwise the result has a place of its own. A block's results are further arguments,
-// but for those that take over an argument; a caller whose value must outlive such a call passes a copy. An entry's results are
-// the caller's buffers.
+// Every value becomes rows in one arena, `offset` bytes a token from its start, where offsets come from liveness: rows of values
+// that are never alive together overlap. A value is updated in place where its op can (ComputeOp::updated), nothing reads it
+// later and its buffer is of the same type and may be written; otherwise the result has a place of its own. A block's results are
+// further arguments, but for those that take over an argument; a caller whose value must outlive such a call passes a copy. An
+// entry's results are the caller's buffers.
 //
 // Functions stand one after another in the arena along the calls: a block's part begins where the largest of its callers ends.
 //===---------------------------------------------------------------------------------------------------------------===//
@@ -70,9 +70,9 @@ struct FunctionPlan {
   SmallVector<Buffer> buffers;
   llvm::DenseMap<Value, int64_t> bufferOf;
   llvm::DenseMap<Value, RowsLike> rows;
-  SmallVector<int64_t> takesOver; // for each result: the argument whose buffer holds it, or -1
+  SmallVector<int64_t> takesOver;     // for each result: the argument whose buffer holds it, or -1
   llvm::DenseSet<OpOperand *> copied; // of calls and returns: a copy is passed, or made
-  int64_t bytes = 0, base = 0;    // of the arena, per token
+  int64_t bytes = 0, base = 0;        // of the arena, per token
 };
 
 struct PlanMemory : heddle::ModulePass<PlanMemory> {
@@ -117,11 +117,13 @@ private:
     if (function.isExternal() || !function.getBody().hasOneBlock())
       return function.emitError("function ") << function.getName() << " must have one block";
     if (function.isPublic() && function.getNumArguments())
-      return function.emitError("entry ") << function.getName() << " must have no arguments: what a step is given comes from heddle.batch";
+      return function.emitError("entry ") << function.getName()
+                                          << " must have no arguments: what a step is given comes from heddle.batch";
     for (BlockArgument argument : function.getArguments()) {
       Type type = argument.getType();
       if (!isa<IndexType>(type) && !isRows(type) && !isMatrix(type) && !isVector(type) && !isIndices(type))
-        return function.emitError("argument ") << argument.getArgNumber() << " of " << function.getName() << " cannot be placed in memory: " << type;
+        return function.emitError("argument ")
+               << argument.getArgNumber() << " of " << function.getName() << " cannot be placed in memory: " << type;
       if (isa<MemRefType>(type))
         return function.emitError("function ") << function.getName() << " stands on buffers already";
     }
@@ -138,7 +140,8 @@ private:
         for (Value value : op.getOperands())
           if (!isRows(value.getType()) || (function.isPublic() && !isRealRows(value.getType())))
             return op.emitError("function ") << function.getName() << " must return rows, not " << value.getType();
-      if (!isa<func::CallOp, func::ReturnOp, ComputeOp, AllGatherOp>(op) && op.getDialect() == function->getContext()->getLoadedDialect<HeddleDialect>() &&
+      if (!isa<func::CallOp, func::ReturnOp, ComputeOp, AllGatherOp>(op) &&
+          op.getDialect() == function->getContext()->getLoadedDialect<HeddleDialect>() &&
           !isa<GetOp, ShareOp, BatchOp, CountOp, EnvironmentOp>(op))
         return op.emitOpError("does not belong on tensors");
     }
@@ -153,7 +156,8 @@ private:
     WalkResult result = function.walk([&](func::CallOp call) {
       func::FuncOp callee = calleeOf(call);
       if (callee.isPublic())
-        return call.emitError("calls the entry ") << callee.getName() << ": only blocks, which are private, can be called", WalkResult::interrupt();
+        return call.emitError("calls the entry ") << callee.getName() << ": only blocks, which are private, can be called",
+               WalkResult::interrupt();
       return failed(visit(callee, order)) ? WalkResult::interrupt() : WalkResult::advance();
     });
     open_.remove(function);
@@ -195,7 +199,8 @@ private:
     };
     auto own = [&](Value value, int64_t at, Buffer::Place place, int64_t which, bool mayWrite) {
       p.bufferOf[value] = static_cast<int64_t>(p.buffers.size());
-      p.buffers.push_back({place, which, bufferType(cast<RankedTensorType>(value.getType())), mayWrite, at, std::max(at, lastUse(value))});
+      p.buffers.push_back(
+          {place, which, bufferType(cast<RankedTensorType>(value.getType())), mayWrite, at, std::max(at, lastUse(value))});
     };
     auto alias = [&](Value value, Value same) {
       Buffer &buffer = p.buffers[static_cast<size_t>(p.bufferOf[value] = p.bufferOf[same])];
@@ -256,7 +261,8 @@ private:
         }
       }
     }
-    // Results: a value's own place in the arena becomes the caller's buffer, and so does a written argument's; the rest is copied.
+    // Results: a value's own place in the arena becomes the caller's buffer, and so does a written argument's; the rest is
+    // copied.
     p.takesOver.assign(function.getNumResults(), -1);
     auto back = cast<func::ReturnOp>(body.getTerminator());
     llvm::SmallDenseSet<int64_t> given;
@@ -266,7 +272,8 @@ private:
       if (first && buffer.place == Buffer::Place::Arena) {
         buffer.place = Buffer::Place::Result;
         buffer.number = operand.getOperandNumber();
-      } else if (first && buffer.place == Buffer::Place::Argument && buffer.writable && writtenIn(function, p, p.bufferOf[operand.get()])) {
+      } else if (first && buffer.place == Buffer::Place::Argument && buffer.writable &&
+                 writtenIn(function, p, p.bufferOf[operand.get()])) {
         p.takesOver[operand.getOperandNumber()] = buffer.number;
       } else {
         p.copied.insert(&operand);
@@ -347,9 +354,9 @@ private:
   llvm::SetVector<func::FuncOp> open_; // that are being visited
   FunctionPlan *plan_ = nullptr;       // of the function being rewritten
   func::FuncOp made_;
-  llvm::DenseMap<int64_t, Value> buffers_;      // by id: made already
-  llvm::MapVector<int64_t, Value> counts_;      // by argument, or -1 - RowCount
-  SmallVector<int64_t> resultArguments_;        // by result: the new function's argument that it is written to, or -1
+  llvm::DenseMap<int64_t, Value> buffers_; // by id: made already
+  llvm::MapVector<int64_t, Value> counts_; // by argument, or -1 - RowCount
+  SmallVector<int64_t> resultArguments_;   // by result: the new function's argument that it is written to, or -1
 };
 
 void PlanMemory::rewrite(func::FuncOp function) {
@@ -461,8 +468,8 @@ void PlanMemory::rewriteOp(Operation &op, OpBuilder &b, IRMapping &map) {
   cast<ComputeOp>(b.create(state)).keepOf(&op);
 }
 
-/// A block's results that take over no argument are passed as further operands. An operand that is taken over, though its value is
-/// needed again, is copied to where the result will be.
+/// A block's results that take over no argument are passed as further operands. An operand that is taken over, though its value
+/// is needed again, is copied to where the result will be.
 void PlanMemory::rewriteCall(func::CallOp call, OpBuilder &b, IRMapping &map) {
   FunctionPlan &callee = plans_[calleeOf(call)];
   SmallVector<Value> operands, results;

@@ -1,14 +1,15 @@
 //===- ShardByRows.cpp - every rank computes its share of heads, rows and vocabulary --------------------------------===//
 //
 //   %a = heddle.attention paged query(%q) …        %b, %e = heddle.share 9
-//   %x2 = heddle.linear %a weights(%w)         →   %a = heddle.attention … shares(%b, %e, …) : … tensor<…, #heddle.shard<heads, 64>>
+//   %x2 = heddle.linear %a weights(%w)         →   %a = heddle.attention … shares(%b, %e, …) : … tensor<…, #heddle.shard<heads,
+//   64>>
 //                                                  %aw = heddle.all_gather %a
 //                                                  %x2 = heddle.linear %aw weights(%w) shares(…) : … #heddle.shard<columns, 16>
 //
 // The cut follows from what ops say of themselves (ComputeOp) and who reads them, never from a model family: products by output
-// rows (heads where attention reads them, 32 rows where the result is requantised, 1,024 where an entry returns it, else 16), attention
-// by heads; everything else is cheap and done whole by every rank. Which rank this is, is looked up when the step runs, so one plan
-// serves any number of ranks; nothing is ever added across ranks.
+// rows (heads where attention reads them, 32 rows where the result is requantised, 1,024 where an entry returns it, else 16),
+// attention by heads; everything else is cheap and done whole by every rank. Which rank this is, is looked up when the step runs,
+// so one plan serves any number of ranks; nothing is ever added across ranks.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Passes.h"
 #include "llvm/ADT/MapVector.h"
@@ -49,7 +50,8 @@ struct ShardByRows : heddle::ModulePass<ShardByRows> {
       SmallVector<Value> shares;
       OpBuilder builder(op);
       for (ShareOf of : op.shares(own)) {
-        auto share = builder.create<ShareOp>(op.getLoc(), of.units, of.group ? builder.getI64IntegerAttr(of.group) : IntegerAttr());
+        auto share =
+            builder.create<ShareOp>(op.getLoc(), of.units, of.group ? builder.getI64IntegerAttr(of.group) : IntegerAttr());
         shares.append({share.getBegin(), share.getEnd()});
       }
       if (!shares.empty())

@@ -11,9 +11,9 @@ static FloatAttr real(OpBuilder &b, std::optional<float> value) { return value ?
 void AttentionOp::build(OpBuilder &b, OperationState &state, const AttentionSpec &s) {
   build(b, state, s.results, s.query, s.keys, s.values, s.layer, s.queryNorm, s.bias, ValueRange(), Value(),
         KeySourceAttr::get(b.getContext(), s.source), s.state, b.getI64IntegerAttr(s.heads), b.getI64IntegerAttr(s.kvHeads),
-        b.getI64IntegerAttr(s.headDim), b.getF32FloatAttr(s.scale), MaskAttr::get(b.getContext(), s.mask), b.getI64IntegerAttr(s.window),
-        real(b, s.softCap), real(b, s.normEps), s.rope, s.style ? RopeStyleAttr::get(b.getContext(), *s.style) : RopeStyleAttr(),
-        s.probeHeads);
+        b.getI64IntegerAttr(s.headDim), b.getF32FloatAttr(s.scale), MaskAttr::get(b.getContext(), s.mask),
+        b.getI64IntegerAttr(s.window), real(b, s.softCap), real(b, s.normEps), s.rope,
+        s.style ? RopeStyleAttr::get(b.getContext(), *s.style) : RopeStyleAttr(), s.probeHeads);
 }
 
 void StoreKvOp::build(OpBuilder &b, OperationState &state, const StoreKvSpec &s) {
@@ -101,8 +101,11 @@ LogicalResult AttentionOp::verifySymbolUses(SymbolTableCollection &symbols) {
 
 SmallVector<std::string> AttentionOp::operandNames() {
   SmallVector<std::string> names{"query"};
-  for (auto [operand, name] : {std::pair(Value(getKeys()), "keys"), {Value(getValues()), "values"}, {Value(getLayer()), "layer"},
-                               {Value(getQNorm()), "q_norm"}, {Value(getBias()), "bias"}})
+  for (auto [operand, name] : {std::pair(Value(getKeys()), "keys"),
+                               {Value(getValues()), "values"},
+                               {Value(getLayer()), "layer"},
+                               {Value(getQNorm()), "q_norm"},
+                               {Value(getBias()), "bias"}})
     if (operand)
       names.push_back(name);
   if (!getShares().empty())
@@ -117,7 +120,8 @@ ShardAttr AttentionOp::unitRead(OpOperand &operand) {
   int64_t dims = getHeadDim(), group = getHeads() / getKvHeads();
   if (operand.get() == getQuery())
     return ShardAttr::get(getContext(), Unit::Heads, dims);
-  return operand.get() == getKeys() || operand.get() == getValues() ? ShardAttr::get(getContext(), Unit::KvHeads, dims, group) : ShardAttr();
+  return operand.get() == getKeys() || operand.get() == getValues() ? ShardAttr::get(getContext(), Unit::KvHeads, dims, group)
+                                                                    : ShardAttr();
 }
 ShardAttr AttentionOp::cut(unsigned result, ShardAttr) {
   return result == 0 ? ShardAttr::get(getContext(), Unit::Heads, getHeadDim()) : ShardAttr();

@@ -66,7 +66,8 @@ Type heddle::ir::weightElement(MLIRContext *context, StringRef format) {
 LogicalResult ShardAttr::verify(function_ref<InFlightDiagnostic()> emitError, Unit unit, int64_t size, int64_t group) {
   if (size <= 0)
     return emitError() << "units of a shard must have features, not " << size;
-  return group > 0 && (group == 1 || unit == Unit::KvHeads) ? success() : emitError() << "only kv_heads have a group, and a positive one";
+  return group > 0 && (group == 1 || unit == Unit::KvHeads) ? success()
+                                                            : emitError() << "only kv_heads have a group, and a positive one";
 }
 
 LogicalResult QuantType::verify(function_ref<InFlightDiagnostic()> emitError, StringRef format) {
@@ -124,11 +125,13 @@ static bool isList(Type type, llvm::function_ref<bool(Type)> element) {
 
 bool heddle::ir::isRealRows(Type type) {
   ShapedType rows = plain(type, 2);
-  return rows && rows.isDynamicDim(0) && rows.getElementType().isF32() && rows.getDimSize(1) > 0 && (isa<RankedTensorType>(type) || rows.getDimSize(1) % 16 == 0);
+  return rows && rows.isDynamicDim(0) && rows.getElementType().isF32() && rows.getDimSize(1) > 0 &&
+         (isa<RankedTensorType>(type) || rows.getDimSize(1) % 16 == 0);
 }
 bool heddle::ir::isQ8Rows(Type type) {
   ShapedType rows = plain(type, 2);
-  return rows && rows.isDynamicDim(0) && isa<Q8Type>(rows.getElementType()) && rows.getDimSize(1) > 0 && rows.getDimSize(1) % 32 == 0;
+  return rows && rows.isDynamicDim(0) && isa<Q8Type>(rows.getElementType()) && rows.getDimSize(1) > 0 &&
+         rows.getDimSize(1) % 32 == 0;
 }
 bool heddle::ir::isRows(Type type) { return isRealRows(type) || isQ8Rows(type); }
 

@@ -22,15 +22,19 @@ LogicalResult OutputOp::verify() {
   if (!function.isPublic())
     return emitOpError("belongs in an entry, a public function");
   int64_t features = cast<ShapedType>(getType()).getDimSize(1);
-  return features == static_cast<int64_t>(llvm::alignTo(getColumns(), 16)) ? success() : emitOpError("pads ") << getColumns() << " columns to " << features;
+  return features == static_cast<int64_t>(llvm::alignTo(getColumns(), 16))
+             ? success()
+             : emitOpError("pads ") << getColumns() << " columns to " << features;
 }
 
 LogicalResult PagesOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  return symbols.lookupNearestSymbolFrom<PagedStateOp>(*this, getStateAttr()) ? success()
-                                                                               : emitOpError("names no declared paged state: ") << getStateAttr();
+  return symbols.lookupNearestSymbolFrom<PagedStateOp>(*this, getStateAttr())
+             ? success()
+             : emitOpError("names no declared paged state: ") << getStateAttr();
 }
 
 LogicalResult AnglesOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  return symbols.lookupNearestSymbolFrom<RopeTableOp>(*this, getTableAttr()) ? success()
-                                                                              : emitOpError("names no declared RoPE table: ") << getTableAttr();
+  return symbols.lookupNearestSymbolFrom<RopeTableOp>(*this, getTableAttr())
+             ? success()
+             : emitOpError("names no declared RoPE table: ") << getTableAttr();
 }

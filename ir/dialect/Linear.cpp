@@ -49,7 +49,8 @@ LogicalResult LinearOp::verify() {
     if (rows != (buffers && !isQ8(out.getType()) ? static_cast<int64_t>(llvm::alignTo(made, 16)) : made))
       return emitOpError("weight ") << i << " has " << made << " rows; its result " << rows;
     if (!getBiases().empty() && lastDim(getBiases()[i].getType()) != made)
-      return emitOpError("bias ") << i << " has " << lastDim(getBiases()[i].getType()) << " elements; its weight has " << made << " rows";
+      return emitOpError("bias ") << i << " has " << lastDim(getBiases()[i].getType()) << " elements; its weight has " << made
+                                  << " rows";
     if (buffers && isQ8(out.getType()) && !getGate())
       return emitOpError("without a gate must have f32 results");
     int64_t step = isQ8(out.getType()) ? 32 : 16;

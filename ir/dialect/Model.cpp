@@ -47,14 +47,16 @@ template <class Op> static LogicalResult verifyDestination(Op op) {
 
 /// The result is f32 like the input, with as many features.
 static LogicalResult verifySameRows(Operation *op, Value input, Value result) {
-  return input.getType() == result.getType() ? success()
-                                             : op->emitOpError("result must be ") << input.getType() << " like its operand, not " << result.getType();
+  return input.getType() == result.getType()
+             ? success()
+             : op->emitOpError("result must be ") << input.getType() << " like its operand, not " << result.getType();
 }
 
 // ---- embedding, rows ----
 
 LogicalResult EmbedOp::verify() {
-  if (failed(verifyDestination(*this)) || failed(verifyReal(*this, destination(*this), "result")))
+  if (failed(verifyDestination(*this)) || failed(verifyReal(*this, destination(*this), "result")) ||
+      failed(verifyWhole(*this, getTable(), "table")))
     return failure();
   int64_t features = lastDim(destination(*this).getType()), columns = lastDim(getTable().getType());
   if (features != (getOut() ? static_cast<int64_t>(llvm::alignTo(columns, 16)) : columns))
@@ -77,7 +79,8 @@ std::optional<RowCount> SelectRowsOp::rowsOf(unsigned) {
 // ---- element-wise ----
 
 template <class Op> static LogicalResult verifyBinary(Op op) {
-  if (failed(verifyDestination(op)) || failed(verifyWhole(op, op.getLhs(), "operand")) || failed(verifyWhole(op, op.getRhs(), "operand")))
+  if (failed(verifyDestination(op)) || failed(verifyWhole(op, op.getLhs(), "operand")) ||
+      failed(verifyWhole(op, op.getRhs(), "operand")))
     return failure();
   return failed(verifySameRows(op, op.getLhs(), op.getRhs())) ? failure() : verifySameRows(op, op.getLhs(), destination(op));
 }

@@ -73,7 +73,8 @@ LogicalResult TileRmsNormOp::verify() {
 
 LogicalResult TileEmbedOp::verify() {
   int64_t columns = lastDim(getTable().getType());
-  return lastDim(getOut().getType()) >= columns ? success() : emitOpError("a row of ") << columns << " elements has no room in the result";
+  return lastDim(getOut().getType()) >= columns ? success()
+                                                : emitOpError("a row of ") << columns << " elements has no room in the result";
 }
 
 LogicalResult TileCopyRowOp::verify() {
@@ -111,9 +112,7 @@ template <class Op> static LogicalResult verifyHeadResult(Op op) {
 
 LogicalResult TileAttentionOp::verify() { return failed(verifyAttentionTile(*this)) ? failure() : verifyHeadResult(*this); }
 
-LogicalResult TileAttendChunksOp::verify() {
-  return verifyAttentionTile(*this);
-}
+LogicalResult TileAttendChunksOp::verify() { return verifyAttentionTile(*this); }
 
 LogicalResult TileMergeChunksOp::verify() {
   int64_t dims = getHeadDim();

@@ -11,7 +11,9 @@ inline int64_t signedOf(uint64_t value) { return static_cast<int64_t>(value); }
 inline int64_t blockElements(mlir::Type element) { return blockElements(formatName(element)); }
 
 /// The one result of an op, tensor or buffer.
-template <class Op> mlir::Value destination(Op op) { return op.getResult() ? mlir::Value(op.getResult()) : mlir::Value(op.getOut()); }
+template <class Op> mlir::Value destination(Op op) {
+  return op.getResult() ? mlir::Value(op.getResult()) : mlir::Value(op.getOut());
+}
 
 /// Operands that must be whole on every rank must not carry a #heddle.shard.
 inline llvm::LogicalResult verifyWhole(mlir::Operation *op, mlir::Value value, llvm::StringRef what) {
@@ -22,7 +24,8 @@ inline llvm::LogicalResult verifyWhole(mlir::Operation *op, mlir::Value value, l
 }
 
 inline llvm::LogicalResult verifyReal(mlir::Operation *op, mlir::Value rows, llvm::StringRef what) {
-  return !rows || isRealRows(rows.getType()) ? mlir::success() : op->emitOpError() << what << " must be f32, not " << rows.getType();
+  return !rows || isRealRows(rows.getType()) ? mlir::success()
+                                             : op->emitOpError() << what << " must be f32, not " << rows.getType();
 }
 
 } // namespace heddle::ir

@@ -91,9 +91,9 @@ LogicalResult Interpreter::visit(Operation &op, Frame &frame) {
     if (isa<MemRefType>(operand.getType()))
       return fail(&op, "acts on buffers: only stages graph, fused and sharded are interpreted");
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
-      .Case<ir::BatchOp, ir::GetOp, ir::EmbedOp, ir::SelectRowsOp, ir::AddOp, ir::MulOp, ir::ActivateOp, ir::LinearOp, ir::QuantizeOp,
-            ir::RmsNormOp, ir::RopeOp, ir::AttentionOp, ir::StoreKvOp, ir::ShareOp, ir::AllGatherOp, func::CallOp>(
-          [&](auto known) { return visit(known, frame); })
+      .Case<ir::BatchOp, ir::GetOp, ir::EmbedOp, ir::SelectRowsOp, ir::AddOp, ir::MulOp, ir::ActivateOp, ir::LinearOp,
+            ir::QuantizeOp, ir::RmsNormOp, ir::RopeOp, ir::AttentionOp, ir::StoreKvOp, ir::ShareOp, ir::AllGatherOp,
+            func::CallOp>([&](auto known) { return visit(known, frame); })
       .Default([&](Operation *other) -> LogicalResult {
         auto value = other->getAttrOfType<IntegerAttr>("value"); // arith.constant, without arith's headers
         if (other->getName().getStringRef() == "arith.constant" && value && other->getResult(0).getType().isIndex())
@@ -179,8 +179,7 @@ LogicalResult Interpreter::visit(ir::ActivateOp op, Frame &frame) {
 // ---- products and norms ----
 
 LogicalResult Interpreter::visit(ir::LinearOp op, Frame &frame) {
-  LinearCall call{&at(op.getInput(), frame),        {}, {}, {}, maybe(op.getResidual(), frame), {},
-                  ir::isQ8(op.getResult(0).getType())};
+  LinearCall call{&at(op.getInput(), frame), {}, {}, {}, maybe(op.getResidual(), frame), {}, ir::isQ8(op.getResult(0).getType())};
   for (Value bias : op.getBiases())
     call.biases.push_back(&at(bias, frame));
   if (op.getGate())

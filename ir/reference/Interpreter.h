@@ -67,9 +67,7 @@ private:
   const Tensor *maybe(mlir::Value value, Frame &frame) const { return value ? frame.at(value).get() : nullptr; }
   int64_t index(mlir::Value value, Frame &frame) const;
   PagedState *state(llvm::StringRef name);
-  Placement place() const {
-    return {batch_.positions.get(), batch_.sequences.get(), batch_.pageTable.get(), batch_.pageWidth};
-  }
+  Placement place() const { return {batch_.positions.get(), batch_.sequences.get(), batch_.pageTable.get(), batch_.pageWidth}; }
   HeadPrologue prologue(mlir::Value norm, std::optional<llvm::APFloat> eps, std::optional<llvm::StringRef> rope,
                         std::optional<ir::RopeStyle> style, Frame &frame) const;
 

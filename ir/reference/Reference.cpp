@@ -71,8 +71,9 @@ FailureOr<std::vector<TensorPtr>> Reference::call(std::string_view name, std::ve
   for (Tensor &t : arguments)
     shared.push_back(std::make_shared<const Tensor>(std::move(t)));
   int ranks = static_cast<int>(impl_->states.size());
-  const BatchTensors batch{integers(b.ids),  integers(b.positions), integers(b.sequences),
-                           integers(b.rows, !b.ids.empty()), integers(b.pageTable), b.pageWidth};
+  const BatchTensors batch{integers(b.ids),       integers(b.positions),
+                           integers(b.sequences), integers(b.rows, !b.ids.empty()),
+                           integers(b.pageTable), b.pageWidth};
 
   Exchange exchange(ranks);
   std::vector<FailureOr<std::vector<TensorPtr>>> results(static_cast<size_t>(ranks));
@@ -132,6 +133,7 @@ FailureOr<TensorPtr> Reference::runFor(std::string_view name, const Batch &batch
   if (failed(results))
     return failure();
   if (results->size() != 1)
-    return impl_->module.emitError() << "entry @" << StringRef(name.data(), name.size()) << " has " << results->size() << " results, not one";
+    return impl_->module.emitError() << "entry @" << StringRef(name.data(), name.size()) << " has " << results->size()
+                                     << " results, not one";
   return results->front();
 }

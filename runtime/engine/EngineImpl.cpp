@@ -206,8 +206,8 @@ const float *Engine::Impl::execute(StepPlan &step) {
 }
 
 StepLimits Engine::Impl::limits() const {
-  return {model_.vocabulary, settings_.context, settings_.pages, settings_.tokenBudget, settings_.rows,
-          static_cast<int64_t>(model_.entries.size())};
+  return {model_.vocabulary,     settings_.context, settings_.pages,
+          settings_.tokenBudget, settings_.rows,    static_cast<int64_t>(model_.entries.size())};
 }
 
 void Engine::Impl::follow() {

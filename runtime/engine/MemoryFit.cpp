@@ -49,7 +49,8 @@ int64_t MemoryFit::Place::pagesLeft() const {
 }
 
 MemoryFit::MemoryFit(std::vector<RankMemory> ranks, std::vector<uint64_t> fixed, const KvShapes &kv)
-    : ranks_(std::move(ranks)), canShrink_(std::ranges::any_of(kv.states, [](const KvShape &s) { return s.type == KvType::F16; })) {
+    : ranks_(std::move(ranks)),
+      canShrink_(std::ranges::any_of(kv.states, [](const KvShape &s) { return s.type == KvType::F16; })) {
   auto count = static_cast<int64_t>(ranks_.size());
   std::map<std::string, size_t> placeOf;
   for (int64_t r = 0; r < count; ++r) {

@@ -102,7 +102,8 @@ StepModel loadStepModel(const Plan &plan, const std::string &target, int64_t con
     model.entries.push_back({entry.name, loaded->code.entry(entry.name), entry.outputs});
   const Entry *logits = logitsEntry(manifest);
   if (!logits)
-    throw std::runtime_error(plan.directory().string() + ": the program has no entry that gives logits, so it cannot continue a text");
+    throw std::runtime_error(plan.directory().string() +
+                             ": the program has no entry that gives logits, so it cannot continue a text");
   model.logits = static_cast<size_t>(logits - manifest.entries.data());
   model.weights = loaded->weights.data();
   model.weightOffsets = loaded->weights.offsets().data();

@@ -109,8 +109,8 @@ constexpr int64_t kFloat = sizeof(float);
 
 } // namespace
 
-StepBytes stepBytes(const StepRoom &room, int64_t arenaBytesPerToken, const std::vector<EntryOutputs> &entries, const KvShapes &kv,
-                    int64_t rank, int64_t ranks) {
+StepBytes stepBytes(const StepRoom &room, int64_t arenaBytesPerToken, const std::vector<EntryOutputs> &entries,
+                    const KvShapes &kv, int64_t rank, int64_t ranks) {
   int64_t floats = 0;
   for (const EntryOutputs &outputs : entries)
     floats = std::max(floats, floatsOf(outputs, room.tokens, room.rows, room.tokens)); // a sequence has a token at least

@@ -51,8 +51,8 @@ struct StepBytes {
   int64_t arena, outputs, partials;
   int64_t all() const { return arena + outputs + partials; }
 };
-StepBytes stepBytes(const StepRoom &room, int64_t arenaBytesPerToken, const std::vector<EntryOutputs> &entries, const KvShapes &kv,
-                    int64_t rank, int64_t ranks);
+StepBytes stepBytes(const StepRoom &room, int64_t arenaBytesPerToken, const std::vector<EntryOutputs> &entries,
+                    const KvShapes &kv, int64_t rank, int64_t ranks);
 
 struct StepContext; // what heddle_barrier and heddle_all_gather find behind their `context`
 

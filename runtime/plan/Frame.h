@@ -4,8 +4,8 @@
 // every thread of every rank at once, and imports the two functions at the end of this file from the process that loads it. The
 // compiler's lowering (compiler/lowering/LowerEnvironment.cpp) emits exactly this.
 //
-// Fields are only ever added at the end, with a new version: code that was compiled for an older frame reads what it knows. A plan
-// says which version its code needs.
+// Fields are only ever added at the end, with a new version: code that was compiled for an older frame reads what it knows. A
+// plan says which version its code needs.
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
 #include <cstddef>
@@ -31,14 +31,15 @@ struct Frame {
   const int32_t *positions = nullptr;            // [T] absolute, in the token's sequence
   const int32_t *sequenceOf = nullptr;           // [T] row of the page tables
   const int32_t *wantedRows = nullptr;           // [R] indices into [0, T), increasing
-  std::byte *const *outputs = nullptr;           // of each result of the entry: rows of f32; complete on every rank after the call
-  std::byte *arena = nullptr;                    // [T · arenaBytesPerToken] scratch, private to the rank
-  float *partials = nullptr; // [T · widest page table · heads of this rank · partialFloats(headDim)]; unused where T > kSplitTokens
-  const StateView *const *states = nullptr;      // of each state, in manifest order
-  const std::byte *weights = nullptr;            // this rank's packed weights
-  const int64_t *weightOffsets = nullptr;        // of this rank's share of each weight in `weights`, in bytes, in manifest order
-  const float *ropes = nullptr;                  // every RoPE table: [position][dims/2][cos, sin]
-  const int64_t *ropeOffsets = nullptr;          // of each table in `ropes`, in f32
+  std::byte *const *outputs = nullptr; // of each result of the entry: rows of f32; complete on every rank after the call
+  std::byte *arena = nullptr;          // [T · arenaBytesPerToken] scratch, private to the rank
+  float *partials =
+      nullptr; // [T · widest page table · heads of this rank · partialFloats(headDim)]; unused where T > kSplitTokens
+  const StateView *const *states = nullptr; // of each state, in manifest order
+  const std::byte *weights = nullptr;       // this rank's packed weights
+  const int64_t *weightOffsets = nullptr;   // of this rank's share of each weight in `weights`, in bytes, in manifest order
+  const float *ropes = nullptr;             // every RoPE table: [position][dims/2][cos, sin]
+  const int64_t *ropeOffsets = nullptr;     // of each table in `ropes`, in f32
   int64_t rank = 0, ranks = 1, threads = 1;
   void *context = nullptr; // the runtime's own
 };

@@ -256,9 +256,11 @@ GenerationSettings generationFrom(const Node &node) {
 }
 
 json toJson(const WeightEntry &w) {
-  return {{"name", w.name},     {"format", traits(w.format).name}, {"rows", w.rows},          {"columns", w.columns},
-          {"packed", w.packed}, {"share", shareName(w.share)},     {"unit_rows", w.unitRows}, {"group", w.group}, {"offset", w.offset},
-          {"bytes", w.bytes}};
+  return {{"name", w.name},          {"format", traits(w.format).name},
+          {"rows", w.rows},          {"columns", w.columns},
+          {"packed", w.packed},      {"share", shareName(w.share)},
+          {"unit_rows", w.unitRows}, {"group", w.group},
+          {"offset", w.offset},      {"bytes", w.bytes}};
 }
 
 } // namespace
@@ -294,8 +296,13 @@ std::string manifestToJson(const Manifest &m, uint64_t weightsBytes) {
     entries.push_back({{"name", entry.name}, {"outputs", outputs}});
   }
   for (const PagedState &s : m.states)
-    states.push_back({{"name", s.name}, {"kind", "paged"}, {"layers", s.layers}, {"heads", s.heads},
-                      {"kv_heads", s.kvHeads}, {"head_dim", s.headDim}, {"type", kvTypeName(s.type)}});
+    states.push_back({{"name", s.name},
+                      {"kind", "paged"},
+                      {"layers", s.layers},
+                      {"heads", s.heads},
+                      {"kv_heads", s.kvHeads},
+                      {"head_dim", s.headDim},
+                      {"type", kvTypeName(s.type)}});
   json all = {{"heddle_plan", kManifestVersion},
               {"name", m.name},
               {"architecture", m.architecture},

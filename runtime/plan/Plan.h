@@ -4,8 +4,8 @@
 // code.s Independent of the number of ranks. Written atomically by PlanWriter (compiler side), read by Plan::open.
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
-#include "runtime/plan/Share.h"
 #include "runtime/plan/Frame.h"
+#include "runtime/plan/Share.h"
 #include "runtime/quant/Format.h"
 #include <cstdint>
 #include <filesystem>
@@ -89,8 +89,8 @@ struct Manifest {
   std::string name, architecture, build, key; // key: hex of the cache key (model content, build, target, options)
   std::vector<std::string> targets;           // code/<target>.so
   int64_t vocabulary, width, context;
-  int64_t frameVersion;             // of Frame.h, that the code needs
-  int64_t arenaBytesPerToken;       // of a call of any entry
+  int64_t frameVersion;       // of Frame.h, that the code needs
+  int64_t arenaBytesPerToken; // of a call of any entry
   std::vector<Entry> entries;
   std::vector<WeightEntry> weights; // order = index into Frame::weightOffsets
   std::vector<RopeTable> ropes;     // order = index into Frame::ropeOffsets

@@ -98,8 +98,13 @@ static int printSummary(const fs::path &directory, bool json) {
     entries.push_back({{"name", entry.name}, {"outputs", outputs}});
   }
   for (const PagedState &state : manifest.states)
-    states.push_back({{"name", state.name}, {"kind", "paged"}, {"layers", state.layers}, {"heads", state.heads},
-                      {"kv_heads", state.kvHeads}, {"head_size", state.headDim}, {"type", kvTypeName(state.type)}});
+    states.push_back({{"name", state.name},
+                      {"kind", "paged"},
+                      {"layers", state.layers},
+                      {"heads", state.heads},
+                      {"kv_heads", state.kvHeads},
+                      {"head_size", state.headDim},
+                      {"type", kvTypeName(state.type)}});
   if (json) {
     nlohmann::json report = {{"plan", directory.string()},
                              {"name", manifest.name},

@@ -107,7 +107,8 @@ int list(bool json) {
     std::string targets;
     for (size_t i = 0; plan.manifest && i < plan.manifest->targets.size(); ++i)
       targets += (i ? ", " : "") + plan.manifest->targets[i];
-    const std::string type = plan.manifest && !plan.manifest->states.empty() ? std::string(kvTypeName(plan.manifest->states[0].type)) : "";
+    const std::string type =
+        plan.manifest && !plan.manifest->states.empty() ? std::string(kvTypeName(plan.manifest->states[0].type)) : "";
     rows.push_back({name.empty() ? "?" : name, "plan", formatBytes(double(plan.bytes)), ago(plan.used),
                     shortKey(plan) + "  " + (targets.empty() ? "" : targets + "  " + type + "  ") + what});
     report.push_back({{"name", name},

@@ -113,10 +113,9 @@ void addQuantizeOption(CLI::App &command, std::string &format) {
     if (canEncode(known))
       names.emplace_back(traits(known).name);
   command
-      .add_option(
-          "--quantize", format,
-          "Compile the model with all its matrices in this format, one of " + formatNames(canEncode) +
-              " (default: as the model has them)")
+      .add_option("--quantize", format,
+                  "Compile the model with all its matrices in this format, one of " + formatNames(canEncode) +
+                      " (default: as the model has them)")
       ->check(oneOf(names))
       ->type_name("FORMAT");
 }

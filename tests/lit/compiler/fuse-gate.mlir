@@ -1,4 +1,6 @@
-// RUN: heddle-opt %s -heddle-fuse-shared-input -heddle-fuse-gate -split-input-file | FileCheck %s
+// RUN: heddle-opt %s -heddle-fuse-gate -split-input-file | FileCheck %s
+// RUN: heddle-opt %s -heddle-fuse-gate="explain=true" -split-input-file -verify-diagnostics
+// RUN: heddle-opt %s -heddle-to-fused -heddle-to-sharded -split-input-file -o %t
 
 // The gate is the first weight whatever the order of the factors.
 // CHECK-LABEL: func.func @gated(
@@ -17,12 +19,53 @@ func.func @gated(%x: tensor<?x32xf32>, %up: tensor<64x32xf16>, %gate: tensor<64x
 // -----
 
 // A gate that is read elsewhere must still be computed: nothing is folded.
-// CHECK-LABEL: func.func @gate_is_read
+// CHECK-LABEL: func.func private @gate_is_read
 //       CHECK: heddle.mul
-func.func @gate_is_read(%x: tensor<?x32xf32>, %up: tensor<64x32xf16>, %gate: tensor<64x32xf16>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+func.func private @gate_is_read(%x: tensor<?x32xf32>, %up: tensor<64x32xf16>, %gate: tensor<64x32xf16>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
   %0 = heddle.linear %x weights(%up) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
   %1 = heddle.linear %x weights(%gate) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
   %2 = heddle.activate silu %1 : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  // expected-remark@+1 {{not fused: a product of its factors is used elsewhere too}}
   %3 = heddle.mul %0, %2 : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
   return %3, %1 : tensor<?x64xf32>, tensor<?x64xf32>
+}
+
+// -----
+
+// A third product of the same input does not cost the gate.
+// CHECK-LABEL: func.func private @third_product
+//       CHECK:   heddle.linear %arg0 weights(%arg3) :
+//       CHECK:   heddle.linear %arg0 weights(%arg2, %arg1) gate silu
+func.func private @third_product(%x: tensor<?x32xf32>, %up: tensor<64x32xf16>, %gate: tensor<64x32xf16>, %other: tensor<64x32xf16>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+  %0 = heddle.linear %x weights(%up) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
+  %1 = heddle.linear %x weights(%gate) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
+  %2 = heddle.linear %x weights(%other) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
+  %3 = heddle.activate silu %1 : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  %4 = heddle.mul %3, %0 : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
+  return %4, %2 : tensor<?x64xf32>, tensor<?x64xf32>
+}
+
+// -----
+
+// Gate and up of different kinds of formats take different activations: the ops stay by themselves.
+// CHECK-LABEL: func.func private @two_kinds
+//       CHECK:   heddle.activate
+//       CHECK:   heddle.mul
+func.func private @two_kinds(%x: tensor<?x32xf32>, %up: tensor<64x32x!heddle.quant<q4_0>>, %gate: tensor<64x32xf16>) -> tensor<?x64xf32> {
+  %0 = heddle.linear %x weights(%up) : (tensor<?x32xf32>, tensor<64x32x!heddle.quant<q4_0>>) -> tensor<?x64xf32>
+  %1 = heddle.linear %x weights(%gate) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
+  %2 = heddle.activate silu %1 : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  // expected-remark@+1 {{not fused: one weight is quantised and one is not: they take different activations}}
+  %3 = heddle.mul %2, %0 : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
+  return %3 : tensor<?x64xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func private @no_activation
+//       CHECK:   heddle.mul
+func.func private @no_activation(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  // expected-remark@+1 {{not fused: neither factor is an activation}}
+  %0 = heddle.mul %x, %x : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
+  return %0 : tensor<?x64xf32>
 }

@@ -1,11 +1,13 @@
-// RUN: heddle-opt %s -heddle-fuse-heads | FileCheck %s
+// RUN: heddle-opt %s -split-input-file -heddle-fuse-heads | FileCheck %s
+// RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-fuse-heads="explain=true"
+// RUN: heddle-opt %s -split-input-file -heddle-to-fused -heddle-to-sharded -o %t
 
 // Norm and RoPE leave as attributes of the cache write and of attention, which then reads the cache alone.
 // CHECK-LABEL: func.func @block(
 //  CHECK-SAME:   %[[Q:[a-z0-9]*]]: tensor<?x64xf32>, %[[K:[a-z0-9]*]]: tensor<?x32xf32>, %[[V:[a-z0-9]*]]: tensor<?x32xf32>
 //   CHECK-NOT: heddle.rope {{.*}}%
 //       CHECK: heddle.store_kv keys(%[[K]]) values(%[[V]]) {{.*}} k_norm(%{{.*}}) {{.*}}rope = @rope
-//       CHECK: heddle.attention paged query(%[[Q]]) at({{.*}} q_norm(%{{.*}}) {{.*}}window = 512
+//       CHECK: heddle.attention paged query(%[[Q]]) state @kv {{.*}}q_norm(%{{.*}}) {{.*}}window = 512
 heddle.rope_table @rope base 1.0e+04 dims 32 scale 1.0
 heddle.paged_state @kv layers 2 heads 2 kv_heads 1 head_dim 32
 func.func @block(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>, %v: tensor<?x32xf32>, %n: tensor<32xf32>, %layer: index) -> tensor<?x64xf32> {
@@ -13,8 +15,28 @@ func.func @block(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>, %v: tensor<?x32xf32
   %q2 = heddle.rope neox %q1 table @rope heads 2 : (tensor<?x64xf32>) -> tensor<?x64xf32>
   %k1 = heddle.rms_norm %k, %n eps 1.0e-06 : (tensor<?x32xf32>, tensor<32xf32>) -> tensor<?x32xf32>
   %k2 = heddle.rope neox %k1 table @rope heads 1 : (tensor<?x32xf32>) -> tensor<?x32xf32>
+  // expected-remark@+1 {{not fused: its keys do not go through a paged state}}
   %a = heddle.attention batch query(%q2) keys(%k2) values(%v) state @kv layer(%layer)
       {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 32 : i64, scale = 0.125 : f32, mask = #heddle<mask window>, window = 512 : i64}
       : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>, index) -> tensor<?x64xf32>
   return %a : tensor<?x64xf32>
+}
+
+// -----
+
+// A rotation that is read elsewhere too stays an op: attention takes what it makes.
+// CHECK-LABEL: func.func private @rotation_used_twice(
+//       CHECK:   %[[R:.*]] = heddle.rope neox %arg0
+//       CHECK:   heddle.attention paged query(%[[R]]) state @kv layer(%{{[a-z0-9]*}}) {
+//       CHECK:   return %{{.*}}, %[[R]]
+heddle.rope_table @rope base 1.0e+04 dims 32 scale 1.0
+heddle.paged_state @kv layers 2 heads 2 kv_heads 1 head_dim 32
+func.func private @rotation_used_twice(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>, %layer: index) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+  // expected-remark@+1 {{not fused: the rotation is of other heads or used elsewhere too}}
+  %r = heddle.rope neox %q table @rope heads 2 : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  // expected-remark@+1 {{not fused: its keys do not go through a paged state}}
+  %a = heddle.attention batch query(%r) keys(%k) values(%k) state @kv layer(%layer)
+      {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 32 : i64, scale = 0.125 : f32, mask = #heddle<mask causal>}
+      : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>, index) -> tensor<?x64xf32>
+  return %a, %r : tensor<?x64xf32>, tensor<?x64xf32>
 }

@@ -1,4 +1,4 @@
-// RUN: heddle-opt %s -heddle-fuse-shared-input | FileCheck %s
+// RUN: heddle-opt %s -split-input-file -heddle-fuse-shared-input | FileCheck %s
 
 // Products of the same activations become one; weights of float formats stay apart from quantised ones.
 // CHECK-LABEL: func.func @block
@@ -11,4 +11,23 @@ func.func @block(%x: tensor<?x32xf32>, %q: tensor<64x32x!heddle.quant<q4_0>>, %k
   %1 = heddle.linear %x weights(%k) : (tensor<?x32xf32>, tensor<32x32x!heddle.quant<q8_0>>) -> tensor<?x32xf32>
   %2 = heddle.linear %x weights(%v) : (tensor<?x32xf32>, tensor<32x32xf16>) -> tensor<?x32xf32>
   return %0, %1, %2 : tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>
+}
+
+// -----
+
+// A weight that is gotten later moves before the product, and stays before its other readers.
+// CHECK-LABEL: func.func @later_weight
+//       CHECK:   %[[A:.*]] = heddle.get @a
+//       CHECK:   %[[B:.*]] = heddle.get @b
+//       CHECK:   %[[R:.*]]:2 = heddle.linear %{{.*}} weights(%[[A]], %[[B]])
+//       CHECK:   heddle.linear %[[R]]#0 weights(%[[B]])
+heddle.weight @a : tensor<32x32xf16>
+heddle.weight @b : tensor<32x32xf16>
+func.func @later_weight(%x: tensor<?x32xf32>) -> (tensor<?x32xf32>, tensor<?x32xf32>) {
+  %a = heddle.get @a : tensor<32x32xf16>
+  %0 = heddle.linear %x weights(%a) : (tensor<?x32xf32>, tensor<32x32xf16>) -> tensor<?x32xf32>
+  %b = heddle.get @b : tensor<32x32xf16>
+  %1 = heddle.linear %0 weights(%b) : (tensor<?x32xf32>, tensor<32x32xf16>) -> tensor<?x32xf32>
+  %2 = heddle.linear %x weights(%b) : (tensor<?x32xf32>, tensor<32x32xf16>) -> tensor<?x32xf32>
+  return %1, %2 : tensor<?x32xf32>, tensor<?x32xf32>
 }

@@ -1,18 +1,21 @@
 // RUN: heddle-opt %s -heddle-lower-tiles | FileCheck %s
 
 // Two tokens of Q4_1: one loop over blocks of 32 K, the weights unpacked once, an accumulator and two FMA (scale, minimum) a token.
+// Packed weights and q8 activations are read as the bytes that they are.
 // CHECK-LABEL: func.func @product
+//   CHECK-DAG: heddle.bytes %arg0 : memref<?x64x!heddle.q8> to memref<?x2x40xi8>
+//   CHECK-DAG: heddle.bytes %arg1 : memref<64x64x!heddle.packed<q4_1>> to memref<4x640xi8>
 //       CHECK: %[[ACC:.*]]:2 = scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>)
-// CHECK-COUNT-4: vector.load {{.*}} : memref<?x768xi8>, vector<64xi8>
-//   CHECK-NOT: vector.load {{.*}} : memref<?x768xi8>
+// CHECK-COUNT-4: vector.load {{.*}} : memref<4x640xi8>, vector<64xi8>
+//   CHECK-NOT: vector.load {{.*}} : memref<4x640xi8>
 //       CHECK: heddle.dot
 // CHECK-COUNT-2: math.fma
 //       CHECK: heddle.dot
 // CHECK-COUNT-2: math.fma
 //   CHECK-NOT: math.fma
 //       CHECK: return %[[ACC]]#0
-func.func @product(%x: memref<?x2x40xi8>, %w: memref<?x768xi8>, %t: index) -> vector<16xf32> {
-  %acc:2 = heddle.tile_product "q4_1" %x[%t], %w[%t] columns 64 : memref<?x2x40xi8>, memref<?x768xi8> -> vector<16xf32>, vector<16xf32>
+func.func @product(%x: memref<?x64x!heddle.q8>, %w: memref<64x64x!heddle.packed<q4_1>>, %t: index) -> vector<16xf32> {
+  %acc:2 = heddle.tile_product %x[%t], %w[%t] : memref<?x64x!heddle.q8>, memref<64x64x!heddle.packed<q4_1>> -> vector<16xf32>, vector<16xf32>
   return %acc#0 : vector<16xf32>
 }
 
@@ -24,8 +27,8 @@ func.func @product(%x: memref<?x2x40xi8>, %w: memref<?x768xi8>, %t: index) -> ve
 // CHECK-COUNT-4: memref.prefetch
 //   CHECK-NOT: memref.prefetch
 //       CHECK: return
-func.func @ahead(%x: memref<?x2x40xi8>, %w: memref<?x576xi8>, %t: index) -> vector<16xf32> {
-  %acc = heddle.tile_product "q4_0" %x[%t], %w[%t] columns 64 {ahead = 8192 : i64} : memref<?x2x40xi8>, memref<?x576xi8> -> vector<16xf32>
+func.func @ahead(%x: memref<?x64x!heddle.q8>, %w: memref<64x64x!heddle.packed<q4_0>>, %t: index) -> vector<16xf32> {
+  %acc = heddle.tile_product %x[%t], %w[%t] {ahead = 8192 : i64} : memref<?x64x!heddle.q8>, memref<64x64x!heddle.packed<q4_0>> -> vector<16xf32>
   return %acc : vector<16xf32>
 }
 
@@ -39,18 +42,18 @@ func.func @ahead(%x: memref<?x2x40xi8>, %w: memref<?x576xi8>, %t: index) -> vect
 // CHECK-COUNT-10: vector.store {{.*}}, %[[SPLATS]]{{\[}}
 //       CHECK: scf.for
 //       CHECK: memref.prefetch
-// CHECK-COUNT-4: vector.load {{.*}} : memref<?x576xi8>, vector<32xi8>
+// CHECK-COUNT-4: vector.load {{.*}} : memref<4x576xi8>, vector<32xi8>
 //       CHECK: scf.for
 // CHECK-COUNT-10: vector.load %[[SPLATS]]{{\[}}
 //       CHECK: heddle.dot
 //       CHECK: math.fma
 //       CHECK: vector.store {{.*}} : memref<16x16x16xf32>, vector<8xf32>
-// CHECK-COUNT-4: vector.load {{.*}} : memref<?x576xi8>, vector<32xi8>
+// CHECK-COUNT-4: vector.load {{.*}} : memref<4x576xi8>, vector<32xi8>
 //       CHECK: heddle.dot
 //   CHECK-NOT: heddle.dot
 //       CHECK: return
-func.func @panel(%x: memref<?x2x40xi8>, %w: memref<?x576xi8>, %sums: memref<16x16x16xf32>, %t: index, %n: index) {
-  heddle.tile_product_panel "q4_0" %x[%t for %n], %w[%t for %n] columns 64 -> %sums : memref<?x2x40xi8>, memref<?x576xi8>, memref<16x16x16xf32>
+func.func @panel(%x: memref<?x64x!heddle.q8>, %w: memref<64x64x!heddle.packed<q4_0>>, %sums: memref<16x16x16xf32>, %t: index, %n: index) {
+  heddle.tile_product_panel %x[%t for %n], %w[%t for %n] -> %sums : memref<?x64x!heddle.q8>, memref<64x64x!heddle.packed<q4_0>>, memref<16x16x16xf32>
   return
 }
 
@@ -63,8 +66,8 @@ func.func @panel(%x: memref<?x2x40xi8>, %w: memref<?x576xi8>, %sums: memref<16x1
 //       CHECK: %[[START:.*]] = vector.load %[[HALF]]{{\[}}
 //       CHECK: heddle.dot %[[START]]
 //       CHECK: math.fma
-func.func @panel_of_bytes(%x: memref<?x2x40xi8>, %w: memref<?x1088xi8>, %sums: memref<16x16x16xf32>, %t: index, %n: index) {
-  heddle.tile_product_panel "q8_0" %x[%t for %n], %w[%t for %n] columns 64 -> %sums {pairs} : memref<?x2x40xi8>, memref<?x1088xi8>, memref<16x16x16xf32>
+func.func @panel_of_bytes(%x: memref<?x64x!heddle.q8>, %w: memref<64x64x!heddle.packed<q8_0>>, %sums: memref<16x16x16xf32>, %t: index, %n: index) {
+  heddle.tile_product_panel %x[%t for %n], %w[%t for %n] -> %sums {pairs} : memref<?x64x!heddle.q8>, memref<64x64x!heddle.packed<q8_0>>, memref<16x16x16xf32>
   return
 }
 
@@ -73,8 +76,8 @@ func.func @panel_of_bytes(%x: memref<?x2x40xi8>, %w: memref<?x1088xi8>, %sums: m
 //   CHECK-NOT: arith.shrsi {{.*}} : vector<16xi16>
 //       CHECK: heddle.dot {{.*}} vector<32xi8>
 //       CHECK: math.fma
-func.func @panel_of_quads(%x: memref<?x2x40xi8>, %w: memref<?x1088xi8>, %sums: memref<16x16x16xf32>, %t: index, %n: index) {
-  heddle.tile_product_panel "q8_0" %x[%t for %n], %w[%t for %n] columns 64 -> %sums : memref<?x2x40xi8>, memref<?x1088xi8>, memref<16x16x16xf32>
+func.func @panel_of_quads(%x: memref<?x64x!heddle.q8>, %w: memref<64x64x!heddle.packed<q8_0>>, %sums: memref<16x16x16xf32>, %t: index, %n: index) {
+  heddle.tile_product_panel %x[%t for %n], %w[%t for %n] -> %sums : memref<?x64x!heddle.q8>, memref<64x64x!heddle.packed<q8_0>>, memref<16x16x16xf32>
   return
 }
 

@@ -1,7 +1,7 @@
 // RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-tile-kernels
 // Without heddle-outline-kernels before it, the pass would leave out barriers and gathers.
 
-func.func @f(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32> {heddle.name = "x"}, %thread: index {heddle.name = "thread"}, %threads: index {heddle.name = "threads"}, %context: index {heddle.name = "context"}) {
+func.func @f(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32> {heddle.name = "x"}) {
   // expected-error@+1 {{has no function of its own: run heddle-outline-kernels first}}
   heddle.rms_norm %x, %n eps 1.0e-5 outs(%x) : (memref<?x64xf32>, memref<64xf32>, memref<?x64xf32>) -> ()
   heddle.rms_norm %x, %n eps 1.0e-5 outs(%x) : (memref<?x64xf32>, memref<64xf32>, memref<?x64xf32>) -> ()
@@ -12,7 +12,7 @@ func.func @f(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32> {heddl
 
 func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}) {
   // expected-error@+1 {{has no function of its own: run heddle-outline-kernels first}}
-  heddle.all_gather %x ranks(%ranks) shard <columns, 16> {columns = 64 : i64} : (memref<?x64xf32>, index) -> ()
+  heddle.all_gather %x shard <columns, 16> {columns = 64 : i64} : (memref<?x64xf32>) -> ()
   return
 }
 

@@ -58,14 +58,14 @@ func.func @f(%q: tensor<?x64xf32>) {
 
 heddle.paged_state @kv layers 1 heads 4 kv_heads 2 head_dim 16
 func.func @f(%q: tensor<?x64xf32>) {
-  // expected-error@+1 {{with a state needs positions, sequences, page table and layer}}
+  // expected-error@+1 {{with a state needs a layer}}
   %a = heddle.attention paged query(%q) state @kv {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 1.0 : f32, mask = #heddle<mask causal>} : (tensor<?x64xf32>) -> tensor<?x64xf32>
   return
 }
 
 // -----
 
-func.func @f(%q: tensor<?x64xf32>, %i: tensor<?xi32>, %layer: index) {
+func.func @f(%q: tensor<?x64xf32>, %layer: index) {
   // expected-error@+1 {{names no declared state: @kv}}
   %a = heddle.attention paged query(%q) state @kv layer(%layer) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 1.0 : f32, mask = #heddle<mask causal>} : (tensor<?x64xf32>, index) -> tensor<?x64xf32>
   return
@@ -74,8 +74,8 @@ func.func @f(%q: tensor<?x64xf32>, %i: tensor<?xi32>, %layer: index) {
 // -----
 
 heddle.paged_state @kv layers 1 heads 4 kv_heads 4 head_dim 16
-func.func @f(%q: tensor<?x64xf32>, %i: tensor<?xi32>, %layer: index) {
-  // expected-error@+1 {{differs from its state in kv_heads or head_dim}}
+func.func @f(%q: tensor<?x64xf32>, %layer: index) {
+  // expected-error@+1 {{differs from its state in heads, kv_heads or head_dim}}
   %a = heddle.attention paged query(%q) state @kv layer(%layer) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 1.0 : f32, mask = #heddle<mask causal>} : (tensor<?x64xf32>, index) -> tensor<?x64xf32>
   return
 }
@@ -99,7 +99,7 @@ func.func @f(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>) {
 // -----
 
 func.func @f(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>) {
-  // expected-error@+1 {{soft_cap must be positive}}
+  // expected-error@+1 {{attribute 'soft_cap' failed to satisfy constraint: 32-bit float attribute above 0 and finite}}
   %a = heddle.attention batch query(%q) keys(%k) values(%k) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 1.0 : f32, mask = #heddle<mask none>, soft_cap = 0.0 : f32} : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x64xf32>
   return
 }
@@ -164,7 +164,7 @@ func.func @f(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>) {
 // -----
 
 heddle.paged_state @kv layers 1 heads 4 kv_heads 2 head_dim 16
-func.func @f(%k: tensor<?x48xf32>, %i: tensor<?xi32>, %layer: index) {
+func.func @f(%k: tensor<?x48xf32>, %layer: index) {
   // expected-error@+1 {{keys and values must have 32 features, not 48}}
   heddle.store_kv keys(%k) values(%k) state @kv layer(%layer) {kv_heads = 2 : i64, head_dim = 16 : i64} : tensor<?x48xf32>, tensor<?x48xf32>, index
   return
@@ -173,7 +173,7 @@ func.func @f(%k: tensor<?x48xf32>, %i: tensor<?xi32>, %layer: index) {
 // -----
 
 heddle.paged_state @kv layers 1 heads 4 kv_heads 2 head_dim 16
-func.func @f(%k: tensor<?x32xf32>, %i: tensor<?xi32>, %layer: index) {
+func.func @f(%k: tensor<?x32xf32>, %layer: index) {
   // expected-error@+1 {{needs [begin, end) of KV heads as shares}}
   heddle.store_kv keys(%k) values(%k) state @kv layer(%layer) shares(%layer) {kv_heads = 2 : i64, head_dim = 16 : i64} : tensor<?x32xf32>, tensor<?x32xf32>, index, index
   return
@@ -181,7 +181,7 @@ func.func @f(%k: tensor<?x32xf32>, %i: tensor<?xi32>, %layer: index) {
 
 // -----
 
-func.func @f(%k: tensor<?x32xf32>, %i: tensor<?xi32>, %layer: index) {
+func.func @f(%k: tensor<?x32xf32>, %layer: index) {
   // expected-error@+1 {{names no declared state: @kv}}
   heddle.store_kv keys(%k) values(%k) state @kv layer(%layer) {kv_heads = 2 : i64, head_dim = 16 : i64} : tensor<?x32xf32>, tensor<?x32xf32>, index
   return
@@ -191,7 +191,7 @@ func.func @f(%k: tensor<?x32xf32>, %i: tensor<?xi32>, %layer: index) {
 
 heddle.rope_table @rope base 1.0e4 dims 32 scale 1.0
 heddle.paged_state @kv layers 1 heads 4 kv_heads 4 head_dim 16
-func.func @f(%k: tensor<?x64xf32>, %i: tensor<?xi32>, %layer: index) {
+func.func @f(%k: tensor<?x64xf32>, %layer: index) {
   // expected-error@+1 {{table rotates 32 dimensions of heads of 16}}
   heddle.store_kv keys(%k) values(%k) state @kv layer(%layer)
       {kv_heads = 4 : i64, head_dim = 16 : i64, rope = @rope, style = #heddle<rope_style neox>}
@@ -202,10 +202,47 @@ func.func @f(%k: tensor<?x64xf32>, %i: tensor<?xi32>, %layer: index) {
 // -----
 
 heddle.paged_state @kv layers 1 heads 4 kv_heads 4 head_dim 16
-func.func @f(%q: tensor<?x64xf32>, %i: tensor<?xi32>, %layer: index) {
+func.func @f(%q: tensor<?x64xf32>, %layer: index) {
   // expected-error@+1 {{a q8 result needs head_dim to be a multiple of 32, not 16}}
   %a = heddle.attention paged query(%q) state @kv layer(%layer)
       {heads = 4 : i64, kv_heads = 4 : i64, head_dim = 16 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
       : (tensor<?x64xf32>, index) -> tensor<?x64x!heddle.q8>
+  return
+}
+
+// -----
+
+heddle.paged_state @kv layers 1 heads 8 kv_heads 2 head_dim 16
+func.func @f(%q: tensor<?x64xf32>, %layer: index) {
+  // expected-error@+1 {{differs from its state in heads, kv_heads or head_dim}}
+  %a = heddle.attention paged query(%q) state @kv layer(%layer) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 1.0 : f32, mask = #heddle<mask causal>} : (tensor<?x64xf32>, index) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+heddle.paged_state @kv layers 2 heads 4 kv_heads 2 head_dim 16
+func.func @f(%q: tensor<?x64xf32>) {
+  %layer = arith.constant 2 : index
+  // expected-error@+1 {{layer 2 is none of the 2 of its state}}
+  %a = heddle.attention paged query(%q) state @kv layer(%layer) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 1.0 : f32, mask = #heddle<mask causal>} : (tensor<?x64xf32>, index) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+heddle.paged_state @kv layers 2 heads 4 kv_heads 2 head_dim 16
+func.func @f(%k: tensor<?x32xf32>) {
+  %layer = arith.constant -1 : index
+  // expected-error@+1 {{layer -1 is none of the 2 of its state}}
+  heddle.store_kv keys(%k) values(%k) state @kv layer(%layer) {kv_heads = 2 : i64, head_dim = 16 : i64} : tensor<?x32xf32>, tensor<?x32xf32>, index
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>) {
+  // expected-error@+1 {{attribute 'scale' failed to satisfy constraint: 32-bit float attribute above 0 and finite}}
+  %a = heddle.attention batch query(%q) keys(%k) values(%k) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 0x7F800000 : f32, mask = #heddle<mask none>} : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x64xf32>
   return
 }

@@ -80,24 +80,24 @@ func.func @f(%x: tensor<?x64xf32, #heddle.shard<columns, 16>>, %w: tensor<8x64xf
 
 // -----
 
-func.func @f(%x: memref<?x64xf32>, %w: memref<?xi8>) {
+func.func @f(%x: memref<?x64xf32>, %w: memref<16x64x!heddle.packed<f16>>) {
   // expected-error@+1 {{mixes tensors and buffers}}
-  %y = heddle.linear %x weights(%w) : (memref<?x64xf32>, memref<?xi8>) -> tensor<?x8xf32>
+  %y = heddle.linear %x weights(%w) : (memref<?x64xf32>, memref<16x64x!heddle.packed<f16>>) -> tensor<?x16xf32>
   return
 }
 
 // -----
 
-func.func @f(%x: memref<?x64xf32>, %w: memref<?xi8>, %y: memref<?x8xf32>) {
-  // expected-error@+1 {{on buffers needs one format per weight}}
-  heddle.linear %x weights(%w) outs(%y) : (memref<?x64xf32>, memref<?xi8>, memref<?x8xf32>) -> ()
+func.func @f(%x: memref<?x64xf32>, %w: memref<?xi8>, %y: memref<?x16xf32>) {
+  // expected-error@+1 {{operand #1 must be variadic of a weight [rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed, but got 'memref<?xi8>'}}
+  heddle.linear %x weights(%w) outs(%y) : (memref<?x64xf32>, memref<?xi8>, memref<?x16xf32>) -> ()
   return
 }
 
 // -----
 
 func.func @f(%x: tensor<?x40xf32>) {
-  // expected-error@+1 {{features must be a multiple of 32, not 40}}
+  // expected-error@+1 {{result #0 must be a tensor of rows, but got 'tensor<?x40x!heddle.q8>'}}
   %q = heddle.quantize %x : (tensor<?x40xf32>) -> tensor<?x40x!heddle.q8>
   return
 }
@@ -121,7 +121,7 @@ func.func @f(%x: tensor<?x64xf32>, %w: tensor<16x64xf32>, %r: tensor<?x16xf32, #
 // -----
 
 func.func @f(%x: tensor<?x64xf32>, %w: tensor<40x64xf32>) {
-  // expected-error@+1 {{result of element type !heddle.q8 needs features that are a multiple of 32, not 40}}
+  // expected-error@+1 {{result #0 must be variadic of a tensor of rows, but got 'tensor<?x40x!heddle.q8>'}}
   %y = heddle.linear %x weights(%w, %w) gate silu : (tensor<?x64xf32>, tensor<40x64xf32>, tensor<40x64xf32>) -> tensor<?x40x!heddle.q8>
   return
 }
@@ -144,52 +144,69 @@ func.func @f(%x: tensor<?x64xf32, #heddle.shard<heads, 32>>) {
 
 // -----
 
-func.func @f(%x: memref<?x64xf32>, %w: memref<4x2048xi8>, %u: memref<2x2048xi8>, %y: memref<?x64xf32>) {
-  // expected-error@+1 {{gate and up differ in rows: 64 and 32}}
-  heddle.linear %x weights(%w, %u) gate silu outs(%y) {formats = ["f16", "f16"], rows = array<i64: 64, 32>, unit_rows = array<i64: 16, 16>}
-      : (memref<?x64xf32>, memref<4x2048xi8>, memref<2x2048xi8>, memref<?x64xf32>) -> ()
+func.func @f(%x: memref<?x64xf32>, %w: memref<64x64x!heddle.packed<f16>>, %u: memref<32x64x!heddle.packed<f16>>, %y: memref<?x64xf32>) {
+  // expected-error@+1 {{weight 1 has 32 rows; its result 64}}
+  heddle.linear %x weights(%w, %u) gate silu outs(%y) : (memref<?x64xf32>, memref<64x64x!heddle.packed<f16>>, memref<32x64x!heddle.packed<f16>>, memref<?x64xf32>) -> ()
   return
 }
 
 // -----
 
-func.func @f(%x: memref<?x64xf32>, %w: memref<4x2048xi8>, %y: memref<?x64xf32>) {
-  // expected-error@+1 {{'q9_1' is no weight format}}
-  heddle.linear %x weights(%w) outs(%y) {formats = ["q9_1"], rows = array<i64: 64>, unit_rows = array<i64: 16>}
-      : (memref<?x64xf32>, memref<4x2048xi8>, memref<?x64xf32>) -> ()
-  return
-}
+// expected-error@+1 {{'q9_1' is no weight format}}
+func.func private @f(memref<64x64x!heddle.packed<q9_1>>)
 
 // -----
 
-func.func @f(%x: memref<?x64xf32>, %w: memref<4x2048xi8>, %y: memref<?x64xf32>, %i: index) {
+func.func @f(%x: memref<?x64xf32>, %w: memref<64x64x!heddle.packed<f16>>, %y: memref<?x64xf32>, %i: index) {
   // expected-error@+1 {{unit_rows must be multiples of 16, not 24}}
-  heddle.linear %x weights(%w) shares(%i, %i) outs(%y) {formats = ["f16"], rows = array<i64: 64>, unit_rows = array<i64: 24>}
-      : (memref<?x64xf32>, memref<4x2048xi8>, index, index, memref<?x64xf32>) -> ()
+  heddle.linear %x weights(%w) shares(%i, %i) outs(%y) {unit_rows = array<i64: 24>} : (memref<?x64xf32>, memref<64x64x!heddle.packed<f16>>, index, index, memref<?x64xf32>) -> ()
   return
 }
 
 // -----
 
-func.func @f(%x: memref<?x64xf32>, %w: memref<4x2048xi8>, %y: memref<?x64xf32>) {
-  // expected-error@+1 {{on buffers needs rows and unit_rows for each weight}}
-  heddle.linear %x weights(%w) outs(%y) {formats = ["f16"]} : (memref<?x64xf32>, memref<4x2048xi8>, memref<?x64xf32>) -> ()
+func.func @f(%x: memref<?x64xf32>, %w: memref<64x64x!heddle.packed<f16>>, %y: memref<?x64xf32>, %i: index) {
+  // expected-error@+1 {{on buffers needs unit_rows for each weight}}
+  heddle.linear %x weights(%w) shares(%i, %i) outs(%y) : (memref<?x64xf32>, memref<64x64x!heddle.packed<f16>>, index, index, memref<?x64xf32>) -> ()
   return
 }
 
 // -----
 
-func.func @f(%x: memref<?x64xf32>, %w: memref<4x2048xi8>, %y: memref<?x64xf32>) {
-  // expected-error@+1 {{weight 0 of format q4_0 takes q8 activations}}
-  heddle.linear %x weights(%w) outs(%y) {formats = ["q4_0"], rows = array<i64: 64>, unit_rows = array<i64: 16>}
-      : (memref<?x64xf32>, memref<4x2048xi8>, memref<?x64xf32>) -> ()
+func.func @f(%x: memref<?x64xf32>, %w: memref<64x64x!heddle.packed<q4_0>>, %y: memref<?x64xf32>) {
+  // expected-error@+1 {{weight 0 of '!heddle.packed<q4_0>' takes q8 activations, not f32}}
+  heddle.linear %x weights(%w) outs(%y) : (memref<?x64xf32>, memref<64x64x!heddle.packed<q4_0>>, memref<?x64xf32>) -> ()
   return
 }
 
 // -----
 
-func.func @f(%x: memref<?x2x36xi8>, %y: memref<?x64xf32>) {
-  // expected-error@+1 {{input must be a buffer [tokens × features] of f32 (a multiple of 16) or [tokens × blocks × 40] of i8, not 'memref<?x2x36xi8>'}}
-  heddle.linear %x weights(%y) outs(%y) : (memref<?x2x36xi8>, memref<?x64xf32>, memref<?x64xf32>) -> ()
+func.func @f(%x: memref<?x64xf32>, %w: memref<64x64x!heddle.packed<f16>>, %y: memref<?x64x!heddle.q8>) {
+  // expected-error@+1 {{without a gate must have f32 results}}
+  heddle.linear %x weights(%w) outs(%y) : (memref<?x64xf32>, memref<64x64x!heddle.packed<f16>>, memref<?x64x!heddle.q8>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x40xf32>, %w: memref<64x64x!heddle.packed<f16>>, %y: memref<?x64xf32>) {
+  // expected-error@+1 {{operand #0 must be rows [? × features] of f32 (in buffers whole vectors of 16) or of !heddle.q8 (whole blocks of 32), but got 'memref<?x40xf32>'}}
+  heddle.linear %x weights(%w) outs(%y) : (memref<?x40xf32>, memref<64x64x!heddle.packed<f16>>, memref<?x64xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x64xf32>, %w: tensor<8x64xf32>, %b: tensor<8xf32>) {
+  // expected-error@+1 {{needs one bias per weight or none, not 1}}
+  %y:2 = heddle.linear %x weights(%w, %w) biases(%b) : (tensor<?x64xf32>, tensor<8x64xf32>, tensor<8x64xf32>, tensor<8xf32>) -> (tensor<?x8xf32>, tensor<?x8xf32>)
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x64xf32>, %w: tensor<8x64xf32>, %b: tensor<4xf32>) {
+  // expected-error@+1 {{bias 0 has 4 elements; its weight has 8 rows}}
+  %y = heddle.linear %x weights(%w) biases(%b) : (tensor<?x64xf32>, tensor<8x64xf32>, tensor<4xf32>) -> tensor<?x8xf32>
   return
 }

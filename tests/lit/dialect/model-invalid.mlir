@@ -25,7 +25,7 @@ heddle.weight @w : tensor<2x48x!heddle.quant<q4_0>>
 
 // -----
 
-// expected-error@+1 {{dims must be positive and even, not 7}}
+// expected-error@+1 {{dims must be even, not 7}}
 heddle.rope_table @r base 10000.0 dims 7 scale 1.0
 
 // -----
@@ -40,7 +40,7 @@ heddle.rope_table @r base 10000.0 dims 8 scale 1.0 factors [1.0, 1.0]
 
 // -----
 
-// expected-error@+1 {{layers, heads, kv_heads and head_dim must be positive}}
+// expected-error@+1 {{attribute 'layers' failed to satisfy constraint: 64-bit signless integer attribute whose value is positive}}
 heddle.paged_state @kv layers 0 heads 4 kv_heads 2 head_dim 16
 
 // -----
@@ -84,7 +84,7 @@ func.func @f(%ids: tensor<?xi32>, %table: tensor<10x8xf32>) {
 // -----
 
 func.func @f(%x: tensor<?x8xf32>, %rows: tensor<?xi32>) {
-  // expected-error@+1 {{changes the number of features}}
+  // expected-error@+1 {{result must be 'tensor<?x8xf32>' like its operand, not 'tensor<?x4xf32>'}}
   %y = heddle.select_rows %x, %rows : (tensor<?x8xf32>, tensor<?xi32>) -> tensor<?x4xf32>
   return
 }
@@ -96,7 +96,7 @@ heddle.rope_table @rope base 1.0e4 dims 32 scale 0.0
 
 // -----
 
-// expected-error@+1 {{layers, heads, kv_heads and head_dim must be positive}}
+// expected-error@+1 {{attribute 'heads' failed to satisfy constraint: 64-bit signless integer attribute whose value is positive}}
 heddle.paged_state @kv layers 2 heads -4 kv_heads 2 head_dim 32
 
 // -----
@@ -120,5 +120,71 @@ func.func @f(%x: tensor<?x64xf32, #heddle.shard<columns, 16>>, %rows: tensor<?xi
 func.func @f(%ids: tensor<?xi32>, %w: tensor<64x64xf32, #heddle.shard<columns, 16>>) {
   // expected-error@+1 {{table is only this rank's share (#heddle.shard<columns, 16>): gather it first}}
   %y = heddle.embed %ids, %w : (tensor<?xi32>, tensor<64x64xf32, #heddle.shard<columns, 16>>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+heddle.weight @n : tensor<64xf16>
+func.func @f() {
+  // expected-error@+1 {{result #0 must be a weight [rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed or a vector [elements] of f32, but got 'tensor<64xf16>'}}
+  %n = heddle.get @n : tensor<64xf16>
+  return
+}
+
+// -----
+
+heddle.weight @w : tensor<64x64x!heddle.quant<q4_1>>
+func.func @f() {
+  // expected-error@+1 {{has type 'memref<64x64x!heddle.packed<q4_0>>' but the weight is 'tensor<64x64x!heddle.quant<q4_1>>'}}
+  %w = heddle.get @w : memref<64x64x!heddle.packed<q4_0>>
+  return
+}
+
+// -----
+
+func.func private @f(%n: index) {
+  // expected-error@+1 {{belongs in an entry, a public function}}
+  %y = heddle.output 0 columns 50 rows(%n) : memref<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%n: index) {
+  // expected-error@+1 {{pads 50 columns to 80}}
+  %y = heddle.output 0 columns 50 rows(%n) : memref<?x80xf32>
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{names no declared paged state: @kv}}
+  %memory, %table, %width = heddle.pages @kv : memref<?xi8>, memref<?xi32>
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{names no declared RoPE table: @rope}}
+  %angles = heddle.angles @rope : memref<?xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x64xf32>, %y: tensor<?x32xf32>) {
+  // expected-error@+1 {{result must be 'tensor<?x64xf32>' like its operand, not 'tensor<?x32xf32>'}}
+  %s = heddle.add %x, %y : (tensor<?x64xf32>, tensor<?x32xf32>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x64xf32, #heddle.shard<columns, 16>>) {
+  // expected-error@+1 {{operand is only this rank's share (#heddle.shard<columns, 16>): gather it first}}
+  %y = heddle.activate silu %x : (tensor<?x64xf32, #heddle.shard<columns, 16>>) -> tensor<?x64xf32>
   return
 }

@@ -16,8 +16,11 @@ heddle.rope_table @rope base 10000.0 dims 8 scale 2.0 factors [1.0, 2.0, 4.0, 8.
 heddle.paged_state @kv layers 2 heads 4 kv_heads 2 head_dim 16
 
 // CHECK-LABEL: func.func @graph
-func.func @graph(%ids: tensor<?xi32>, %rows: tensor<?xi32>,
-                 %bias: tensor<4x?x?xf32>) -> tensor<?x64xf32> {
+func.func @graph(%bias: tensor<4x?x?xf32>) -> tensor<?x64xf32> {
+  // CHECK: heddle.batch ids : tensor<?xi32>
+  %ids = heddle.batch ids : tensor<?xi32>
+  // CHECK: heddle.batch wanted : tensor<?xi32>
+  %rows = heddle.batch wanted : tensor<?xi32>
   %layer = arith.constant 1 : index
   // CHECK: %[[TABLE:.*]] = heddle.get @embed : tensor<100x64xf16>
   %table = heddle.get @embed : tensor<100x64xf16>
@@ -55,11 +58,11 @@ func.func @graph(%ids: tensor<?xi32>, %rows: tensor<?xi32>,
   %c = heddle.attention fixed query(%e#0) keys(%kr) values(%k)
       {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 0.25 : f32, mask = #heddle<mask none>}
       : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x64xf32>
-  // CHECK: heddle.activate gelu_tanh %{{.*}} : tensor<?x64xf32>
+  // CHECK: heddle.activate gelu_tanh %{{.*}} : (tensor<?x64xf32>) -> tensor<?x64xf32>
   %g = heddle.activate gelu_tanh %c : (tensor<?x64xf32>) -> tensor<?x64xf32>
-  // CHECK: heddle.mul %{{.*}}, %{{.*}} : tensor<?x64xf32>
+  // CHECK: heddle.mul %{{.*}}, %{{.*}} : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
   %m = heddle.mul %g, %c : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
-  // CHECK: heddle.add %{{.*}}, %{{.*}} : tensor<?x64xf32>
+  // CHECK: heddle.add %{{.*}}, %{{.*}} : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
   %s = heddle.add %x, %m : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
   // CHECK: heddle.select_rows %{{.*}}, %{{.*}} : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x64xf32>
   %r = heddle.select_rows %s, %rows : (tensor<?x64xf32>, tensor<?xi32>) -> tensor<?x64xf32>
@@ -80,15 +83,15 @@ func.func @sharded(%x: tensor<?x64xf32>, %layer: index) -> tensor<?x64xf32> {
   // CHECK: heddle.quantize %{{.*}} : (tensor<?x64xf32>) -> tensor<?x64x!heddle.q8>
   %h = heddle.quantize %x : (tensor<?x64xf32>) -> tensor<?x64x!heddle.q8>
   // CHECK: heddle.linear %{{.*}} weights(%{{.*}}, %{{.*}}, %{{.*}}) shares(%[[HB]], %[[HE]], %[[KB]], %[[KE]], %[[KB]], %[[KE]])
-  // CHECK-SAME: tensor<?x64xf32, #heddle.shard<heads, 16>>, tensor<?x32xf32, #heddle.shard<kv_heads, 16>>, tensor<?x32xf32, #heddle.shard<kv_heads, 16>>
+  // CHECK-SAME: tensor<?x64xf32, #heddle.shard<heads, 16>>, tensor<?x32xf32, #heddle.shard<kv_heads, 16, group 2>>, tensor<?x32xf32, #heddle.shard<kv_heads, 16, group 2>>
   %q, %k, %v = heddle.linear %h weights(%wq, %wk, %wk) shares(%hb, %he, %kb, %ke, %kb, %ke)
       : (tensor<?x64x!heddle.q8>, tensor<64x64x!heddle.quant<q4_1>>, tensor<32x64x!heddle.quant<q4_1>>, tensor<32x64x!heddle.quant<q4_1>>, index, index, index, index, index, index)
-      -> (tensor<?x64xf32, #heddle.shard<heads, 16>>, tensor<?x32xf32, #heddle.shard<kv_heads, 16>>, tensor<?x32xf32, #heddle.shard<kv_heads, 16>>)
+      -> (tensor<?x64xf32, #heddle.shard<heads, 16>>, tensor<?x32xf32, #heddle.shard<kv_heads, 16, group 2>>, tensor<?x32xf32, #heddle.shard<kv_heads, 16, group 2>>)
   // CHECK: heddle.store_kv keys(%{{.*}}) values(%{{.*}}) state @kv layer(%{{.*}}) k_norm(%{{.*}}) shares(%[[KB]], %[[KE]])
   // CHECK-SAME: style = #heddle<rope_style neox>
   heddle.store_kv keys(%k) values(%v) state @kv layer(%layer) k_norm(%head_norm) shares(%kb, %ke)
       {kv_heads = 2 : i64, head_dim = 16 : i64, norm_eps = 1.0e-6 : f32, rope = @rope, style = #heddle<rope_style neox>}
-      : tensor<?x32xf32, #heddle.shard<kv_heads, 16>>, tensor<?x32xf32, #heddle.shard<kv_heads, 16>>, index, tensor<16xf32>, index, index
+      : tensor<?x32xf32, #heddle.shard<kv_heads, 16, group 2>>, tensor<?x32xf32, #heddle.shard<kv_heads, 16, group 2>>, index, tensor<16xf32>, index, index
   // CHECK: heddle.attention paged query(%{{.*}}) state @kv layer(%{{.*}}) q_norm(%{{.*}}) shares(%[[HB]], %[[HE]], %[[KB]], %[[KE]])
   %a = heddle.attention paged query(%q) state @kv layer(%layer) q_norm(%head_norm) shares(%hb, %he, %kb, %ke)
       {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>, norm_eps = 1.0e-6 : f32,

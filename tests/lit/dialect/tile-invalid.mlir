@@ -1,48 +1,40 @@
 // RUN: heddle-opt %s -split-input-file -verify-diagnostics
 
-func.func @f(%x: memref<?x2x40xi8>, %w: memref<?x640xi8>, %t: index) {
-  // expected-error@+1 {{'q9_9' is no weight format}}
-  %a = heddle.tile_product "q9_9" %x[%t], %w[%t] columns 64 : memref<?x2x40xi8>, memref<?x640xi8> -> vector<16xf32>
-  return
-}
-
-// -----
-
-func.func @f(%x: memref<?x64xf32>, %w: memref<?x640xi8>, %t: index) {
+func.func @f(%x: memref<?x64xf32>, %w: memref<64x64x!heddle.packed<q4_1>>, %t: index) {
   // expected-error@+1 {{input must be q8, not 'memref<?x64xf32>'}}
-  %a = heddle.tile_product "q4_1" %x[%t], %w[%t] columns 64 : memref<?x64xf32>, memref<?x640xi8> -> vector<16xf32>
+  %a = heddle.tile_product %x[%t], %w[%t] : memref<?x64xf32>, memref<64x64x!heddle.packed<q4_1>> -> vector<16xf32>
   return
 }
 
 // -----
 
-func.func @f(%x: memref<?x2x40xi8>, %w: memref<?x640xi8>, %t: index) {
+func.func @f(%x: memref<?x64x!heddle.q8>, %w: memref<64x64x!heddle.packed<q4_1>>, %t: index) {
   // expected-error@+1 {{takes one row group at a time in a quantised format, not 2}}
-  %a:2 = heddle.tile_product "q4_1" %x[%t], %w[%t] columns 64 {row_groups = 2 : i64} : memref<?x2x40xi8>, memref<?x640xi8> -> vector<16xf32>, vector<16xf32>
+  %a:2 = heddle.tile_product %x[%t], %w[%t] {row_groups = 2 : i64} : memref<?x64x!heddle.q8>, memref<64x64x!heddle.packed<q4_1>> -> vector<16xf32>, vector<16xf32>
   return
 }
 
 // -----
 
-func.func @f(%x: memref<?x2x40xi8>, %w: memref<?x640xi8>, %t: index) {
+func.func @f(%x: memref<?x64x!heddle.q8>, %w: memref<64x64x!heddle.packed<q4_1>>, %t: index) {
   // expected-error@+1 {{cannot give 2 row groups the same number of 3 accumulators}}
-  %a:3 = heddle.tile_product "q4_1" %x[%t], %w[%t] columns 64 {row_groups = 2 : i64} : memref<?x2x40xi8>, memref<?x640xi8> -> vector<16xf32>, vector<16xf32>, vector<16xf32>
+  %a:3 = heddle.tile_product %x[%t], %w[%t] {row_groups = 2 : i64} : memref<?x64x!heddle.q8>, memref<64x64x!heddle.packed<q4_1>> -> vector<16xf32>, vector<16xf32>, vector<16xf32>
   return
 }
 
 // -----
 
-func.func @f(%x: memref<?x2x40xi8>, %w: memref<?x640xi8>, %t: index) {
-  // expected-error@+1 {{ahead must be in 0 to 1048576, not -64}}
-  %a = heddle.tile_product "q4_1" %x[%t], %w[%t] columns 64 {ahead = -64 : i64} : memref<?x2x40xi8>, memref<?x640xi8> -> vector<16xf32>
+func.func @f(%x: memref<?x64x!heddle.q8>, %w: memref<64x64x!heddle.packed<q4_1>>, %t: index) {
+  // expected-error@+1 {{attribute 'ahead' failed to satisfy constraint: 64-bit signless integer attribute whose value is non-negative}}
+  %a = heddle.tile_product %x[%t], %w[%t] {ahead = -64 : i64} : memref<?x64x!heddle.q8>, memref<64x64x!heddle.packed<q4_1>> -> vector<16xf32>
   return
 }
 
 // -----
 
 func.func @f(%ids: memref<?xi32>, %w: memref<?xi8>, %x: memref<?x64xf32>, %t: index) {
-  // expected-error@+1 {{a packed weight must be a buffer [groups × bytes] of i8, not 'memref<?xi8>'}}
-  heddle.tile_embed "q4_1" %ids, %w -> %x[%t] : memref<?xi32>, memref<?xi8>, memref<?x64xf32>, index
+  // expected-error@+1 {{operand #1 must be a weight [rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed, but got 'memref<?xi8>'}}
+  heddle.tile_embed %ids, %w -> %x[%t] : memref<?xi32>, memref<?xi8>, memref<?x64xf32>, index
   return
 }
 
@@ -64,17 +56,17 @@ func.func @f(%init: vector<16xi32>, %sum: i32, %c: vector<64xi8>) {
 
 // -----
 
-func.func @f(%x: memref<?x64xf32>, %w: memref<?x2048xi8>, %sums: memref<16x16x16xf32>, %t: index) {
-  // expected-error@+1 {{takes quantised formats, not 'f16'}}
-  heddle.tile_product_panel "f16" %x[%t for %t], %w[%t for %t] columns 64 -> %sums : memref<?x64xf32>, memref<?x2048xi8>, memref<16x16x16xf32>
+func.func @f(%x: memref<?x64xf32>, %w: memref<64x64x!heddle.packed<f16>>, %sums: memref<16x16x16xf32>, %t: index) {
+  // expected-error@+1 {{operand #0 must be rows [? × features] of !heddle.q8 (whole blocks of 32), but got 'memref<?x64xf32>'}}
+  heddle.tile_product_panel %x[%t for %t], %w[%t for %t] -> %sums : memref<?x64xf32>, memref<64x64x!heddle.packed<f16>>, memref<16x16x16xf32>
   return
 }
 
 // -----
 
-func.func @f(%x: memref<?x2x40xi8>, %w: memref<?x640xi8>, %sums: memref<16x?x16xf32>, %t: index) {
+func.func @f(%x: memref<?x64x!heddle.q8>, %w: memref<64x64x!heddle.packed<q4_1>>, %sums: memref<16x?x16xf32>, %t: index) {
   // expected-error@+1 {{sums must be a buffer [row groups × tokens × 16] of f32 of known size, not 'memref<16x?x16xf32>'}}
-  heddle.tile_product_panel "q4_1" %x[%t for %t], %w[%t for %t] columns 64 -> %sums : memref<?x2x40xi8>, memref<?x640xi8>, memref<16x?x16xf32>
+  heddle.tile_product_panel %x[%t for %t], %w[%t for %t] -> %sums : memref<?x64x!heddle.q8>, memref<64x64x!heddle.packed<q4_1>>, memref<16x?x16xf32>
   return
 }
 
@@ -96,9 +88,9 @@ func.func @f(%init: vector<8xi32>, %sum: i32, %c: vector<16xi16>, %a: vector<32x
 
 // -----
 
-func.func @f(%x: memref<?x2x40xi8>, %p: memref<?xf32>, %t: index) {
+func.func @f(%x: memref<?x64x!heddle.q8>, %p: memref<?xf32>, %t: index) {
   // expected-error@+1 {{a q8 result needs pairs of vectors, not 1}}
-  heddle.tile_merge_chunks %p[%t, %t] chunks[%t, %t] -> %x[%t] heads(%t) block %t {head_dim = 64 : i64, vectors = 1 : i64} : memref<?xf32>, memref<?x2x40xi8>
+  heddle.tile_merge_chunks %p[%t, %t] chunks[%t, %t] -> %x[%t] heads(%t) block %t {head_dim = 64 : i64, vectors = 1 : i64} : memref<?xf32>, memref<?x64x!heddle.q8>
   return
 }
 
@@ -129,7 +121,7 @@ func.func @f(%x: memref<?x64xf32>, %p: memref<?xf32>, %t: index) {
 // -----
 
 func.func @f(%x: memref<?x64xf32>, %kv: memref<?xi8>, %pages: memref<?xi32>, %t: index) {
-  // expected-error@+1 {{rows must be positive}}
+  // expected-error@+2 {{attribute 'rows' failed to satisfy constraint: 64-bit signless integer attribute whose value is positive}}
   heddle.tile_attention %x tokens(%t) heads(%t) at(%t) pages %pages[%t] kv %kv[%t, %t] -> %x
       {head_dim = 64 : i64, rope_dims = 0 : i64, scale = 0.125 : f32, window = 0 : i64, rows = 0 : i64, vectors = 4 : i64}
       : memref<?x64xf32>, memref<?xi32>, memref<?xi8>, memref<?x64xf32>
@@ -141,5 +133,61 @@ func.func @f(%x: memref<?x64xf32>, %kv: memref<?xi8>, %pages: memref<?xi32>, %t:
 func.func @f(%i: vector<64xi8>) {
   // expected-error@+1 {{attribute 'table' failed to satisfy constraint: i8 dense array attribute with exactly 16 elements}}
   %r = heddle.lookup %i in [0, 1, 2, 3] : vector<64xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x64x!heddle.q8>, %w: memref<64x64x!heddle.packed<q4_1>>, %t: index) {
+  // expected-error@+1 {{ahead must be in 0 to 1048576, not 1048577}}
+  %a = heddle.tile_product %x[%t], %w[%t] {ahead = 1048577 : i64} : memref<?x64x!heddle.q8>, memref<64x64x!heddle.packed<q4_1>> -> vector<16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x32x!heddle.q8>, %w: memref<64x64x!heddle.packed<q4_1>>, %t: index) {
+  // expected-error@+1 {{cannot take 64 columns in blocks of 32 of an input of 32}}
+  %a = heddle.tile_product %x[%t], %w[%t] : memref<?x32x!heddle.q8>, memref<64x64x!heddle.packed<q4_1>> -> vector<16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x64x!heddle.q8>, %w: memref<64x64x!heddle.packed<q4_1>>, %t: index) {
+  // expected-error@+1 {{lanes must be 16 or 8, not 4}}
+  %a = heddle.tile_product %x[%t], %w[%t] {lanes = 4 : i64} : memref<?x64x!heddle.q8>, memref<64x64x!heddle.packed<q4_1>> -> vector<16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x64xf32>, %q: memref<?x32x!heddle.q8>, %t: index) {
+  // expected-error@+1 {{changes the number of features}}
+  heddle.tile_quantize_row %x, %q[%t] : memref<?x64xf32>, memref<?x32x!heddle.q8>
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x64xf32>, %n: memref<32xf32>, %t: index) {
+  // expected-error@+1 {{weight has 32 elements; rows have 64}}
+  heddle.tile_rms_norm %x, %n -> %x[%t] eps 1.0e-5 : memref<?x64xf32>, memref<32xf32>, memref<?x64xf32>, index
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x64xf32>, %q: memref<?x64x!heddle.q8>, %t: index) {
+  // expected-error@+1 {{changes the type of a row}}
+  heddle.tile_copy_row %x[%t] -> %q[%t] : memref<?x64xf32>, memref<?x64x!heddle.q8>
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x64xf32>, %r: memref<?xf32>, %t: index) {
+  // expected-error@+1 {{cannot rotate 64 of 32 dimensions in this style}}
+  heddle.tile_rope neox %x, %r -> %x[%t, %t] at %t {head_dim = 32 : i64, rope_dims = 64 : i64} : memref<?x64xf32>, memref<?xf32>, memref<?x64xf32>
   return
 }

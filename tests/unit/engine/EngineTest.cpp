@@ -184,8 +184,7 @@ TEST(Engine, RequestsThatWaitWithOneBeginningKeepNothingFromOlderOnes) {
     auto group = makeSelfCommunicator();
     EngineOptions options;
     options.tokenBudget = 2048;
-    options.kvBytes =
-        20 * model.kv.wholePageBytes();
+    options.kvBytes = 20 * model.kv.wholePageBytes();
     Engine engine(model, options, *group);
     auto request = [](uint64_t id, std::vector<int32_t> prompt, int64_t tokens) {
       Request out{id, std::move(prompt), {}};

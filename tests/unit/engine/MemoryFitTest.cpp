@@ -8,7 +8,8 @@ using namespace heddle;
 namespace {
 
 constexpr uint64_t kMega = 1'000'000;
-const KvShapes kShape{{{.layers = 10, .heads = 8, .kvHeads = 4, .headDim = 64}}}; // a page of all heads: 10 · 4 · 16 KiB = 655,360 bytes
+const KvShapes kShape{
+    {{.layers = 10, .heads = 8, .kvHeads = 4, .headDim = 64}}}; // a page of all heads: 10 · 4 · 16 KiB = 655,360 bytes
 
 RankMemory rankOn(const std::string &machine, uint64_t available, uint64_t own = UINT64_MAX) {
   RankMemory rank{machine, "host-" + machine, {}};
