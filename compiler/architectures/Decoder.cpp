@@ -92,6 +92,12 @@ Decoder heddle::readDecoder(const ModelSource &m) {
   return d;
 }
 
+GraphBuilder::Bias heddle::readBiases(const ModelSource &m, std::string_view key) {
+  if (m.checkpoint().kind() == Checkpoint::Kind::Gguf)
+    return GraphBuilder::Bias::IfThere;
+  return m.flag(key).value_or(false) ? GraphBuilder::Bias::Needed : GraphBuilder::Bias::None;
+}
+
 /// Llama 3's frequency scaling arrives in GGUF files as one factor per pair.
 static std::vector<double> readFactors(const ModelSource &m, int64_t pairs) {
   auto info = m.tensor("rope_freqs.weight");

@@ -27,6 +27,9 @@ struct Decoder {
 /// Throws CompileError, naming the key.
 Decoder readDecoder(const ModelSource &model);
 
+/// Whether products have biases: folders say so under `key`, of GGUF files those have one that bring it. Throws CompileError.
+GraphBuilder::Bias readBiases(const ModelSource &model, std::string_view key);
+
 /// How positions turn.
 struct Rotation {
   double base, linearScale = 1;

@@ -68,7 +68,15 @@ void GraphBuilder::endEntry(ValueRange results) {
   builder_.setInsertionPointAfter(entry_);
 }
 
-Value GraphBuilder::weight(StringRef tensor, const Shape &shape) {
+GraphBuilder::Weight GraphBuilder::weight(StringRef tensor, const Shape &shape, Bias bias) {
+  Weight made(declaredWeight(tensor, shape));
+  const std::string beside = tensor.drop_back(StringRef("weight").size()).str() + "bias";
+  if (bias == Bias::Needed || (bias == Bias::IfThere && model_.tensor(beside)))
+    made.bias = declaredWeight(beside, {{shape.dims.front()}, "one for each row of the weight"});
+  return made;
+}
+
+Value GraphBuilder::declaredWeight(StringRef tensor, const Shape &shape) {
   const TensorInfo info = tensorOf(tensor, shape);
   Type type = RankedTensorType::get(shape.dims, elementType(builder_.getContext(), info.format));
   if (!module_->lookupSymbol(tensor)) {
@@ -90,9 +98,12 @@ Value GraphBuilder::embed(Value table, float scale) {
   return builder_.create<EmbedOp>(loc_, rowsType(width), batch(BatchList::Ids), table, Value(), factor).getResult();
 }
 
-Value GraphBuilder::linear(Value x, Value weight) {
-  Type type = rowsType(cast<RankedTensorType>(weight.getType()).getDimSize(0));
-  return builder_.create<LinearOp>(loc_, LinearSpec{.results = type, .input = x, .weights = weight}).getResult(0);
+Value GraphBuilder::linear(Value x, const Weight &w) {
+  Type type = rowsType(cast<RankedTensorType>(w.value.getType()).getDimSize(0));
+  LinearSpec spec{.results = type, .input = x, .weights = w.value};
+  if (w.bias)
+    spec.biases = w.bias;
+  return builder_.create<LinearOp>(loc_, spec).getResult(0);
 }
 
 Value GraphBuilder::rmsNorm(Value x, Value weight, float eps, int64_t groups) {
@@ -137,7 +148,7 @@ Value GraphBuilder::attention(Value q, Value k, Value v, const Attention &how) {
 }
 
 /// What a value is called where stages are shown.
-static void nameArguments(func::FuncOp function, ArrayRef<const char *> names) {
+static void nameArguments(func::FuncOp function, ArrayRef<std::string> names) {
   for (auto [i, name] : llvm::enumerate(names))
     function.setArgAttr(i, "heddle.name", StringAttr::get(function.getContext(), name));
 }
@@ -146,11 +157,19 @@ Value GraphBuilder::block(StringRef kind, int64_t layer, Value x, ArrayRef<Role>
                           const std::function<Value(Value, const Weights &)> &body) {
   SmallVector<Value> weights;
   SmallVector<Type> types{x.getType(), builder_.getIndexType()};
+  SmallVector<std::string> names{"x", "layer"};
   std::string key = kind.str();
+  auto take = [&](Value weight, const std::string &name) {
+    weights.push_back(weight);
+    types.push_back(weight.getType());
+    names.push_back(name);
+    llvm::raw_string_ostream(key) << ' ' << name << ' ' << types.back();
+  };
   for (const Role &role : roles) {
-    weights.push_back(weight("blk." + std::to_string(layer) + "." + role.name + ".weight", role.shape));
-    types.push_back(weights.back().getType());
-    llvm::raw_string_ostream(key) << ' ' << types.back();
+    Weight made = weight("blk." + std::to_string(layer) + "." + role.name + ".weight", role.shape, role.bias);
+    take(made.value, role.name);
+    if (made.bias)
+      take(made.bias, std::string(role.name) + ".bias");
   }
   func::FuncOp &function = blocks_[key];
   if (!function) {
@@ -161,18 +180,19 @@ Value GraphBuilder::block(StringRef kind, int64_t layer, Value x, ArrayRef<Role>
       name = kind.str() + "_" + std::to_string(n);
     function = builder_.create<func::FuncOp>(loc_, name, builder_.getFunctionType(types, x.getType()));
     function.setPrivate();
-    SmallVector<const char *> names{"x", "layer"};
-    for (const Role &role : roles)
-      names.push_back(role.name);
     nameArguments(function, names);
     mlir::Block *entry = function.addEntryBlock();
     builder_.setInsertionPointToEnd(entry);
     layer_ = entry->getArgument(1);
-    auto byRole = [&](StringRef name) -> Value {
-      for (auto [i, role] : llvm::enumerate(roles))
-        if (name == role.name)
-          return entry->getArgument(2 + i);
-      llvm::report_fatal_error("block uses a weight that it does not list: " + name);
+    auto argument = [&](const std::string &name) {
+      const auto *found = llvm::find(names, name);
+      return found == names.end() ? Value() : Value(entry->getArgument(static_cast<unsigned>(found - names.begin())));
+    };
+    auto byRole = [&](StringRef name) -> Weight {
+      Weight known(argument(name.str()), argument(name.str() + ".bias"));
+      if (!known.value)
+        llvm::report_fatal_error("block uses a weight that it does not list: " + name);
+      return known;
     };
     Value result = body(entry->getArgument(0), byRole);
     builder_.create<func::ReturnOp>(loc_, result);

@@ -20,13 +20,22 @@ struct Shape {
 class GraphBuilder {
 public:
   using Value = mlir::Value;
+  /// Whether a weight has a bias beside it, NAME.bias, of one element a row, of a vector as many as it has itself.
+  enum class Bias { None, IfThere, Needed };
+  /// A weight with its bias, which is null where it has none.
+  struct Weight {
+    Weight(Value value = {}, Value bias = {}) : value(value), bias(bias) {}
+    operator Value() const { return value; }
+    Value value, bias;
+  };
   /// A weight of a block: its tensor is blk.<layer>.<role>.weight.
   struct Role {
     const char *name;
     Shape shape;
+    Bias bias = Bias::None;
   };
   /// The weights of the block being built, by role: weight("attn_q") is the block's argument of that name.
-  using Weights = std::function<Value(llvm::StringRef role)>;
+  using Weights = std::function<Weight(llvm::StringRef role)>;
 
   GraphBuilder(mlir::MLIRContext *context, const ModelSource &model);
 
@@ -39,11 +48,11 @@ public:
   void endEntry(mlir::ValueRange results);
 
   // ---- equations ----
-  /// A weight of the file, in an entry. Throws CompileError where it is missing or of another shape.
-  Value weight(llvm::StringRef tensor, const Shape &shape);
+  /// A weight of the file, NAME.weight, in an entry. Throws CompileError where it is missing or of another shape.
+  Weight weight(llvm::StringRef tensor, const Shape &shape, Bias bias = Bias::None);
   Value batch(ir::BatchList list);           // ids, positions … [T]
   Value embed(Value table, float scale = 1); // of the tokens' ids, [T × width]
-  Value linear(Value x, Value weight);       // x · Wᵀ
+  Value linear(Value x, const Weight &w);    // x · Wᵀ + b
   Value rmsNorm(Value x, Value weight, float eps, int64_t groups = 1);
   Value rope(Value x, llvm::StringRef table, int64_t heads, ir::RopeStyle style);
   Value add(Value a, Value b);
@@ -69,6 +78,7 @@ public:
 
 private:
   TensorInfo tensorOf(llvm::StringRef tensor, const Shape &shape);
+  Value declaredWeight(llvm::StringRef tensor, const Shape &shape);
   mlir::RankedTensorType rowsType(int64_t features);
 
   const ModelSource &model_;

@@ -44,6 +44,15 @@ public:
     vector(tensor, values);
   }
 
+  /// Around 0, about as large as the products that it is added to.
+  void bias(const std::string &tensor, int64_t n) {
+    auto random = generator(tensor);
+    std::vector<float> values;
+    for (int64_t i = 0; i < n; ++i)
+      values.push_back(static_cast<float>(random() % 1024) / 1024 - 0.5f);
+    vector(tensor, values);
+  }
+
 private:
   /// Each tensor draws from its own generator: changing one format leaves the other tensors' codes as they are.
   std::mt19937_64 generator(const std::string &tensor) const {
@@ -75,6 +84,8 @@ TinyModel makeTinyModel(const TinyConfig &c) {
     std::string block = "blk." + std::to_string(layer) + ".";
     auto matrix = [&](const char *role, int64_t rows, int64_t columns) {
       b.matrix(block + role + ".weight", role, rows, columns);
+      if (c.biases)
+        b.bias(block + role + ".bias", rows);
     };
     auto norm = [&](const char *role, int64_t n) { b.norm(block + role + ".weight", n); };
     norm("attn_norm", c.width);

@@ -17,6 +17,7 @@ struct TinyConfig {
   int64_t width = 64, layers = 2, heads = 4, kvHeads = 2, headDim = 16, feedForward = 96, vocabulary = 300, context = 2048;
   Format weights = Format::F32;          // of every matrix that `formats` does not name
   std::map<std::string, Format> formats; // by role ("attn_q", "ffn_down", "token_embd", "output") or by whole tensor name
+  bool biases = false;                   // of every product of a block; llama only
   bool tiedHead = false;                 // no output.weight; gemma3 never has one
   int64_t window = 0;                    // attention.sliding_window; gemma3 needs one
   double ropeBase = 10000, ropeScale = 1;

@@ -72,7 +72,6 @@ constexpr Rule kTensorRules[] = {
     {"*.ffn_gate_inp*", "", "mixtures of experts are not supported: use a dense model"},
     {"*.ffn_gate.0.weight", "", "mixtures of experts are not supported: use a dense model"}, // one by one, as in old files
     {"*.attn_qkv.*", "", "queries, keys and values in one tensor are not supported: convert the model again"},
-    {"*.bias", "", "biases are not supported: use a model without them"},
     {"*.lora_*", "", "it is part of an adapter: merge it into the model"},
 };
 

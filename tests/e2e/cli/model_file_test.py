@@ -37,10 +37,17 @@ class ModelFile(unittest.TestCase):
 
     # ---- tensors ----
 
-    def test_a_bias_is_refused_by_its_name(self):
-        for name, size in {"blk.0.attn_q": 64, "blk.0.attn_k": 32, "blk.0.attn_v": 32, "blk.0.attn_output": 64, "blk.0.ffn_gate": 96,
-                           "blk.0.ffn_up": 96, "blk.0.ffn_down": 64, "blk.0.attn_norm": 64, "output_norm": 64, "output": 512}.items():
-            self.refuses(f"{name}.bias", "biases are not supported", tensors={f"{name}.bias": ((size,), {5: 100.0})})
+    def test_a_bias_is_used_or_refused_by_its_name(self):
+        products = {"blk.0.attn_q": 64, "blk.0.attn_k": 32, "blk.0.attn_v": 32, "blk.0.attn_output": 64, "blk.0.ffn_gate": 96,
+                    "blk.0.ffn_up": 96, "blk.0.ffn_down": 64}
+        for name, size in products.items():
+            tensor = {f"{name}.bias": ((size,), {5: 100.0})}
+            self.assertEqual(self.graph(tensors=tensor).count("biases("), 1)
+            self.refuses(f"{name}.bias", "not known", architecture="gemma3", tensors=tensor)
+            self.refuses(f"{name}.bias", f"{size + 1} where", tensors={f"{name}.bias": ((size + 1,), {})})
+        for name, size in {"blk.0.attn_norm": 64, "output_norm": 64, "output": 512}.items():
+            self.refuses(f"{name}.bias", "not known", tensors={f"{name}.bias": ((size,), {5: 100.0})})
+        self.answers(tensors={"blk.0.ffn_down.bias": ((64,), {})})
 
     def test_an_unknown_tensor_is_refused_by_its_name(self):
         for name in ("blk.0.attn_q_norm.weight", "blk.0.attn_rot_embd.weight", "blk.7.attn_norm.weight", "rope_factors_long.weight",

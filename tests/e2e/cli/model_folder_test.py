@@ -304,7 +304,7 @@ class Refusals(Models):
 
     def test_config(self):
         wrong = {"model_type": ("strange", "model_type 'strange' is not supported"), "num_hidden_layers": (0, "num_hidden_layers is 0"),
-                 "hidden_act": ("relu", "activation"), "attention_bias": (True, "biases"), "rms_norm_eps": (math.nan, "config.json"),
+                 "hidden_act": ("relu", "activation"), "rms_norm_eps": (math.nan, "config.json"),
                  "rope_scaling": ({"rope_type": "yarn", "factor": 4.0}, "'yarn'"), "vocab_size": (400, "vocab_size is 400"),
                  "quantization_config": ({"quant_method": "gptq"}, "gptq"), "num_experts": (8, "mixtures of experts"),
                  "max_position_embeddings": (2**40, "max_position_embeddings"), "head_dim": (100, "a head size of 100"),
@@ -313,6 +313,8 @@ class Refusals(Models):
                  "partial_rotary_factor": (0.5, "partial_rotary_factor"), "rope_theta": (0, "rope_theta is 0")}
         for key, (value, words) in wrong.items():
             self.check("config.json", words, config={key: value})
+        for key, tensor in (("attention_bias", "layers.0.self_attn.q_proj.bias"), ("mlp_bias", "layers.0.mlp.gate_proj.bias")):
+            self.check(tensor, "is missing", config={key: True})
         self.check("config.json", "model_type is missing", without=["model_type"])
         self.check("config.json", "vocab_size is missing", without=["vocab_size"])
         def rewrite(text):

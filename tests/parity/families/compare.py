@@ -37,7 +37,7 @@ ROUNDED = {"mix": models.EXACT, "mxfp4": "f32"}  # and the form that holds the s
 CONTEXT = 128  # on the same side of LongRoPE's original context as the text alone
 
 # Parts of families that are known without them: what heddle says while it cannot do them yet.
-NOT_YET = {"llama_biases": "biases are not supported", "mixtral": "mixtures of experts are not supported"}
+NOT_YET = {"mixtral": "mixtures of experts are not supported"}
 NO_FOLDERS_YET = "is a folder but no plan"  # to go with the commit that reads folders
 
 
