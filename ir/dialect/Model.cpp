@@ -118,6 +118,9 @@ LogicalResult RmsNormOp::verify() {
 }
 Names RmsNormOp::operandNames() { return getResidual() ? Names{"x", "weight", "residual", "y"} : Names{"x", "weight", "y"}; }
 OpOperand *RmsNormOp::updated(unsigned) { return getResidual() ? getResidualMutable().begin() : nullptr; }
+bool RmsNormOp::canStoreQuantized(unsigned) { return !getResidual() && getGroups() == 1; }
+bool RmsNormOp::takesResidual() { return !getResidual() && getGroups() == 1; }
+void RmsNormOp::setResidual(Value residual) { getResidualMutable().assign(residual); }
 void RmsNormOp::addCost(KernelCost &cost) { cost.role = {getWeight()}; }
 
 LogicalResult RopeOp::verify() {

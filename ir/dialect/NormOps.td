@@ -1,6 +1,6 @@
 //===- NormOps.td - normalisation and rotary embedding --------------------------------------------------------------===//
 
-def Heddle_RmsNormOp : Heddle_Compute<"rms_norm", ["updated", "addCost"], [AttrSizedOperandSegments]> {
+def Heddle_RmsNormOp : Heddle_Compute<"rms_norm", ["updated", "canStoreQuantized", "takesResidual", "setResidual", "addCost"], [AttrSizedOperandSegments]> {
   let summary = "x / sqrt(mean(x²) + eps) · w, over the row or over each of `groups` equal parts of it";
   let description = [{
     Zhang & Sennrich, arXiv:1910.07467. input [T × N] f32, weight [N / groups] f32. `residual` [T × N] is added to the result (sandwich

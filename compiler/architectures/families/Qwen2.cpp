@@ -1,7 +1,7 @@
 //===- Qwen2.cpp - Qwen 2 and 2.5 -----------------------------------------------------------------------------------===//
 //
-// Qwen Team, arXiv:2407.10671: Llama's block with biases on queries, keys and values. Both kinds of files keep the two halves of a
-// head apart (style neox).
+// Qwen Team, arXiv:2407.10671: Llama's block with biases on queries, keys and values. Both kinds of files keep the two halves of
+// a head apart (style neox).
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/architectures/Architectures.h"
 #include "compiler/architectures/Decoder.h"
