@@ -68,24 +68,33 @@ void GraphBuilder::endEntry(ValueRange results) {
   builder_.setInsertionPointAfter(entry_);
 }
 
-GraphBuilder::Weight GraphBuilder::weight(StringRef tensor, const Shape &shape, Bias bias) {
-  Weight made(declaredWeight(tensor, shape));
-  const std::string beside = tensor.drop_back(StringRef("weight").size()).str() + "bias";
+/// The bias beside a weight.
+static std::string biasOf(StringRef weight) { return weight.drop_back(StringRef("weight").size()).str() + "bias"; }
+
+GraphBuilder::Weight GraphBuilder::weight(StringRef name, const Shape &shape, Bias bias, StringRef tensor, const Part &part) {
+  Weight made(declaredWeight(name, shape, tensor, part));
+  const std::string beside = biasOf(tensor);
   if (bias == Bias::Needed || (bias == Bias::IfThere && model_.tensor(beside)))
-    made.bias = declaredWeight(beside, {{shape.dims.front()}, "one for each row of the weight"});
+    made.bias = declaredWeight(biasOf(name), {{shape.dims.front()}, "one for each row of the weight"}, beside, part);
   return made;
 }
 
-Value GraphBuilder::declaredWeight(StringRef tensor, const Shape &shape) {
-  const TensorInfo info = tensorOf(tensor, shape);
+Value GraphBuilder::declaredWeight(StringRef name, const Shape &shape, StringRef tensor, const Part &part) {
+  Shape whole = shape;
+  if (part.of)
+    whole.dims.front() = part.rows;
+  TensorInfo info = tensorOf(tensor, whole);
+  if (part.of)
+    info.from = "rows(" + (info.from.empty() ? weightName(std::string_view(tensor.data(), tensor.size())) : info.from) + ", " +
+                std::to_string(part.first) + ", " + std::to_string(part.first + shape.dims.front()) + ")";
   Type type = RankedTensorType::get(shape.dims, elementType(builder_.getContext(), info.format));
-  if (!module_->lookupSymbol(tensor)) {
+  if (!module_->lookupSymbol(name)) {
     OpBuilder::InsertionGuard guard(builder_);
     builder_.setInsertionPoint(*module_->getOps<func::FuncOp>().begin()); // declarations stand before the functions
-    builder_.create<WeightOp>(loc_, tensor, type, ShardAttr(),
+    builder_.create<WeightOp>(loc_, name, type, ShardAttr(),
                               info.from.empty() ? StringAttr() : builder_.getStringAttr(info.from));
   }
-  return builder_.create<GetOp>(loc_, type, tensor);
+  return builder_.create<GetOp>(loc_, type, name);
 }
 
 Value GraphBuilder::batch(BatchList list) {
@@ -96,6 +105,11 @@ Value GraphBuilder::embed(Value table, float scale) {
   int64_t width = cast<RankedTensorType>(table.getType()).getDimSize(1);
   FloatAttr factor = scale == 1 ? FloatAttr() : builder_.getF32FloatAttr(scale);
   return builder_.create<EmbedOp>(loc_, rowsType(width), batch(BatchList::Ids), table, Value(), factor).getResult();
+}
+
+Value GraphBuilder::embedPositions(Value table) {
+  int64_t width = cast<RankedTensorType>(table.getType()).getDimSize(1);
+  return builder_.create<EmbedOp>(loc_, rowsType(width), batch(BatchList::Positions), table, Value(), FloatAttr()).getResult();
 }
 
 Value GraphBuilder::linear(Value x, const Weight &w) {
@@ -111,6 +125,10 @@ Value GraphBuilder::rmsNorm(Value x, Value weight, float eps, int64_t groups) {
       .create<RmsNormOp>(loc_, x.getType(), x, weight, Value(), Value(), builder_.getF32FloatAttr(eps),
                          builder_.getI64IntegerAttr(groups))
       .getResult();
+}
+
+Value GraphBuilder::layerNorm(Value x, const Weight &w, float eps) {
+  return builder_.create<LayerNormOp>(loc_, x.getType(), x, w.value, w.bias, Value(), builder_.getF32FloatAttr(eps)).getResult();
 }
 
 Value GraphBuilder::rope(Value x, StringRef table, int64_t heads, RopeStyle style) {
@@ -166,7 +184,8 @@ Value GraphBuilder::block(StringRef kind, int64_t layer, Value x, ArrayRef<Role>
     llvm::raw_string_ostream(key) << ' ' << name << ' ' << types.back();
   };
   for (const Role &role : roles) {
-    Weight made = weight("blk." + std::to_string(layer) + "." + role.name + ".weight", role.shape, role.bias);
+    auto named = [&](const char *name) { return "blk." + std::to_string(layer) + "." + name + ".weight"; };
+    Weight made = weight(named(role.name), role.shape, role.bias, named(role.part.of ? role.part.of : role.name), role.part);
     take(made.value, role.name);
     if (made.bias)
       take(made.bias, std::string(role.name) + ".bias");
