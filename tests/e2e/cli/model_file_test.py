@@ -88,6 +88,8 @@ class ModelFile(unittest.TestCase):
                           shape[1:] or (64, 64)}:
                 self.refuses(f"tensor {name}.weight is {' × '.join(map(str, wrong))} where", shown,
                              tensors={f"{name}.weight": (wrong, {})})
+        self.refuses("position_embd.weight is 4000 × 64 where", "4096 × 64", "context_length", architecture="gpt2",
+                     tensors={"position_embd.weight": ((4000, 64), {})}, keys={"attention.layer_norm_epsilon": f32(1e-5)})
         for name in ("attn_q_norm", "attn_k_norm", "post_attention_norm", "post_ffw_norm"):
             self.refuses(f"blk.0.{name}.weight is 24", architecture="gemma3", tensors={f"blk.0.{name}.weight": ((24,), {})})
         self.refuses("rope_freqs.weight", "8 rotated pairs", tensors={"rope_freqs.weight": ((7,), {i: 1.0 for i in range(7)})})
