@@ -165,6 +165,25 @@ class SameModel(Models):
         chatted = json.loads(heddle("run", place, "-p", "a", "-n", 8, "--temperature", 0, "--json", environment=self.cache))
         self.assertEqual(chatted["text"], "AB")
 
+    def test_a_qwen_folder_chats_without_a_bos_until_its_end_of_turn(self):
+        turns = {258: ("<|im_start|>", say_model.CONTROL), 259: ("<|im_end|>", say_model.CONTROL)}
+        gguf = say_model.write(self.at("qwen.gguf"), say=(66, 67, 259, 68), tokens=turns)
+        at = "model.layers.0.self_attn."
+        biases = {f"{at}{role}_proj.bias": ("F32", (rows,), bytes(4 * rows)) for role, rows in (("q", 64), ("k", 32), ("v", 32))}
+        template = ("{%- for message in messages %}{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}"
+                    "{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}")
+        tokenizer = {"add_bos_token": False, "bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>",
+                     "chat_template": template, "tokenizer_class": "Qwen2Tokenizer", "errors": "replace", "split_special_tokens": False}
+        place = self.written("qwen", gguf, tensors=biases, without=("attention_bias", "mlp_bias", "pretraining_tp", "head_dim", "rope_scaling"),
+                             config={"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "eos_token_id": 259, "bos_token_id": 0,
+                                     "max_window_layers": 1, "sliding_window": 4096, "use_sliding_window": False},
+                             files={"tokenizer_config.json": tokenizer,
+                                    "generation_config.json": {"bos_token_id": 0, "eos_token_id": [259, 0], "pad_token_id": 0,
+                                                               "do_sample": True, "repetition_penalty": 1.05, "temperature": 0.7}})
+        answer = json.loads(heddle("run", place, "-p", "a", "-n", 8, "--temperature", 0, "--json", environment=self.cache))
+        self.assertEqual(answer["text"], "AB")
+        self.assertEqual(answer["usage"]["prompt_tokens"], len("|user.a|.|assistant."), "each mark is one token, and there is no BOS")
+
     def test_what_changes_in_a_folder_is_compiled_again(self):
         gguf = tiny(self.at("changes.gguf"))
         place = self.written("changes", gguf, count=2)
