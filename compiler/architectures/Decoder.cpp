@@ -57,7 +57,7 @@ static int64_t readHeadDim(const ModelSource &m, int64_t width, int64_t heads) {
   return size;
 }
 
-Decoder heddle::readDecoder(const ModelSource &m) {
+Decoder heddle::readDecoder(const ModelSource &m, int64_t widening) {
   Decoder d{};
   d.layers = m.requiredInteger("block_count", 1, 1024);
   d.width = m.requiredInteger("embedding_length", kVector, 1 << 20);
@@ -71,7 +71,8 @@ Decoder heddle::readDecoder(const ModelSource &m) {
   requireMultiple(m, "embedding_length", d.width); // after the head size, which often is why
   d.rotated = m.integerWithin("rope.dimension_count", kVector, d.headDim).value_or(d.headDim);
   requireMultiple(m, "rope.dimension_count", d.rotated);
-  d.feedForward = m.requiredInteger("feed_forward_length", 1, 1 << 24);
+  d.feedForward =
+      widening && !m.integer("feed_forward_length") ? widening * d.width : m.requiredInteger("feed_forward_length", 1, 1 << 24);
   m.requiredInteger("context_length", 1, 1 << 27);
   d.vocabulary = m.vocabularySize();
   if (d.vocabulary < 1 || d.vocabulary > INT32_MAX)
@@ -90,6 +91,12 @@ Decoder heddle::readDecoder(const ModelSource &m) {
     d.scale = static_cast<float>(*scale);
   d.softCap = static_cast<float>(m.numberWithin("attn_logit_softcapping", 0, 1e6).value_or(0));
   return d;
+}
+
+GraphBuilder::Bias heddle::readBiases(const ModelSource &m, std::string_view key) {
+  if (m.checkpoint().kind() == Checkpoint::Kind::Gguf)
+    return GraphBuilder::Bias::IfThere;
+  return m.flag(key).value_or(false) ? GraphBuilder::Bias::Needed : GraphBuilder::Bias::None;
 }
 
 /// Llama 3's frequency scaling arrives in GGUF files as one factor per pair.

@@ -24,8 +24,12 @@ struct Decoder {
   Shape down() const { return {{width, feedForward}, "embedding_length × feed_forward_length"}; }
 };
 
-/// Throws CompileError, naming the key.
-Decoder readDecoder(const ModelSource &model);
+/// Throws CompileError, naming the key. `widening`: how much wider feed_forward_length is than embedding_length where the file
+/// does not speak of it; 0: it must.
+Decoder readDecoder(const ModelSource &model, int64_t widening = 0);
+
+/// Whether products have biases: folders say so under `key`, of GGUF files those have one that bring it. Throws CompileError.
+GraphBuilder::Bias readBiases(const ModelSource &model, std::string_view key);
 
 /// How positions turn.
 struct Rotation {

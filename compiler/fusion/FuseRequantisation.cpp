@@ -3,8 +3,9 @@
 //   %h = heddle.rms_norm %x, %w … : … -> tensor<?x576xf32>
 //   %q = heddle.quantize %h                                    →   %q = heddle.rms_norm %x, %w … : … -> tensor<?x576x!heddle.q8>
 //
-// The same for gated products and for attention. Saves writing and reading f32, and what crosses ranks is 40 bytes for 32
-// features instead of 128. Attention only where a head is whole 32-blocks: a rank's share must end on one.
+// The same for whatever says that it can (ComputeOp): gated products, attention. Saves writing and reading f32, and what crosses
+// ranks is 40 bytes for 32 features instead of 128. Attention only where a head is whole 32-blocks: a rank's share must end on
+// one.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/fusion/Fusion.h"
 
@@ -16,19 +17,10 @@ namespace {
 struct QuantizeAsStored : OpRewritePattern<QuantizeOp> {
   using OpRewritePattern::OpRewritePattern;
 
-  static bool accepts(Operation *op) {
-    if (auto norm = dyn_cast_or_null<RmsNormOp>(op))
-      return !norm.getResidual() && norm.getGroups() == 1;
-    if (auto linear = dyn_cast_or_null<LinearOp>(op))
-      return linear.getGate().has_value() && !linear.getResidual();
-    if (auto attention = dyn_cast_or_null<AttentionOp>(op))
-      return attention.getHeadDim() % 32 == 0;
-    return false;
-  }
-
   LogicalResult matchAndRewrite(QuantizeOp quantize, PatternRewriter &rewriter) const override {
-    Operation *producer = quantize.getInput().getDefiningOp();
-    if (!accepts(producer) || quantize.getInput() != producer->getResult(0))
+    auto result = dyn_cast<OpResult>(quantize.getInput());
+    auto producer = result ? dyn_cast<ComputeOp>(result.getOwner()) : ComputeOp();
+    if (!producer || !producer.canStoreQuantized(result.getResultNumber()))
       return rewriter.notifyMatchFailure(quantize, "what makes its input cannot store q8");
     if (!quantize.getInput().hasOneUse())
       return rewriter.notifyMatchFailure(quantize, "its input is used as f32 too");

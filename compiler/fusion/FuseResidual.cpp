@@ -3,7 +3,8 @@
 //   %y = heddle.linear %a weights(%w)          %z = heddle.linear %a weights(%w) residual(%x)
 //   %z = heddle.add %x, %y                 →
 //
-// and the same for a rms_norm that stands between (sandwich norms). The stream is updated in place, one pass over memory less.
+// and the same for whatever says that it can (ComputeOp): a rms_norm that stands between (sandwich norms). The stream is updated
+// in place, one pass over memory less.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/fusion/Fusion.h"
 
@@ -16,13 +17,8 @@ struct AddIntoProducer : OpRewritePattern<AddOp> {
   using OpRewritePattern::OpRewritePattern;
 
   static bool accepts(Value value) {
-    if (!value.hasOneUse())
-      return false;
-    if (auto linear = value.getDefiningOp<LinearOp>())
-      return linear.getResults().size() == 1 && !linear.getResidual() && !linear.getGate();
-    if (auto norm = value.getDefiningOp<RmsNormOp>())
-      return !norm.getResidual() && norm.getGroups() == 1;
-    return false;
+    auto producer = value.getDefiningOp<ComputeOp>();
+    return producer && value.hasOneUse() && producer.takesResidual();
   }
 
   LogicalResult matchAndRewrite(AddOp add, PatternRewriter &rewriter) const override {
@@ -31,15 +27,12 @@ struct AddIntoProducer : OpRewritePattern<AddOp> {
       std::swap(term, residual);
     if (!accepts(term))
       return rewriter.notifyMatchFailure(add, "neither term is a product or norm without an epilogue that is used here alone");
-    Operation *producer = term.getDefiningOp();
+    auto producer = term.getDefiningOp<ComputeOp>();
     if (producer->getBlock() != add->getBlock())
       return rewriter.notifyMatchFailure(add, "its term is made in another block");
     rewriter.moveOpBefore(producer, add); // the residual may be defined after the producer
     rewriter.modifyOpInPlace(producer, [&] {
-      if (auto linear = dyn_cast<LinearOp>(producer))
-        linear.getResidualMutable().assign(residual);
-      else
-        cast<RmsNormOp>(producer).getResidualMutable().assign(residual);
+      producer.setResidual(residual);
       producer->setLoc(rewriter.getFusedLoc({producer->getLoc(), add.getLoc()}));
     });
     rewriter.replaceOp(add, term);

@@ -26,6 +26,7 @@ struct WeightName {
   /// How the folder's tensor, $, becomes the one that equations expect (WeightExpression.h); {a|b} is the first of these values
   /// that is there.
   std::string_view how = "$";
+  std::string_view bias = {}; // how its bias does, where that is otherwise
 };
 
 /// A kind of folder.

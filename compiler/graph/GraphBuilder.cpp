@@ -68,16 +68,33 @@ void GraphBuilder::endEntry(ValueRange results) {
   builder_.setInsertionPointAfter(entry_);
 }
 
-Value GraphBuilder::weight(StringRef tensor, const Shape &shape) {
-  const TensorInfo info = tensorOf(tensor, shape);
+/// The bias beside a weight.
+static std::string biasOf(StringRef weight) { return weight.drop_back(StringRef("weight").size()).str() + "bias"; }
+
+GraphBuilder::Weight GraphBuilder::weight(StringRef name, const Shape &shape, Bias bias, StringRef tensor, const Part &part) {
+  Weight made(declaredWeight(name, shape, tensor, part));
+  const std::string beside = biasOf(tensor);
+  if (bias == Bias::Needed || (bias == Bias::IfThere && model_.tensor(beside)))
+    made.bias = declaredWeight(biasOf(name), {{shape.dims.front()}, "one for each row of the weight"}, beside, part);
+  return made;
+}
+
+Value GraphBuilder::declaredWeight(StringRef name, const Shape &shape, StringRef tensor, const Part &part) {
+  Shape whole = shape;
+  if (part.of)
+    whole.dims.front() = part.rows;
+  TensorInfo info = tensorOf(tensor, whole);
+  if (part.of)
+    info.from = "rows(" + (info.from.empty() ? weightName(std::string_view(tensor.data(), tensor.size())) : info.from) + ", " +
+                std::to_string(part.first) + ", " + std::to_string(part.first + shape.dims.front()) + ")";
   Type type = RankedTensorType::get(shape.dims, elementType(builder_.getContext(), info.format));
-  if (!module_->lookupSymbol(tensor)) {
+  if (!module_->lookupSymbol(name)) {
     OpBuilder::InsertionGuard guard(builder_);
     builder_.setInsertionPoint(*module_->getOps<func::FuncOp>().begin()); // declarations stand before the functions
-    builder_.create<WeightOp>(loc_, tensor, type, ShardAttr(),
+    builder_.create<WeightOp>(loc_, name, type, ShardAttr(),
                               info.from.empty() ? StringAttr() : builder_.getStringAttr(info.from));
   }
-  return builder_.create<GetOp>(loc_, type, tensor);
+  return builder_.create<GetOp>(loc_, type, name);
 }
 
 Value GraphBuilder::batch(BatchList list) {
@@ -90,9 +107,17 @@ Value GraphBuilder::embed(Value table, float scale) {
   return builder_.create<EmbedOp>(loc_, rowsType(width), batch(BatchList::Ids), table, Value(), factor).getResult();
 }
 
-Value GraphBuilder::linear(Value x, Value weight) {
-  Type type = rowsType(cast<RankedTensorType>(weight.getType()).getDimSize(0));
-  return builder_.create<LinearOp>(loc_, LinearSpec{.results = type, .input = x, .weights = weight}).getResult(0);
+Value GraphBuilder::embedPositions(Value table) {
+  int64_t width = cast<RankedTensorType>(table.getType()).getDimSize(1);
+  return builder_.create<EmbedOp>(loc_, rowsType(width), batch(BatchList::Positions), table, Value(), FloatAttr()).getResult();
+}
+
+Value GraphBuilder::linear(Value x, const Weight &w) {
+  Type type = rowsType(cast<RankedTensorType>(w.value.getType()).getDimSize(0));
+  LinearSpec spec{.results = type, .input = x, .weights = w.value};
+  if (w.bias)
+    spec.biases = w.bias;
+  return builder_.create<LinearOp>(loc_, spec).getResult(0);
 }
 
 Value GraphBuilder::rmsNorm(Value x, Value weight, float eps, int64_t groups) {
@@ -100,6 +125,10 @@ Value GraphBuilder::rmsNorm(Value x, Value weight, float eps, int64_t groups) {
       .create<RmsNormOp>(loc_, x.getType(), x, weight, Value(), Value(), builder_.getF32FloatAttr(eps),
                          builder_.getI64IntegerAttr(groups))
       .getResult();
+}
+
+Value GraphBuilder::layerNorm(Value x, const Weight &w, float eps) {
+  return builder_.create<LayerNormOp>(loc_, x.getType(), x, w.value, w.bias, Value(), builder_.getF32FloatAttr(eps)).getResult();
 }
 
 Value GraphBuilder::rope(Value x, StringRef table, int64_t heads, RopeStyle style) {
@@ -137,7 +166,7 @@ Value GraphBuilder::attention(Value q, Value k, Value v, const Attention &how) {
 }
 
 /// What a value is called where stages are shown.
-static void nameArguments(func::FuncOp function, ArrayRef<const char *> names) {
+static void nameArguments(func::FuncOp function, ArrayRef<std::string> names) {
   for (auto [i, name] : llvm::enumerate(names))
     function.setArgAttr(i, "heddle.name", StringAttr::get(function.getContext(), name));
 }
@@ -146,11 +175,20 @@ Value GraphBuilder::block(StringRef kind, int64_t layer, Value x, ArrayRef<Role>
                           const std::function<Value(Value, const Weights &)> &body) {
   SmallVector<Value> weights;
   SmallVector<Type> types{x.getType(), builder_.getIndexType()};
+  SmallVector<std::string> names{"x", "layer"};
   std::string key = kind.str();
+  auto take = [&](Value weight, const std::string &name) {
+    weights.push_back(weight);
+    types.push_back(weight.getType());
+    names.push_back(name);
+    llvm::raw_string_ostream(key) << ' ' << name << ' ' << types.back();
+  };
   for (const Role &role : roles) {
-    weights.push_back(weight("blk." + std::to_string(layer) + "." + role.name + ".weight", role.shape));
-    types.push_back(weights.back().getType());
-    llvm::raw_string_ostream(key) << ' ' << types.back();
+    auto named = [&](const char *name) { return "blk." + std::to_string(layer) + "." + name + ".weight"; };
+    Weight made = weight(named(role.name), role.shape, role.bias, named(role.part.of ? role.part.of : role.name), role.part);
+    take(made.value, role.name);
+    if (made.bias)
+      take(made.bias, std::string(role.name) + ".bias");
   }
   func::FuncOp &function = blocks_[key];
   if (!function) {
@@ -161,18 +199,19 @@ Value GraphBuilder::block(StringRef kind, int64_t layer, Value x, ArrayRef<Role>
       name = kind.str() + "_" + std::to_string(n);
     function = builder_.create<func::FuncOp>(loc_, name, builder_.getFunctionType(types, x.getType()));
     function.setPrivate();
-    SmallVector<const char *> names{"x", "layer"};
-    for (const Role &role : roles)
-      names.push_back(role.name);
     nameArguments(function, names);
     mlir::Block *entry = function.addEntryBlock();
     builder_.setInsertionPointToEnd(entry);
     layer_ = entry->getArgument(1);
-    auto byRole = [&](StringRef name) -> Value {
-      for (auto [i, role] : llvm::enumerate(roles))
-        if (name == role.name)
-          return entry->getArgument(2 + i);
-      llvm::report_fatal_error("block uses a weight that it does not list: " + name);
+    auto argument = [&](const std::string &name) {
+      const auto *found = llvm::find(names, name);
+      return found == names.end() ? Value() : Value(entry->getArgument(static_cast<unsigned>(found - names.begin())));
+    };
+    auto byRole = [&](StringRef name) -> Weight {
+      Weight known(argument(name.str()), argument(name.str() + ".bias"));
+      if (!known.value)
+        llvm::report_fatal_error("block uses a weight that it does not list: " + name);
+      return known;
     };
     Value result = body(entry->getArgument(0), byRole);
     builder_.create<func::ReturnOp>(loc_, result);

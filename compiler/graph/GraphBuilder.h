@@ -20,13 +20,28 @@ struct Shape {
 class GraphBuilder {
 public:
   using Value = mlir::Value;
+  /// Whether a weight has a bias beside it, NAME.bias, of one element a row, of a vector as many as it has itself.
+  enum class Bias { None, IfThere, Needed };
+  /// A weight with its bias, which is null where it has none.
+  struct Weight {
+    Weight(Value value = {}, Value bias = {}) : value(value), bias(bias) {}
+    operator Value() const { return value; }
+    Value value, bias;
+  };
+  /// Where a weight is some rows of another role's tensor: [first, first + its own) of that tensor's `rows`.
+  struct Part {
+    const char *of = nullptr; // null: a tensor of its own
+    int64_t first = 0, rows = 0;
+  };
   /// A weight of a block: its tensor is blk.<layer>.<role>.weight.
   struct Role {
     const char *name;
     Shape shape;
+    Bias bias = Bias::None;
+    Part part = {};
   };
   /// The weights of the block being built, by role: weight("attn_q") is the block's argument of that name.
-  using Weights = std::function<Value(llvm::StringRef role)>;
+  using Weights = std::function<Weight(llvm::StringRef role)>;
 
   GraphBuilder(mlir::MLIRContext *context, const ModelSource &model);
 
@@ -39,11 +54,15 @@ public:
   void endEntry(mlir::ValueRange results);
 
   // ---- equations ----
-  /// A weight of the file, in an entry. Throws CompileError where it is missing or of another shape.
-  Value weight(llvm::StringRef tensor, const Shape &shape);
+  /// A weight of the file, NAME.weight, in an entry. Throws CompileError where it is missing or of another shape.
+  Weight weight(llvm::StringRef tensor, const Shape &shape, Bias bias = Bias::None) {
+    return weight(tensor, shape, bias, tensor, {});
+  }
   Value batch(ir::BatchList list);           // ids, positions … [T]
   Value embed(Value table, float scale = 1); // of the tokens' ids, [T × width]
-  Value linear(Value x, Value weight);       // x · Wᵀ
+  Value linear(Value x, const Weight &w);    // x · Wᵀ + b
+  Value embedPositions(Value table);         // of the tokens' places in their texts, [T × width]
+  Value layerNorm(Value x, const Weight &w, float eps);
   Value rmsNorm(Value x, Value weight, float eps, int64_t groups = 1);
   Value rope(Value x, llvm::StringRef table, int64_t heads, ir::RopeStyle style);
   Value add(Value a, Value b);
@@ -69,6 +88,8 @@ public:
 
 private:
   TensorInfo tensorOf(llvm::StringRef tensor, const Shape &shape);
+  Weight weight(llvm::StringRef name, const Shape &shape, Bias bias, llvm::StringRef tensor, const Part &part);
+  Value declaredWeight(llvm::StringRef name, const Shape &shape, llvm::StringRef tensor, const Part &part);
   mlir::RankedTensorType rowsType(int64_t features);
 
   const ModelSource &model_;

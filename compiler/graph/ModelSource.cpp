@@ -205,7 +205,7 @@ std::string ModelSource::storedName(std::string_view name, std::string_view *how
   }
   if (!weight)
     return "";
-  *how = weight->how;
+  *how = ending == ".bias" && !weight->bias.empty() ? weight->bias : weight->how;
   std::string whole = place + std::string(weight->folder) + std::string(ending);
   return whole.starts_with(kModel) ? place_ + whole.substr(kModel.size()) : whole;
 }

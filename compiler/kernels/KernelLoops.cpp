@@ -27,6 +27,15 @@ static LogicalResult emitRmsNorm(RmsNormOp op, Emit &e, const LoopShape &) {
   return success();
 }
 
+static LogicalResult emitLayerNorm(LayerNormOp op, Emit &e, const LoopShape &) {
+  if (int64_t features = lastDim(op.getWeight().getType()); features % 16)
+    return op.emitOpError("cannot be lowered yet for ") << features << " features: a multiple of 16";
+  forItems(e, e.dim(op.getOut()), [&](Emit &e, Value t) {
+    e.b.create<TileLayerNormOp>(e.loc, op.getInput(), op.getWeight(), op.getBias(), op.getOut(), t, op.getEpsAttr());
+  });
+  return success();
+}
+
 static LogicalResult emitEmbed(EmbedOp op, Emit &e, const LoopShape &) {
   forItems(e, e.dim(op.getOut()), [&](Emit &e, Value t) {
     e.b.create<TileEmbedOp>(e.loc, op.getIds(), op.getTable(), op.getOut(), t, op.getScaleAttr());
@@ -104,6 +113,7 @@ const KernelLoops *heddle::kernelLoopsOf(Operation *op) {
       loops<CopyOp, emitCopy>(),
       loops<QuantizeOp, emitQuantize>(),
       loops<RmsNormOp, emitRmsNorm>(),
+      loops<LayerNormOp, emitLayerNorm>(),
       loops<RopeOp, emitRope>(),
       loops<AddOp, emitAdd>(),
       loops<MulOp, emitMul>(),

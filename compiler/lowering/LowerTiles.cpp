@@ -42,6 +42,7 @@ struct LowerTiles : heddle::ModulePass<LowerTiles> {
           })
           .Case([&](TileQuantizeRowOp tile) { emitQuantizeRow(e, tile); })
           .Case([&](TileRmsNormOp tile) { emitRmsNorm(e, tile); })
+          .Case([&](TileLayerNormOp tile) { emitLayerNorm(e, tile); })
           .Case([&](TileEmbedOp tile) { emitEmbed(e, tile); })
           .Case([&](TileCopyRowOp tile) { emitCopyRow(e, tile); })
           .Case([&](TileRopeOp tile) { emitRope(e, tile); })

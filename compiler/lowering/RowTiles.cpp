@@ -89,6 +89,28 @@ void heddle::emitRmsNorm(Emit &e, TileRmsNormOp op) {
   });
 }
 
+void heddle::emitLayerNorm(Emit &e, TileLayerNormOp op) {
+  int64_t features = lastDim(op.getWeight().getType());
+  // Σ of `next(x, partial)` over the row, by lanes, divided by the number of features.
+  auto mean = [&](llvm::function_ref<Value(Emit &, Value, Value)> next) {
+    Value sums = e.forCarrying(e.index(0), e.index(features), 16, {e.lanes(0)}, [&](Emit &e, Value column, ValueRange acc) {
+      return SmallVector<Value>{next(e, e.load(op.getInput(), {op.getToken(), column}), acc[0])};
+    })[0];
+    return e.divf(foldLanes(e, sums), e.f32(static_cast<float>(features)));
+  };
+  Value center = e.splat(mean([](Emit &e, Value x, Value sum) { return e.addf(sum, x); }));
+  Value variance = mean([&](Emit &e, Value x, Value sum) {
+    Value apart = e.subf(x, center);
+    return e.fma(apart, apart, sum);
+  });
+  Value root = e.b.create<mlir::math::SqrtOp>(e.loc, e.addf(variance, e.f32(op.getEps().convertToFloat())));
+  Value inverse = e.splat(e.divf(e.f32(1), root));
+  storeRow(e, op.getOut(), op.getToken(), features, [&](Emit &e, Value column) {
+    Value x = e.mulf(e.subf(e.load(op.getInput(), {op.getToken(), column}), center), inverse), w = e.load(op.getWeight(), {column});
+    return op.getBias() ? e.fma(x, w, e.load(op.getBias(), {column})) : e.mulf(x, w);
+  });
+}
+
 void heddle::emitQuantizeRow(Emit &e, TileQuantizeRowOp op) {
   int64_t features = lastDim(op.getOut().getType());
   storeRow(e, op.getOut(), op.getToken(), features,

@@ -8,6 +8,7 @@ namespace heddle {
 mlir::SmallVector<mlir::Value> emitProduct(Emit &e, ir::TileProductOp op);
 void emitProductPanel(Emit &e, ir::TileProductPanelOp op);
 void emitRmsNorm(Emit &e, ir::TileRmsNormOp op);
+void emitLayerNorm(Emit &e, ir::TileLayerNormOp op);
 void emitQuantizeRow(Emit &e, ir::TileQuantizeRowOp op);
 void emitEmbed(Emit &e, ir::TileEmbedOp op);
 void emitCopyRow(Emit &e, ir::TileCopyRowOp op);

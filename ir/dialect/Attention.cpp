@@ -114,6 +114,8 @@ SmallVector<std::string> AttentionOp::operandNames() {
     names.push_back("out");
   return names;
 }
+/// A rank's share must end on a block.
+bool AttentionOp::canStoreQuantized(unsigned result) { return result == 0 && getHeadDim() % 32 == 0; }
 std::string AttentionOp::kernelName() { return getWindow() ? "attention_window" + std::to_string(getWindow()) : "attention"; }
 
 ShardAttr AttentionOp::unitRead(OpOperand &operand) {

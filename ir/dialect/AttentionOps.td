@@ -1,6 +1,6 @@
 //===- AttentionOps.td - attention and its key/value cache ----------------------------------------------------------===//
 
-def Heddle_AttentionOp : Heddle_Compute<"attention", ["kernelName", "unitRead", "cut", "shares", "setShares", "addCost"],
+def Heddle_AttentionOp : Heddle_Compute<"attention", ["kernelName", "canStoreQuantized", "unitRead", "cut", "shares", "setShares", "addCost"],
                                         [AttrSizedOperandSegments, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "softmax(scale · q·kᵀ + bias, masked) · v, per head";
   let description = [{

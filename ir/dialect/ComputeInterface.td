@@ -20,6 +20,13 @@ def Heddle_ComputeInterface : OpInterface<"ComputeOp"> {
     InterfaceMethod<"The operand whose buffer result number `result` may take over when nothing else reads it any more: each element is read before it is written, by the same thread.",
       "::mlir::OpOperand *", "updated", (ins "unsigned":$result), [{}], [{ return nullptr; }]>,
 
+    // Fusion.
+    InterfaceMethod<"Whether result number `result` may be requantised as it is stored.",
+      "bool", "canStoreQuantized", (ins "unsigned":$result), [{}], [{ return false; }]>,
+    InterfaceMethod<"Whether the op can add a residual to its one result as it is stored, and does not yet.",
+      "bool", "takesResidual", (ins), [{}], [{ return false; }]>,
+    InterfaceMethod<"Adds that one.", "void", "setResidual", (ins "::mlir::Value":$residual), [{}], [{ return; }]>,
+
     // Sharding: `units` has one entry a result, null for one that is whole.
     InterfaceMethod<"The unit of which this op reads `operand` as the rank's own share; null where it needs all of it.",
       "::heddle::ir::ShardAttr", "unitRead", (ins "::mlir::OpOperand &":$operand), [{}], [{ return {}; }]>,

@@ -94,6 +94,10 @@ std::string LinearOp::kernelName() {
 
 OpOperand *LinearOp::updated(unsigned) { return getResidual() ? getResidualMutable().begin() : nullptr; }
 
+bool LinearOp::canStoreQuantized(unsigned) { return getGate().has_value() && !getResidual(); }
+bool LinearOp::takesResidual() { return getResults().size() == 1 && !getResidual() && !getGate(); }
+void LinearOp::setResidual(Value residual) { getResidualMutable().assign(residual); }
+
 ShardAttr LinearOp::cut(unsigned, ShardAttr wish) { return wish; }
 
 SmallVector<ShareOf> LinearOp::shares(ArrayRef<ShardAttr> units) {

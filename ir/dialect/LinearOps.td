@@ -1,6 +1,6 @@
 //===- LinearOps.td - products with weights, requantisation ---------------------------------------------------------===//
 
-def Heddle_LinearOp : Heddle_Compute<"linear", ["kernelName", "updated", "cut", "shares", "setShares", "rowWeights", "setWholeWeights", "keepOf", "addCost"],
+def Heddle_LinearOp : Heddle_Compute<"linear", ["kernelName", "updated", "cut", "shares", "setShares", "rowWeights", "setWholeWeights", "canStoreQuantized", "takesResidual", "setResidual", "keepOf", "addCost"],
                                      [AttrSizedOperandSegments]> {
   let summary = "x · Wᵀ for one or more weights that share x, with its epilogue";
   let description = [{

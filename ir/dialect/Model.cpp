@@ -121,7 +121,25 @@ LogicalResult RmsNormOp::verify() {
 }
 Names RmsNormOp::operandNames() { return getResidual() ? Names{"x", "weight", "residual", "y"} : Names{"x", "weight", "y"}; }
 OpOperand *RmsNormOp::updated(unsigned) { return getResidual() ? getResidualMutable().begin() : nullptr; }
+bool RmsNormOp::canStoreQuantized(unsigned) { return !getResidual() && getGroups() == 1; }
+bool RmsNormOp::takesResidual() { return !getResidual() && getGroups() == 1; }
+void RmsNormOp::setResidual(Value residual) { getResidualMutable().assign(residual); }
 void RmsNormOp::addCost(KernelCost &cost) { cost.role = {getWeight()}; }
+
+LogicalResult LayerNormOp::verify() {
+  if (failed(verifyDestination(*this)) || failed(verifyWhole(*this, getInput(), "input")))
+    return failure();
+  int64_t features = lastDim(getInput().getType());
+  if (lastDim(destination(*this).getType()) != features)
+    return emitOpError("input and result differ in features");
+  for (auto [vector, name] : {std::pair(Value(getWeight()), "weight"), {Value(getBias()), "bias"}})
+    if (vector && lastDim(vector.getType()) != features)
+      return emitOpError() << name << " has " << lastDim(vector.getType()) << " elements; rows have " << features << " features";
+  return success();
+}
+Names LayerNormOp::operandNames() { return getBias() ? Names{"x", "weight", "bias", "y"} : Names{"x", "weight", "y"}; }
+bool LayerNormOp::canStoreQuantized(unsigned) { return true; }
+void LayerNormOp::addCost(KernelCost &cost) { cost.role = {getWeight()}; }
 
 LogicalResult RopeOp::verify() {
   if (failed(verifyDestination(*this)) || failed(verifySameRows(*this, getInput(), destination(*this))))

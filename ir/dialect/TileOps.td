@@ -82,6 +82,16 @@ def Heddle_TileRmsNormOp : Heddle_Op<"tile_rms_norm", [MemoryEffects<[MemRead, M
   let hasVerifier = 1;
 }
 
+def Heddle_TileLayerNormOp : Heddle_Op<"tile_layer_norm", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "layer_norm of one token's row";
+  let arguments = (ins Heddle_RealRows:$input, Heddle_Vector:$weight, Optional<Heddle_Vector>:$bias, Heddle_RowsBuffer:$out, Index:$token,
+                       Heddle_Epsilon:$eps);
+  let assemblyFormat = [{
+    $input `,` $weight (`bias` `(` $bias^ `)`)? `->` $out `[` $token `]` `eps` $eps attr-dict `:` type(operands)
+  }];
+  let hasVerifier = 1;
+}
+
 def Heddle_TileEmbedOp : Heddle_Op<"tile_embed", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "one token's row of a packed embedding table";
   let arguments = (ins Heddle_Indices:$ids, Heddle_Matrix:$table, Heddle_RealRows:$out, Index:$token, OptionalAttr<Heddle_Factor>:$scale);

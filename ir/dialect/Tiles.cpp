@@ -71,6 +71,14 @@ LogicalResult TileRmsNormOp::verify() {
   return success();
 }
 
+LogicalResult TileLayerNormOp::verify() {
+  int64_t features = lastDim(getWeight().getType());
+  for (Value same : {Value(getInput()), Value(getBias()), Value(getOut())})
+    if (same && lastDim(same.getType()) != features)
+      return emitOpError("weight has ") << features << " elements; rows or bias have " << lastDim(same.getType());
+  return success();
+}
+
 LogicalResult TileEmbedOp::verify() {
   int64_t columns = lastDim(getTable().getType());
   return lastDim(getOut().getType()) >= columns ? success()

@@ -37,6 +37,18 @@ void Exact::norm(const double *x, const double *weight, int64_t n, float eps, do
     y[i] = x[i] / root * weight[i];
 }
 
+void Exact::layerNorm(const double *x, const double *weight, const double *bias, int64_t n, float eps, double *y) {
+  const auto count = static_cast<double>(n);
+  double mean = 0, variance = 0;
+  for (int64_t i = 0; i < n; ++i)
+    mean += x[i] / count;
+  for (int64_t i = 0; i < n; ++i)
+    variance += (x[i] - mean) * (x[i] - mean) / count;
+  const double root = std::sqrt(variance + static_cast<double>(eps));
+  for (int64_t i = 0; i < n; ++i)
+    y[i] = (x[i] - mean) / root * weight[i] + (bias ? bias[i] : 0);
+}
+
 void Exact::rotate(const Rope &rope, bool interleaved, int64_t position, double *head) {
   for (int64_t i = 0; i < rope.dims / 2; ++i) {
     double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(rope.dims);

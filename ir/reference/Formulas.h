@@ -50,6 +50,8 @@ struct Exact {
   static double activate(Function f, double x);
   static double multiplyAdd(double a, double b, double c) { return a * b + c; }
   static void norm(const double *x, const double *weight, int64_t n, float eps, double *y);
+  static void layerNorm(const double *x, const double *weight, const double *bias, int64_t n, float eps,
+                        double *y); // bias or null
   static void rotate(const Rope &rope, bool interleaved, int64_t position, double *head);
   static void cache(const double *x, int64_t n, bool, double *out) { std::copy_n(x, n, out); }
   /// keys in increasing position. out [headDim]; weights, when wanted, [keys.size()].
@@ -69,6 +71,7 @@ struct One {
   static float dot(const Row &row, const Tensor &input, int64_t token);
   static float activate(Function f, float x);
   static void norm(const float *x, const float *weight, int64_t n, float eps, float *y);
+  static void layerNorm(const float *x, const float *weight, const float *bias, int64_t n, float eps, float *y); // bias or null
   static void rotate(const Rope &rope, bool interleaved, int64_t position, float *head);
   /// A head as the KV cache gives it back: rounded to f16, or in 8 bits.
   static void cache(const float *x, int64_t n, bool q8, double *out);

@@ -91,9 +91,9 @@ LogicalResult Interpreter::visit(Operation &op, Frame &frame) {
     if (isa<MemRefType>(operand.getType()))
       return fail(&op, "acts on buffers: only stages graph, fused and sharded are interpreted");
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
-      .Case<ir::BatchOp, ir::GetOp, ir::EmbedOp, ir::SelectRowsOp, ir::AddOp, ir::MulOp, ir::ActivateOp, ir::LinearOp,
-            ir::QuantizeOp, ir::RmsNormOp, ir::RopeOp, ir::AttentionOp, ir::StoreKvOp, ir::ShareOp, ir::AllGatherOp,
-            func::CallOp>([&](auto known) { return visit(known, frame); })
+      .Case<ir::BatchOp, ir::GetOp, ir::EmbedOp, ir::SelectRowsOp, ir::AddOp, ir::MulOp, ir::ActivateOp, ir::LinearOp, ir::QuantizeOp,
+            ir::RmsNormOp, ir::LayerNormOp, ir::RopeOp, ir::AttentionOp, ir::StoreKvOp, ir::ShareOp, ir::AllGatherOp, func::CallOp>(
+          [&](auto known) { return visit(known, frame); })
       .Default([&](Operation *other) -> LogicalResult {
         auto value = other->getAttrOfType<IntegerAttr>("value"); // arith.constant, without arith's headers
         if (other->getName().getStringRef() == "arith.constant" && value && other->getResult(0).getType().isIndex())
@@ -215,6 +215,15 @@ LogicalResult Interpreter::visit(ir::QuantizeOp op, Frame &frame) {
 LogicalResult Interpreter::visit(ir::RmsNormOp op, Frame &frame) {
   NormCall call{&at(op.getInput(), frame),    &at(op.getWeight(), frame),           maybe(op.getResidual(), frame),
                 op.getEps().convertToFloat(), static_cast<int64_t>(op.getGroups()), ir::isQ8(op.getResult().getType())};
+  Tensor out;
+  Problem problem = kernels_.norm(call, out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
+LogicalResult Interpreter::visit(ir::LayerNormOp op, Frame &frame) {
+  NormCall call{&at(op.getInput(), frame), &at(op.getWeight(), frame)};
+  call.bias = maybe(op.getBias(), frame), call.centred = true;
+  call.eps = op.getEps().convertToFloat(), call.q8Result = ir::isQ8(op.getResult().getType());
   Tensor out;
   Problem problem = kernels_.norm(call, out);
   return bind(op, std::move(problem), std::move(out), frame);

@@ -50,6 +50,7 @@ private:
   mlir::LogicalResult visit(ir::LinearOp op, Frame &frame);
   mlir::LogicalResult visit(ir::QuantizeOp op, Frame &frame);
   mlir::LogicalResult visit(ir::RmsNormOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::LayerNormOp op, Frame &frame);
   mlir::LogicalResult visit(ir::RopeOp op, Frame &frame);
   mlir::LogicalResult visit(ir::AttentionOp op, Frame &frame);
   mlir::LogicalResult visit(ir::StoreKvOp op, Frame &frame);

@@ -22,6 +22,8 @@ struct NormCall {
   float eps = 0;
   int64_t groups = 1;
   bool q8Result = false;
+  bool centred = false; // layer_norm, which alone may have a bias; else rms_norm
+  const Tensor *bias = nullptr;
 };
 
 struct LinearCall {

@@ -100,6 +100,19 @@ void One::norm(const float *x, const float *weight, int64_t n, float eps, float 
     y[i] = (x[i] * r) * weight[i];
 }
 
+void One::layerNorm(const float *x, const float *weight, const float *bias, int64_t n, float eps, float *y) {
+  const auto count = static_cast<float>(n);
+  Lanes sums, squares;
+  for (int64_t i = 0; i < n; ++i)
+    sums.partial[i % 16] += x[i];
+  const float mean = sums.fold() / count;
+  for (int64_t i = 0; i < n; ++i)
+    squares.partial[i % 16] = std::fma(x[i] - mean, x[i] - mean, squares.partial[i % 16]);
+  const float r = 1.0f / std::sqrt(squares.fold() / count + eps);
+  for (int64_t i = 0; i < n; ++i)
+    y[i] = bias ? std::fma((x[i] - mean) * r, weight[i], bias[i]) : ((x[i] - mean) * r) * weight[i];
+}
+
 void One::rotate(const Rope &rope, bool interleaved, int64_t position, float *head) {
   for (int64_t i = 0; i < rope.dims / 2; ++i) {
     // The table's entry: f64 until the one rounding of cos and sin.

@@ -83,6 +83,15 @@ template <class A> Problem KernelsOf<A>::norm(const NormCall &call, Tensor &out)
   std::vector<Real> weight = vectorOf(*call.weight, n);
   if (weight.empty())
     return "weight must be a float vector of " + std::to_string(n);
+  std::vector<Real> bias = call.bias ? vectorOf(*call.bias, n) : std::vector<Real>();
+  if (call.bias && bias.empty())
+    return "bias must be a float vector of " + std::to_string(n);
+  auto row = [&](const Real *from, Real *to) {
+    if (call.centred)
+      A::layerNorm(from, weight.data(), call.bias ? bias.data() : nullptr, n, call.eps, to);
+    else
+      A::norm(from, weight.data(), n, call.eps, to);
+  };
   Tensor y = makeReals<Real>(x.shape);
   // A norm reads its whole row, or its group's whole part of it.
   bool known = call.groups == 1 ? x.whole() : x.valid.begin % n == 0 && x.valid.end % n == 0;
@@ -90,7 +99,7 @@ template <class A> Problem KernelsOf<A>::norm(const NormCall &call, Tensor &out)
     y.valid = x.valid;
     for (int64_t t = 0; t < tokens; ++t)
       for (int64_t g = 0; g < call.groups; ++g)
-        A::norm(reals<Real>(x) + t * columns + g * n, weight.data(), n, call.eps, reals<Real>(y) + t * columns + g * n);
+        row(reals<Real>(x) + t * columns + g * n, reals<Real>(y) + t * columns + g * n);
     if (call.residual)
       for (int64_t i = 0; i < tokens * columns; ++i)
         reals<Real>(y)[i] = reals<Real>(*call.residual)[i] + reals<Real>(y)[i];

@@ -91,6 +91,10 @@ void writeMetadata(Writer &w, const TinyConfig &c) {
   w.number(a + "block_count", c.layers);
   w.number(a + "feed_forward_length", c.feedForward);
   w.number(a + "attention.head_count", c.heads);
+  if (c.architecture == "gpt2") {
+    w.real(a + "attention.layer_norm_epsilon", 1e-5);
+    return;
+  }
   w.number(a + "attention.head_count_kv", c.kvHeads);
   w.number(a + "attention.key_length", c.headDim);
   w.number(a + "attention.value_length", c.headDim);
@@ -105,9 +109,29 @@ void writeMetadata(Writer &w, const TinyConfig &c) {
   w.number(a + "vocab_size", c.vocabulary);
 }
 
+/// The tensors of the file: GPT-2's have q, k and v in one.
+std::map<std::string, WeightData> tensorsOf(const TinyModel &model) {
+  std::map<std::string, WeightData> all = model.weights;
+  if (model.config.architecture != "gpt2")
+    return all;
+  for (int64_t layer = 0; layer < model.config.layers; ++layer)
+    for (const char *ending : {".weight", ".bias"}) {
+      const std::string block = "blk." + std::to_string(layer) + ".attn_";
+      WeightData joined = all.extract(block + "q" + ending).mapped();
+      for (const char *role : {"k", "v"}) {
+        const WeightData part = all.extract(block + role + ending).mapped();
+        (part.vector ? joined.columns : joined.rows) += part.vector ? part.columns : part.rows;
+        joined.fileBytes.insert(joined.fileBytes.end(), part.fileBytes.begin(), part.fileBytes.end());
+      }
+      all.emplace(block + "qkv" + ending, std::move(joined));
+    }
+  return all;
+}
+
 } // namespace
 
 std::vector<std::byte> ggufBytes(const TinyModel &model) {
+  const std::map<std::string, WeightData> tensors = tensorsOf(model);
   Writer body; // keys first: the header needs their number
   writeMetadata(body, model.config);
   writeVocabulary(body, model.config);
@@ -116,11 +140,11 @@ std::vector<std::byte> ggufBytes(const TinyModel &model) {
   for (char c : {'G', 'G', 'U', 'F'})
     w.put(c);
   w.put<uint32_t>(3);
-  w.put<uint64_t>(model.weights.size());
+  w.put<uint64_t>(tensors.size());
   w.put<uint64_t>(body.keys);
   w.out.insert(w.out.end(), body.out.begin(), body.out.end());
   uint64_t offset = 0;
-  for (const auto &[name, weight] : model.weights) {
+  for (const auto &[name, weight] : tensors) {
     w.text(name);
     w.put<uint32_t>(weight.vector ? 1 : 2);
     w.put<uint64_t>(static_cast<uint64_t>(weight.columns)); // the fastest dimension first
@@ -130,7 +154,7 @@ std::vector<std::byte> ggufBytes(const TinyModel &model) {
     w.put<uint64_t>(offset);
     offset = (offset + weight.fileBytes.size() + kAlignment - 1) / kAlignment * kAlignment;
   }
-  for (const auto &[name, weight] : model.weights) {
+  for (const auto &[name, weight] : tensors) {
     w.align();
     w.out.insert(w.out.end(), weight.fileBytes.begin(), weight.fileBytes.end());
   }

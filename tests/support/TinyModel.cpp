@@ -44,6 +44,15 @@ public:
     vector(tensor, values);
   }
 
+  /// Around 0, about as large as the products that it is added to.
+  void bias(const std::string &tensor, int64_t n) {
+    auto random = generator(tensor);
+    std::vector<float> values;
+    for (int64_t i = 0; i < n; ++i)
+      values.push_back(static_cast<float>(random() % 1024) / 1024 - 0.5f);
+    vector(tensor, values);
+  }
+
 private:
   /// Each tensor draws from its own generator: changing one format leaves the other tensors' codes as they are.
   std::mt19937_64 generator(const std::string &tensor) const {
@@ -62,12 +71,19 @@ private:
 TinyModel makeTinyModel(const TinyConfig &c) {
   TinyModel model{c, {}};
   Builder b(model);
-  bool gemma = c.architecture == "gemma3";
-  if (!gemma && c.architecture != "llama")
-    throw std::invalid_argument("tiny models are llama or gemma3, not " + c.architecture);
+  const bool gemma = c.architecture == "gemma3", gpt2 = c.architecture == "gpt2";
+  if (!gemma && !gpt2 && c.architecture != "llama")
+    throw std::invalid_argument("tiny models are llama, gemma3 or gpt2, not " + c.architecture);
   b.matrix("token_embd.weight", "token_embd", c.vocabulary, c.width);
-  b.norm("output_norm.weight", c.width);
-  if (!gemma && !c.tiedHead)
+  auto norm = [&](const std::string &name, int64_t n) {
+    b.norm(name + ".weight", n);
+    if (gpt2)
+      b.bias(name + ".bias", n);
+  };
+  norm("output_norm", c.width);
+  if (gpt2)
+    b.matrix("position_embd.weight", "position_embd", c.context, c.width);
+  if (!gemma && !gpt2 && !c.tiedHead)
     b.matrix("output.weight", "output", c.vocabulary, c.width);
   if (!c.ropeFactors.empty())
     b.vector("rope_freqs.weight", c.ropeFactors);
@@ -75,21 +91,23 @@ TinyModel makeTinyModel(const TinyConfig &c) {
     std::string block = "blk." + std::to_string(layer) + ".";
     auto matrix = [&](const char *role, int64_t rows, int64_t columns) {
       b.matrix(block + role + ".weight", role, rows, columns);
+      if (c.biases || gpt2)
+        b.bias(block + role + ".bias", rows);
     };
-    auto norm = [&](const char *role, int64_t n) { b.norm(block + role + ".weight", n); };
-    norm("attn_norm", c.width);
-    norm("ffn_norm", c.width);
+    norm(block + "attn_norm", c.width);
+    norm(block + "ffn_norm", c.width);
     if (gemma) {
-      norm("attn_q_norm", c.headDim);
-      norm("attn_k_norm", c.headDim);
-      norm("post_attention_norm", c.width);
-      norm("post_ffw_norm", c.width);
+      norm(block + "attn_q_norm", c.headDim);
+      norm(block + "attn_k_norm", c.headDim);
+      norm(block + "post_attention_norm", c.width);
+      norm(block + "post_ffw_norm", c.width);
     }
     matrix("attn_q", c.heads * c.headDim, c.width);
     matrix("attn_k", c.kvHeads * c.headDim, c.width);
     matrix("attn_v", c.kvHeads * c.headDim, c.width);
     matrix("attn_output", c.width, c.heads * c.headDim);
-    matrix("ffn_gate", c.feedForward, c.width);
+    if (!gpt2)
+      matrix("ffn_gate", c.feedForward, c.width);
     matrix("ffn_up", c.feedForward, c.width);
     matrix("ffn_down", c.width, c.feedForward);
   }

@@ -13,10 +13,13 @@
 namespace heddle::test {
 
 struct TinyConfig {
-  std::string architecture = "llama"; // or "gemma3": QK norms, sandwich norms, sliding windows, tied head
+  /// Or "gemma3": QK norms, sandwich norms, sliding windows, tied head; or "gpt2": learned positions, layer norms, biases, one
+  /// product for q, k and v in the file (apart in TinyModel, as in the plan), GELU without a gate, tied head.
+  std::string architecture = "llama";
   int64_t width = 64, layers = 2, heads = 4, kvHeads = 2, headDim = 16, feedForward = 96, vocabulary = 300, context = 2048;
   Format weights = Format::F32;          // of every matrix that `formats` does not name
   std::map<std::string, Format> formats; // by role ("attn_q", "ffn_down", "token_embd", "output") or by whole tensor name
+  bool biases = false;                   // of every product of a block; gpt2 always has them, gemma3 never
   bool tiedHead = false;                 // no output.weight; gemma3 never has one
   int64_t window = 0;                    // attention.sliding_window; gemma3 needs one
   double ropeBase = 10000, ropeScale = 1;

@@ -16,6 +16,7 @@ static void build(GraphBuilder &g) {
   const Rotation rotation = readRotation(m, d, "rope.freq_base", 10000.0, RopeScaling::Factors);
   const int64_t window = m.integerWithin("attention.sliding_window", 0, 1 << 30).value_or(0);
   const auto embeddingScale = static_cast<float>(m.numberWithin("embedding_scale", 1e-6, 1e6).value_or(1));
+  const auto ofAttention = readBiases(m, "attention_bias"), ofFeedForward = readBiases(m, "mlp_bias");
 
   g.declareRope("rope", rotation.base, d.rotated, rotation.linearScale, rotation.factors);
   g.declareState("kv", d.layers, d.heads, d.kvHeads, d.headDim);
@@ -25,14 +26,14 @@ static void build(GraphBuilder &g) {
   for (int64_t layer = 0; layer < d.layers; ++layer)
     x = g.block("decoder_block", layer, x,
                 {{"attn_norm", d.features()},
-                 {"attn_q", d.queries()},
-                 {"attn_k", d.keys()},
-                 {"attn_v", d.keys()},
-                 {"attn_output", d.attended()},
+                 {"attn_q", d.queries(), ofAttention},
+                 {"attn_k", d.keys(), ofAttention},
+                 {"attn_v", d.keys(), ofAttention},
+                 {"attn_output", d.attended(), ofAttention},
                  {"ffn_norm", d.features()},
-                 {"ffn_gate", d.up()},
-                 {"ffn_up", d.up()},
-                 {"ffn_down", d.down()}},
+                 {"ffn_gate", d.up(), ofFeedForward},
+                 {"ffn_up", d.up(), ofFeedForward},
+                 {"ffn_down", d.down(), ofFeedForward}},
                 [&](mlir::Value x, const GraphBuilder::Weights &w) {
                   auto h = g.rmsNorm(x, w("attn_norm"), d.eps);
                   auto q = g.rope(g.linear(h, w("attn_q")), "rope", d.heads, RopeStyle::Interleaved);
@@ -57,7 +58,7 @@ const Family &HEDDLE_FAMILY(Llama)() {
                       {{"attention.head_count_kv", {"num_key_value_heads"}, {int64_t{8}}},
                        {"attention.sliding_window", {"sliding_window"}, {int64_t{4096}}},
                        {"context_length", {"max_position_embeddings"}, {int64_t{131072}}}}}},
-      .values = decoderValues(),
+      .values = decoderValues({{"attention_bias", {"attention_bias"}}, {"mlp_bias", {"mlp_bias"}}}),
       .weights = {{"token_embd", "model.embed_tokens"}, {"output_norm", "model.norm"}, {"output", "lm_head"}},
       .blockWeights = {{"attn_norm", "input_layernorm"},
                        {"attn_q", "self_attn.q_proj", "permute($, {attention.head_count})"},

@@ -78,8 +78,8 @@ constexpr Rule kKeyRules[] = {
     {"@tf_legacy_loss", "*", "only training has a loss"},
     {"@use_bfloat16", "*", "tensors say their own types"},
     // What changes the mathematics wherever it stands.
-    {"@attention_bias", "false", "biases are not supported: use a model without them"},
-    {"@mlp_bias", "false", "biases are not supported: use a model without them"},
+    {"@attention_bias", "false", ""}, // families that have biases read it
+    {"@mlp_bias", "false", ""},
     {"@attention_dropout", "*", "only training drops values"},
     {"@num_experts*", "0|1", "mixtures of experts are not supported: use a dense model"},
     {"@num_local_experts", "0|1", "mixtures of experts are not supported: use a dense model"},
@@ -91,7 +91,6 @@ constexpr Rule kTensorRules[] = {
     {"*.rotary_emb.inv_freq", "*", "follows from the configuration"},
     {"*.experts.*", "", "mixtures of experts are not supported: use a dense model"},
     {"*.block_sparse_moe.*", "", "mixtures of experts are not supported: use a dense model"},
-    {"*.bias", "", "biases are not supported: use a model without them"},
     {"*.lora_*", "", "it is part of an adapter: merge it into the model"},
     {"*.weight_scale*", "", "its weights are quantised: use the model in F32, F16 or BF16 and --quantize"},
     {"score.*", "", "classification heads are not supported"},

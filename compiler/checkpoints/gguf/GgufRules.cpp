@@ -33,7 +33,6 @@ constexpr Rule kKeyRules[] = {
     {"@attention.max_alibi_bias", "0", "ALiBi is not supported"},
     {"@attention.causal", "true", "attention to later tokens is not supported"},
     {"@attention.shared_kv_layers", "0", "layers that share keys and values are not supported"},
-    {"@attention.layer_norm_epsilon", "", "layer norms are not supported, only RMS norms"},
     {"@embedding_length_out", "0", "outputs of another width are not supported"},
     {"@embedding_length_per_layer_input", "0", "inputs of each layer are not supported"},
     {"@pooling_type", "0", "models that pool a text into one vector are not supported"},
@@ -71,8 +70,6 @@ constexpr Rule kTensorRules[] = {
     {"*_shexp.*", "", "mixtures of experts are not supported: use a dense model"},
     {"*.ffn_gate_inp*", "", "mixtures of experts are not supported: use a dense model"},
     {"*.ffn_gate.0.weight", "", "mixtures of experts are not supported: use a dense model"}, // one by one, as in old files
-    {"*.attn_qkv.*", "", "queries, keys and values in one tensor are not supported: convert the model again"},
-    {"*.bias", "", "biases are not supported: use a model without them"},
     {"*.lora_*", "", "it is part of an adapter: merge it into the model"},
 };
 

@@ -37,10 +37,17 @@ class ModelFile(unittest.TestCase):
 
     # ---- tensors ----
 
-    def test_a_bias_is_refused_by_its_name(self):
-        for name, size in {"blk.0.attn_q": 64, "blk.0.attn_k": 32, "blk.0.attn_v": 32, "blk.0.attn_output": 64, "blk.0.ffn_gate": 96,
-                           "blk.0.ffn_up": 96, "blk.0.ffn_down": 64, "blk.0.attn_norm": 64, "output_norm": 64, "output": 512}.items():
-            self.refuses(f"{name}.bias", "biases are not supported", tensors={f"{name}.bias": ((size,), {5: 100.0})})
+    def test_a_bias_is_used_or_refused_by_its_name(self):
+        products = {"blk.0.attn_q": 64, "blk.0.attn_k": 32, "blk.0.attn_v": 32, "blk.0.attn_output": 64, "blk.0.ffn_gate": 96,
+                    "blk.0.ffn_up": 96, "blk.0.ffn_down": 64}
+        for name, size in products.items():
+            tensor = {f"{name}.bias": ((size,), {5: 100.0})}
+            self.assertEqual(self.graph(tensors=tensor).count("biases("), 1)
+            self.refuses(f"{name}.bias", "not known", architecture="gemma3", tensors=tensor)
+            self.refuses(f"{name}.bias", f"{size + 1} where", tensors={f"{name}.bias": ((size + 1,), {})})
+        for name, size in {"blk.0.attn_norm": 64, "output_norm": 64, "output": 512}.items():
+            self.refuses(f"{name}.bias", "not known", tensors={f"{name}.bias": ((size,), {5: 100.0})})
+        self.answers(tensors={"blk.0.ffn_down.bias": ((64,), {})})
 
     def test_an_unknown_tensor_is_refused_by_its_name(self):
         for name in ("blk.0.attn_q_norm.weight", "blk.0.attn_rot_embd.weight", "blk.7.attn_norm.weight", "rope_factors_long.weight",
@@ -81,6 +88,8 @@ class ModelFile(unittest.TestCase):
                           shape[1:] or (64, 64)}:
                 self.refuses(f"tensor {name}.weight is {' × '.join(map(str, wrong))} where", shown,
                              tensors={f"{name}.weight": (wrong, {})})
+        self.refuses("position_embd.weight is 4000 × 64 where", "4096 × 64", "context_length", architecture="gpt2",
+                     tensors={"position_embd.weight": ((4000, 64), {})}, keys={"attention.layer_norm_epsilon": f32(1e-5)})
         for name in ("attn_q_norm", "attn_k_norm", "post_attention_norm", "post_ffw_norm"):
             self.refuses(f"blk.0.{name}.weight is 24", architecture="gemma3", tensors={f"blk.0.{name}.weight": ((24,), {})})
         self.refuses("rope_freqs.weight", "8 rotated pairs", tensors={"rope_freqs.weight": ((7,), {i: 1.0 for i in range(7)})})

@@ -165,6 +165,25 @@ class SameModel(Models):
         chatted = json.loads(heddle("run", place, "-p", "a", "-n", 8, "--temperature", 0, "--json", environment=self.cache))
         self.assertEqual(chatted["text"], "AB")
 
+    def test_a_qwen_folder_chats_without_a_bos_until_its_end_of_turn(self):
+        turns = {258: ("<|im_start|>", say_model.CONTROL), 259: ("<|im_end|>", say_model.CONTROL)}
+        gguf = say_model.write(self.at("qwen.gguf"), say=(66, 67, 259, 68), tokens=turns)
+        at = "model.layers.0.self_attn."
+        biases = {f"{at}{role}_proj.bias": ("F32", (rows,), bytes(4 * rows)) for role, rows in (("q", 64), ("k", 32), ("v", 32))}
+        template = ("{%- for message in messages %}{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}"
+                    "{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}")
+        tokenizer = {"add_bos_token": False, "bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>",
+                     "chat_template": template, "tokenizer_class": "Qwen2Tokenizer", "errors": "replace", "split_special_tokens": False}
+        place = self.written("qwen", gguf, tensors=biases, without=("attention_bias", "mlp_bias", "pretraining_tp", "head_dim", "rope_scaling"),
+                             config={"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "eos_token_id": 259, "bos_token_id": 0,
+                                     "max_window_layers": 1, "sliding_window": 4096, "use_sliding_window": False},
+                             files={"tokenizer_config.json": tokenizer,
+                                    "generation_config.json": {"bos_token_id": 0, "eos_token_id": [259, 0], "pad_token_id": 0,
+                                                               "do_sample": True, "repetition_penalty": 1.05, "temperature": 0.7}})
+        answer = json.loads(heddle("run", place, "-p", "a", "-n", 8, "--temperature", 0, "--json", environment=self.cache))
+        self.assertEqual(answer["text"], "AB")
+        self.assertEqual(answer["usage"]["prompt_tokens"], len("|user.a|.|assistant."), "each mark is one token, and there is no BOS")
+
     def test_what_changes_in_a_folder_is_compiled_again(self):
         gguf = tiny(self.at("changes.gguf"))
         place = self.written("changes", gguf, count=2)
@@ -304,7 +323,7 @@ class Refusals(Models):
 
     def test_config(self):
         wrong = {"model_type": ("strange", "model_type 'strange' is not supported"), "num_hidden_layers": (0, "num_hidden_layers is 0"),
-                 "hidden_act": ("relu", "activation"), "attention_bias": (True, "biases"), "rms_norm_eps": (math.nan, "config.json"),
+                 "hidden_act": ("relu", "activation"), "rms_norm_eps": (math.nan, "config.json"),
                  "rope_scaling": ({"rope_type": "yarn", "factor": 4.0}, "'yarn'"), "vocab_size": (400, "vocab_size is 400"),
                  "quantization_config": ({"quant_method": "gptq"}, "gptq"), "num_experts": (8, "mixtures of experts"),
                  "max_position_embeddings": (2**40, "max_position_embeddings"), "head_dim": (100, "a head size of 100"),
@@ -313,6 +332,8 @@ class Refusals(Models):
                  "partial_rotary_factor": (0.5, "partial_rotary_factor"), "rope_theta": (0, "rope_theta is 0")}
         for key, (value, words) in wrong.items():
             self.check("config.json", words, config={key: value})
+        for key, tensor in (("attention_bias", "layers.0.self_attn.q_proj.bias"), ("mlp_bias", "layers.0.mlp.gate_proj.bias")):
+            self.check(tensor, "is missing", config={key: True})
         self.check("config.json", "model_type is missing", without=["model_type"])
         self.check("config.json", "vocab_size is missing", without=["vocab_size"])
         def rewrite(text):

@@ -69,6 +69,22 @@ std::vector<Case> cases() {
   gemma.config.headDim = 80, gemma.config.layers = 1;
   all.push_back(gemma);
   all.push_back({"feed_forward_of_41", config(64, 4, 2, 16, 41, Format::F32), 0.01});
+  Case biases{"biases", config(64, 4, 2, 16, 41, Format::F32), 0.01}; // 41: the last vector of a bias is part full
+  biases.config.biases = true;
+  all.push_back(biases);
+  biases.name = "biases_requantised", biases.exactBound = 0.15;
+  biases.config.weights = Format::Q4_0, biases.config.feedForward = 96;
+  all.push_back(biases);
+  biases.name = "biases_of_some_formats"; // q and v stay apart from k, gate and up from each other
+  biases.config.formats = {{"attn_k", Format::F16}, {"ffn_gate", Format::BF16}};
+  all.push_back(biases);
+  // Learned positions, layer norms, an activation between two products, parts of a tensor.
+  Case gpt2{"gpt2", config(64, 4, 4, 16, 104, Format::F32), 0.01};
+  gpt2.config.architecture = "gpt2", gpt2.config.context = 256;
+  all.push_back(gpt2);
+  gpt2.name = "gpt2_quantised", gpt2.exactBound = 0.15;
+  gpt2.config.feedForward = 96, gpt2.config.weights = Format::Q8_0, gpt2.config.formats = {{"position_embd", Format::F16}};
+  all.push_back(gpt2);
   // Attention tiles of other heights: of few tokens, the query heads of a KV head make up one.
   all.push_back({"eight_heads_of_48_8_bit_cache", config(64, 8, 1, 48, 96, Format::F32), 0.05, KvType::Q8});
   all.push_back({"seven_heads_of_112", config(64, 7, 1, 112, 96, Format::F32), 0.01});

@@ -167,6 +167,45 @@ static void checkNormBits(uint64_t seed) {
   for (size_t i = 0; i < 75; ++i)
     EXPECT_EQ(y[i], (x[i] * r) * w[i]);
 }
+/// The mean by lanes and tree, then the squares of what is apart from it; the bias fused. Other orders give other bits.
+static void checkLayerNormBits(uint64_t seed, bool withBias) {
+  auto x = noise<float>(75, seed), w = noise<float>(75, seed + 1), b = noise<float>(75, seed + 2);
+  std::vector<float> y(75);
+  One::layerNorm(x.data(), w.data(), withBias ? b.data() : nullptr, 75, 1e-5f, y.data());
+  auto fold = [](float(&lanes)[16]) {
+    for (size_t width : {8, 4, 2, 1})
+      for (size_t j = 0; j < width; ++j)
+        lanes[j] += lanes[j + width];
+    return lanes[0];
+  };
+  float sums[16] = {}, squares[16] = {};
+  for (size_t i = 0; i < 75; ++i)
+    sums[i % 16] += x[i];
+  float mean = fold(sums) / 75.0f;
+  for (size_t i = 0; i < 75; ++i)
+    squares[i % 16] = std::fma(x[i] - mean, x[i] - mean, squares[i % 16]);
+  float r = 1.0f / std::sqrt(fold(squares) / 75.0f + 1e-5f);
+  for (size_t i = 0; i < 75; ++i)
+    EXPECT_EQ(y[i], withBias ? std::fma((x[i] - mean) * r, w[i], b[i]) : ((x[i] - mean) * r) * w[i]);
+}
+TEST(LayerNorm, HasTheWrittenBits) {
+  for (uint64_t seed = 1; seed < 20; ++seed)
+    checkLayerNormBits(seed, seed % 2);
+}
+
+TEST(LayerNorm, ExactHasNoMeanAndTheVarianceOfItsWeights) {
+  auto x = noise<double>(75, 1);
+  for (double &v : x)
+    v += 3; // far from 0
+  std::vector<double> ones(75, 1), y(75);
+  Exact::layerNorm(x.data(), ones.data(), nullptr, 75, 1e-12f, y.data());
+  double sum = 0, squares = 0;
+  for (double v : y)
+    sum += v, squares += v * v;
+  EXPECT_NEAR(sum, 0, 1e-10);
+  EXPECT_NEAR(squares / 75, 1, 1e-10); // divided by n, not by n − 1
+}
+
 TEST(Norm, HasTheWrittenBits) {
   for (uint64_t seed = 0; seed < 50; ++seed) // one set of numbers may round alike either way
     checkNormBits(seed);
