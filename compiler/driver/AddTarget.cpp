@@ -70,7 +70,8 @@ CompileReport heddle::addTarget(const CompileOptions &options) {
   ::flock(lock.fd(), LOCK_EX); // others that add to this plan wait; a file system without locks has one writer, we hope
   Plan plan = Plan::open(options.model);
   const Manifest &has = plan.manifest();
-  if (has.build != HEDDLE_BUILD || (!has.compilerHash.empty() && !options.compilerHash.empty() && has.compilerHash != options.compilerHash))
+  if (has.build != HEDDLE_BUILD ||
+      (!has.compilerHash.empty() && !options.compilerHash.empty() && has.compilerHash != options.compilerHash))
     throw CompileError(plan.directory().string() + ": the plan was compiled by another build of Heddle (" + has.build +
                        "), whose code may expect other things: compile the model again");
   Compilation compilation(plan.directory().string(), options);

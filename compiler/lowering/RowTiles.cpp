@@ -106,7 +106,8 @@ void heddle::emitLayerNorm(Emit &e, TileLayerNormOp op) {
   Value root = e.b.create<mlir::math::SqrtOp>(e.loc, e.addf(variance, e.f32(op.getEps().convertToFloat())));
   Value inverse = e.splat(e.divf(e.f32(1), root));
   storeRow(e, op.getOut(), op.getToken(), features, [&](Emit &e, Value column) {
-    Value x = e.mulf(e.subf(e.load(op.getInput(), {op.getToken(), column}), center), inverse), w = e.load(op.getWeight(), {column});
+    Value x = e.mulf(e.subf(e.load(op.getInput(), {op.getToken(), column}), center), inverse),
+          w = e.load(op.getWeight(), {column});
     return op.getBias() ? e.fma(x, w, e.load(op.getBias(), {column})) : e.mulf(x, w);
   });
 }

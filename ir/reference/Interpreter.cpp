@@ -91,9 +91,9 @@ LogicalResult Interpreter::visit(Operation &op, Frame &frame) {
     if (isa<MemRefType>(operand.getType()))
       return fail(&op, "acts on buffers: only stages graph, fused and sharded are interpreted");
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
-      .Case<ir::BatchOp, ir::GetOp, ir::EmbedOp, ir::SelectRowsOp, ir::AddOp, ir::MulOp, ir::ActivateOp, ir::LinearOp, ir::QuantizeOp,
-            ir::RmsNormOp, ir::LayerNormOp, ir::RopeOp, ir::AttentionOp, ir::StoreKvOp, ir::ShareOp, ir::AllGatherOp, func::CallOp>(
-          [&](auto known) { return visit(known, frame); })
+      .Case<ir::BatchOp, ir::GetOp, ir::EmbedOp, ir::SelectRowsOp, ir::AddOp, ir::MulOp, ir::ActivateOp, ir::LinearOp,
+            ir::QuantizeOp, ir::RmsNormOp, ir::LayerNormOp, ir::RopeOp, ir::AttentionOp, ir::StoreKvOp, ir::ShareOp,
+            ir::AllGatherOp, func::CallOp>([&](auto known) { return visit(known, frame); })
       .Default([&](Operation *other) -> LogicalResult {
         auto value = other->getAttrOfType<IntegerAttr>("value"); // arith.constant, without arith's headers
         if (other->getName().getStringRef() == "arith.constant" && value && other->getResult(0).getType().isIndex())

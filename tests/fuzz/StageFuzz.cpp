@@ -2,9 +2,9 @@
 //
 //   stage_fuzz [SECONDS [SEED]]      default: 10 seconds from seed 1; build it with a sanitizer for what does not crash by itself
 //
-// Takes the stages of tiny models, edits their text as people and accidents would (numbers, names and types exchanged, lines lost,
-// doubled or swapped, bytes changed), and goes on from there. Whatever comes of it must be code or a refusal of one line. The seed of
-// each case is printed when it ends otherwise, and before it is tried where STAGE_FUZZ_VERBOSE is set, for crashes.
+// Takes the stages of tiny models, edits their text as people and accidents would (numbers, names and types exchanged, lines
+// lost, doubled or swapped, bytes changed), and goes on from there. Whatever comes of it must be code or a refusal of one line.
+// The seed of each case is printed when it ends otherwise, and before it is tried where STAGE_FUZZ_VERBOSE is set, for crashes.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Compile.h"
 #include "tests/support/TinyModel.h"
@@ -36,7 +36,9 @@ std::vector<Token> tokensOf(const std::string &text) {
   std::vector<Token> tokens;
   for (std::sregex_iterator it(text.begin(), text.end(), pattern), end; it != end; ++it)
     tokens.push_back({static_cast<size_t>(it->position()), static_cast<size_t>(it->length()),
-                      (*it)[1].matched ? 0 : (*it)[2].matched ? 1 : 2});
+                      (*it)[1].matched   ? 0
+                      : (*it)[2].matched ? 1
+                                         : 2});
   return tokens;
 }
 
@@ -45,7 +47,8 @@ void exchangeToken(std::string &text, Random &random) {
   if (tokens.empty())
     return;
   const Token &one = tokens[below(random, tokens.size())];
-  static const char *const numbers[] = {"0", "1", "-1", "2", "7", "16", "32", "40", "64", "4096", "2147483648", "9223372036854775807", "1.0e-38", "1.0e+38"};
+  static const char *const numbers[] = {
+      "0", "1", "-1", "2", "7", "16", "32", "40", "64", "4096", "2147483648", "9223372036854775807", "1.0e-38", "1.0e+38"};
   std::string with;
   if (one.kind == 0 && random() % 2) {
     with = numbers[below(random, std::size(numbers))];
@@ -169,6 +172,7 @@ int main(int argc, char **argv) {
     }
   }
   fs::remove_all(folder);
-  std::cout << tried << " edited stages: " << compiled << " compiled, " << tried - compiled - wrong << " refused, " << wrong << " wrong\n";
+  std::cout << tried << " edited stages: " << compiled << " compiled, " << tried - compiled - wrong << " refused, " << wrong
+            << " wrong\n";
   return wrong != 0;
 }

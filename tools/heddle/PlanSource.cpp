@@ -66,7 +66,8 @@ CompileOptions compileOptions(const ResolvedModel &model, const PlanChoice &choi
   key.target = options.target;
   options.cacheBytes = hostCacheBytes(); // hosts that share a cache folder may differ in these
   options.prefetchBytes = hostPrefetchBytes();
-  key.options += "cache-bytes " + std::to_string(options.cacheBytes) + ", prefetch-bytes " + std::to_string(options.prefetchBytes);
+  key.options +=
+      "cache-bytes " + std::to_string(options.cacheBytes) + ", prefetch-bytes " + std::to_string(options.prefetchBytes);
   if (!fromStage.empty())
     key.options += ", from-stage " + cache.contentHash(fromStage);
   else if (options.kvType != KvType::F16)

@@ -1,7 +1,7 @@
 //===- PassesTest.cpp - no pass changes the mathematics ---------------------------------------------------------------===//
 //
-// The interpreter runs a tiny model's step after every single pass up to stage sharded, not only at the ends: a pass that is wrong is
-// named, and two that are wrong in opposite ways cannot hide each other.
+// The interpreter runs a tiny model's step after every single pass up to stage sharded, not only at the ends: a pass that is
+// wrong is named, and two that are wrong in opposite ways cannot hide each other.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Pipeline.h"
 #include "mlir/Parser/Parser.h"
