@@ -1,14 +1,16 @@
 // RUN: heddle-opt %s -heddle-fuse-gate -split-input-file | FileCheck %s
 // RUN: heddle-opt %s -heddle-fuse-gate="explain=true" -split-input-file -verify-diagnostics
-// RUN: heddle-opt %s -heddle-to-fused -heddle-to-sharded -split-input-file -o %t
+// What is not fused goes on by itself:
+// RUN: heddle-opt %s -split-input-file -heddle-to-fused -heddle-to-sharded -heddle-to-planned -heddle-to-kernels -heddle-to-loops | FileCheck %s --check-prefix=LOOPS
+//   LOOPS-NOT: heddle.tile_
 
 // The gate is the first weight whatever the order of the factors.
-// CHECK-LABEL: func.func @gated(
+// CHECK-LABEL: func.func private @gated(
 //  CHECK-SAME:   %[[X:.*]]: tensor<?x32xf32>, %[[UP:[a-z0-9]*]]: {{.*}}, %[[GATE:[a-z0-9]*]]:
 //   CHECK-NOT: heddle.mul
 //       CHECK: %[[Y:.*]] = heddle.linear %[[X]] weights(%[[GATE]], %[[UP]]) gate gelu_tanh :
 //       CHECK: return %[[Y]]
-func.func @gated(%x: tensor<?x32xf32>, %up: tensor<64x32xf16>, %gate: tensor<64x32xf16>) -> tensor<?x64xf32> {
+func.func private @gated(%x: tensor<?x32xf32>, %up: tensor<64x32xf16>, %gate: tensor<64x32xf16>) -> tensor<?x64xf32> {
   %0 = heddle.linear %x weights(%up) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
   %1 = heddle.linear %x weights(%gate) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
   %2 = heddle.activate gelu_tanh %1 : (tensor<?x64xf32>) -> tensor<?x64xf32>

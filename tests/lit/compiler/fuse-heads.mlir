@@ -1,16 +1,18 @@
 // RUN: heddle-opt %s -split-input-file -heddle-fuse-heads | FileCheck %s
 // RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-fuse-heads="explain=true"
-// RUN: heddle-opt %s -split-input-file -heddle-to-fused -heddle-to-sharded -o %t
+// What is not fused goes on by itself:
+// RUN: heddle-opt %s -split-input-file -heddle-to-fused -heddle-to-sharded -heddle-to-planned -heddle-to-kernels -heddle-to-loops | FileCheck %s --check-prefix=LOOPS
+//   LOOPS-NOT: heddle.tile_
 
 // Norm and RoPE leave as attributes of the cache write and of attention, which then reads the cache alone.
-// CHECK-LABEL: func.func @block(
+// CHECK-LABEL: func.func private @block(
 //  CHECK-SAME:   %[[Q:[a-z0-9]*]]: tensor<?x64xf32>, %[[K:[a-z0-9]*]]: tensor<?x32xf32>, %[[V:[a-z0-9]*]]: tensor<?x32xf32>
 //   CHECK-NOT: heddle.rope {{.*}}%
 //       CHECK: heddle.store_kv keys(%[[K]]) values(%[[V]]) {{.*}} k_norm(%{{.*}}) {{.*}}rope = @rope
 //       CHECK: heddle.attention paged query(%[[Q]]) state @kv {{.*}}q_norm(%{{.*}}) {{.*}}window = 512
 heddle.rope_table @rope base 1.0e+04 dims 32 scale 1.0
 heddle.paged_state @kv layers 2 heads 2 kv_heads 1 head_dim 32
-func.func @block(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>, %v: tensor<?x32xf32>, %n: tensor<32xf32>, %layer: index) -> tensor<?x64xf32> {
+func.func private @block(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>, %v: tensor<?x32xf32>, %n: tensor<32xf32>, %layer: index) -> tensor<?x64xf32> {
   %q1 = heddle.rms_norm %q, %n eps 1.0e-06 {groups = 2 : i64} : (tensor<?x64xf32>, tensor<32xf32>) -> tensor<?x64xf32>
   %q2 = heddle.rope neox %q1 table @rope heads 2 : (tensor<?x64xf32>) -> tensor<?x64xf32>
   %k1 = heddle.rms_norm %k, %n eps 1.0e-06 : (tensor<?x32xf32>, tensor<32xf32>) -> tensor<?x32xf32>

@@ -14,19 +14,31 @@
 
 namespace heddle::test {
 
+static GraphEdit capping(float softCap) {
+  if (softCap == 0)
+    return {};
+  return [softCap](std::string graph) {
+    std::string attribute = "{soft_cap = " + std::to_string(softCap) + " : f32, ";
+    for (size_t at = 0; (at = graph.find("heddle.attention", at)) != std::string::npos;)
+      graph.replace(at = graph.find('{', at), 1, attribute);
+    return graph;
+  };
+}
+
 CompiledModel::CompiledModel(const TinyConfig &config, KvType kvType, float softCap)
+    : CompiledModel(config, kvType, capping(softCap)) {}
+
+CompiledModel::CompiledModel(const TinyConfig &config, KvType kvType, const GraphEdit &edit)
     : model_(makeTinyModel(config)), kvType_(kvType) {
   std::string name = (std::filesystem::temp_directory_path() / "heddle-parity-XXXXXX").string();
   if (!mkdtemp(name.data()))
     throw std::runtime_error("cannot make a temporary folder");
   folder_ = name;
   writeGguf(model_, folder_ / "tiny.gguf");
-  if (softCap == 0)
+  if (!edit)
     return;
-  std::string graph = stage("graph"), attribute = "{soft_cap = " + std::to_string(softCap) + " : f32, ";
-  for (size_t at = 0; (at = graph.find("heddle.attention", at)) != std::string::npos;)
-    graph.replace(at = graph.find('{', at), 1, attribute);
-  graph_ = folder_ / "soft-cap.mlir";
+  std::string graph = edit(stage("graph"));
+  graph_ = folder_ / "edited.mlir";
   std::ofstream(graph_) << graph;
 }
 

@@ -5,6 +5,7 @@
 #include "runtime/plan/Frame.h"
 #include "tests/support/TinyModel.h"
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,11 +18,16 @@ namespace heddle::test {
 /// Logits of every position, [tokens][vocabulary].
 using Logits = std::vector<float>;
 
+/// A stage's text, edited.
+using GraphEdit = std::function<std::string(std::string)>;
+
 /// A tiny model as a GGUF file in a folder of its own, which goes with it.
 class CompiledModel {
 public:
   /// With `softCap` every attention of the model's graph gets that one.
   explicit CompiledModel(const TinyConfig &config, KvType kvType = KvType::F16, float softCap = 0);
+  /// The text of the model's stage graph goes through `edit` first; null: it stays.
+  CompiledModel(const TinyConfig &config, KvType kvType, const GraphEdit &edit);
   ~CompiledModel();
   const TinyModel &model() const { return model_; }
   std::string stage(const char *name) const;

@@ -130,7 +130,9 @@ TEST(PlanWriter, RefusesAWrongManifest) {
     EXPECT_EQ(text.find(".tmp-"), std::string::npos) << text;
     return text;
   };
-  EXPECT_CONTAINS(failed([](Manifest &m) { m.weights[3].rows = 64; }), "'weights[3].rows'");
+  EXPECT_CONTAINS(failed([](Manifest &m) { m.weights[3].rows = 64; }), "'weights[3].bytes' does not fit");
+  EXPECT_CONTAINS(failed([](Manifest &m) { m.weights[3].rows = 40; }), "'weights[3].rows'");
+  EXPECT_CONTAINS(failed([](Manifest &m) { m.entries[1].outputs[0].stride = 48; }), "'entries[1].outputs[0].stride'");
   EXPECT_CONTAINS(failed([](Manifest &m) { m.weights[6].offset += 64; }), "reaches beyond");
   EXPECT_CONTAINS(failed([](Manifest &m) { m.targets.push_back("x86-64-v4"); }), "code/x86-64-v4.so is missing");
   EXPECT_CONTAINS(failed([](Manifest &m) { m.key.clear(); }), "'key' must be a word");
