@@ -138,6 +138,28 @@ void Compilation::advance(Stage to, const std::function<void(Stage)> &seen) {
   }
 }
 
+/// Throws where `list`, whose values are below `bound`, is looked up in a table of fewer rows, directly or in a function that is
+/// called with it. An edited stage may; the graph of a family checks its tables' shapes.
+static void checkLookups(Value list, int64_t bound, const char *what, int depth = 0) {
+  if (depth == 16) // functions that call each other for ever are refused elsewhere
+    return;
+  for (OpOperand &use : list.getUses()) {
+    Operation *op = use.getOwner();
+    Value table;
+    if (auto embed = dyn_cast<ir::EmbedOp>(op); embed && embed.getIds() == list)
+      table = embed.getTable();
+    else if (auto tile = dyn_cast<ir::TileEmbedOp>(op); tile && tile.getIds() == list)
+      table = tile.getTable();
+    else if (auto call = dyn_cast<func::CallOp>(op))
+      if (auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(call, call.getCalleeAttr());
+          callee && !callee.isExternal())
+        checkLookups(callee.getArgument(use.getOperandNumber()), bound, what, depth + 1);
+    if (int64_t rows = table ? cast<ShapedType>(table.getType()).getDimSize(0) : bound; rows < bound)
+      throw CompileError("the stage looks up " + std::string(what) + " below " + std::to_string(bound) + " in a table of " +
+                         std::to_string(rows) + " rows: mend the stage");
+  }
+}
+
 Manifest heddle::describe(const Compilation &compilation, const ModelSource &model) {
   Manifest m = describe(compilation.module());
   m.name = llvm::json::fixUTF8(model.title()); // a file may be called anything
@@ -145,6 +167,12 @@ Manifest heddle::describe(const Compilation &compilation, const ModelSource &mod
   m.vocabulary = model.vocabularySize();
   m.width = model.integer("embedding_length").value_or(0);
   m.context = model.integer("context_length").value_or(2048);
+  compilation.module().walk([&](ir::BatchOp op) {
+    if (op.getList() == ir::BatchList::Ids)
+      checkLookups(op.getResult(), m.vocabulary, "ids");
+    else if (op.getList() == ir::BatchList::Positions)
+      checkLookups(op.getResult(), m.context, "positions");
+  });
   return m;
 }
 

@@ -72,6 +72,7 @@ const Family &HEDDLE_FAMILY(Gpt2)() {
       .layers = "model.h.*.",
       .settingRules = {{"@activation_function", "gelu_new|gelu_pytorch_tanh", "this activation function is not supported"},
                        {"@summary_*", "*", kSummary},
+                       {"@_num_labels", "*", "names of classes, which only a classification head has"},
                        {"@scale_attn_weights", "true", "attention without a scale is not supported"},
                        {"@scale_attn_by_inverse_layer_idx", "false",
                         "scales of attention that differ by layer are not supported"},

@@ -59,6 +59,18 @@ class ModelFile(unittest.TestCase):
         self.refuses("tensor blk.1.attn_norm.weight", layers=2, keys={"block_count": u32(1)})
         self.refuses("tensor blk.1.attn_norm.weight is missing", keys={"block_count": u32(2)})
 
+    def test_a_stage_that_looks_up_beyond_a_table_is_refused(self):
+        file = self.file()  # 512 tokens, 4096 positions
+        for stage in ("graph", "planned", "kernels"):
+            with self.subTest(stage):
+                text = heddle("compile", file, "--emit", stage, environment=self.cache)
+                path = os.path.join(self.place, f"{stage}.mlir")
+                with open(path, "w", encoding="utf8") as out:
+                    out.write(text.replace("heddle.batch ids", "heddle.batch positions"))
+                run = attempt("compile", file, "--from-stage", path, "-o", path + ".plan", environment=self.cache, timeout=60)
+                refused(self, run, "positions below 4096 in a table of 512 rows", status=1)
+                self.assertFalse(os.path.exists(path + ".plan"))
+
     def test_the_image_encoder_of_gemma_is_not_needed_for_text(self):
         self.answers(architecture="gemma3", tensors={"v.patch_embd.weight": ((64,), {}), "mm.input_projection.weight": ((64,), {})},
                      keys={"vision.block_count": u32(2), "mm.tokens_per_image": u32(256)})

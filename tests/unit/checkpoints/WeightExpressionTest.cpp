@@ -97,6 +97,7 @@ TEST_F(Weights, RowsAndColumns) {
 }
 
 TEST_F(Weights, Transpose) {
+  EXPECT_EQ(values("rows(transpose(rows(m, 0, 2)), 1, 3)"), (std::vector<float>{1, 11, 2, 12}));
   EXPECT_EQ(values("transpose(rows(m, 0, 2))"), (std::vector<float>{0, 10, 1, 11, 2, 12, 3, 13}));
   EXPECT_EQ(values("transpose(s)"), (std::vector<float>{0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11}));
   EXPECT_EQ(values("transpose(transpose(m))"), values("m"));
