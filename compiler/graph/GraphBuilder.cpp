@@ -125,6 +125,9 @@ Value GraphBuilder::activate(Value x, Activation function) {
 
 Value GraphBuilder::wantedRows(Value x) {
   return builder_.create<SelectRowsOp>(loc_, x.getType(), x, batch(BatchList::Wanted), Value()).getResult();
+Value GraphBuilder::scale(Value x, float by) {
+  return by == 1 ? x : builder_.create<ScaleOp>(loc_, x.getType(), x, Value(), builder_.getF32FloatAttr(by)).getResult();
+}
 }
 
 Value GraphBuilder::attention(Value q, Value k, Value v, const Attention &how) {

@@ -73,6 +73,7 @@ public:
   Value block(llvm::StringRef kind, int64_t layer, Value x, llvm::ArrayRef<Role> roles,
               const std::function<Value(Value x, const Weights &weights)> &body);
 
+  Value scale(Value x, float by); // x itself by 1
   mlir::OwningOpRef<mlir::ModuleOp> take() { return std::move(module_); }
   const ModelSource &model() const { return model_; }
 

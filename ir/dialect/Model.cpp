@@ -105,6 +105,14 @@ Names CopyOp::operandNames() { return {"x", "y"}; }
 
 LogicalResult RmsNormOp::verify() {
   if (failed(verifyDestination(*this)) || failed(verifyWhole(*this, getInput(), "input")) ||
+LogicalResult ScaleOp::verify() {
+  return failed(verifyDestination(*this)) || failed(verifyWhole(*this, getInput(), "operand"))
+             ? failure()
+             : verifySameRows(*this, getInput(), destination(*this));
+}
+Names ScaleOp::operandNames() { return {"x", "y"}; }
+OpOperand *ScaleOp::updated(unsigned) { return &getInputMutable(); }
+
       failed(verifyWhole(*this, getResidual(), "residual")))
     return failure();
   int64_t features = lastDim(getInput().getType()), weight = lastDim(getWeight().getType());

@@ -68,3 +68,11 @@ def Heddle_CopyOp : Heddle_Compute<"copy"> {
   let assemblyFormat = "$input (`outs` `(` $out^ `)`)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
+def Heddle_ScaleOp : Heddle_Compute<"scale", ["updated"]> {
+  let summary = "every element times a constant";
+  let arguments = (ins Heddle_RealRows:$input, Optional<Heddle_RowsBuffer>:$out, Heddle_Factor:$by);
+  let results = (outs Optional<Heddle_RowsTensor>:$result);
+  let assemblyFormat = "$input `by` $by (`outs` `(` $out^ `)`)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+

@@ -91,7 +91,7 @@ LogicalResult Interpreter::visit(Operation &op, Frame &frame) {
     if (isa<MemRefType>(operand.getType()))
       return fail(&op, "acts on buffers: only stages graph, fused and sharded are interpreted");
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
-      .Case<ir::BatchOp, ir::GetOp, ir::EmbedOp, ir::SelectRowsOp, ir::AddOp, ir::MulOp, ir::ActivateOp, ir::LinearOp, ir::QuantizeOp,
+      .Case<ir::BatchOp, ir::GetOp, ir::EmbedOp, ir::SelectRowsOp, ir::AddOp, ir::MulOp, ir::ActivateOp, ir::ScaleOp, ir::LinearOp, ir::QuantizeOp,
             ir::RmsNormOp, ir::RopeOp, ir::AttentionOp, ir::StoreKvOp, ir::ShareOp, ir::AllGatherOp, func::CallOp>(
           [&](auto known) { return visit(known, frame); })
       .Default([&](Operation *other) -> LogicalResult {
@@ -179,8 +179,14 @@ LogicalResult Interpreter::visit(ir::ActivateOp op, Frame &frame) {
 // ---- products and norms ----
 
 LogicalResult Interpreter::visit(ir::LinearOp op, Frame &frame) {
-  LinearCall call{&at(op.getInput(), frame),        {}, {}, {}, maybe(op.getResidual(), frame), {},
-                  ir::isQ8(op.getResult(0).getType())};
+  LinearCall call{.input = &at(op.getInput(), frame),
+                  .weights = {},
+                  .biases = {},
+                  .outputs = {},
+                  .residual = maybe(op.getResidual(), frame),
+                  .gate = {},
+                  .scale = {},
+                  .q8Result = ir::isQ8(op.getResult(0).getType())};
   for (Value bias : op.getBiases())
     call.biases.push_back(&at(bias, frame));
   if (op.getGate())
@@ -190,6 +196,12 @@ LogicalResult Interpreter::visit(ir::LinearOp op, Frame &frame) {
     auto type = cast<RankedTensorType>(op.getResult(op.getGate() ? 0 : static_cast<unsigned>(i)).getType());
     if (ir::isQ8(type) != call.q8Result)
       return fail(op, "results must be all f32 or all q8");
+LogicalResult Interpreter::visit(ir::ScaleOp op, Frame &frame) {
+  Tensor out;
+  Problem problem = kernels_.scale(op.getBy().convertToFloat(), at(op.getInput(), frame), out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
     auto shard = dyn_cast_if_present<ir::ShardAttr>(type.getEncoding());
     if (static_cast<bool>(shard) == op.getShares().empty())
       return fail(op, "shares and #heddle.shard results go together");
@@ -199,6 +211,8 @@ LogicalResult Interpreter::visit(ir::LinearOp op, Frame &frame) {
       continue;
     }
     int64_t begin = index(op.getShares()[2 * i], frame), end = index(op.getShares()[2 * i + 1], frame);
+  if (op.getScale())
+    call.scale = op.getScale()->convertToFloat();
     call.outputs.push_back(
         {std::min(begin * shard.getSize(), rows), std::min(end * shard.getSize(), rows)}); // the last unit may be short
   }

@@ -55,6 +55,7 @@ private:
   mlir::LogicalResult visit(ir::StoreKvOp op, Frame &frame);
   mlir::LogicalResult visit(ir::ShareOp op, Frame &frame);
   mlir::LogicalResult visit(ir::AllGatherOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::ScaleOp op, Frame &frame);
   mlir::LogicalResult visit(mlir::func::CallOp op, Frame &frame);
 
   /// Emits, unless another rank already did, and wakes the other ranks.
