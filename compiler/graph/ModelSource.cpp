@@ -187,6 +187,23 @@ std::optional<std::vector<bool>> ModelSource::flags(std::string_view key) const 
   return flags;
 }
 
+std::optional<std::vector<double>> ModelSource::numbers(std::string_view key) const {
+  std::optional<Setting> found = value(key);
+  if (!found)
+    return std::nullopt;
+  const Setting::List *list = found->as<Setting::List>();
+  if (!list)
+    refuse(key, "is " + typed(*found) + ", no list: " + again());
+  std::vector<double> numbers;
+  for (const Setting &entry : *list) {
+    auto number = asNumber(entry);
+    if (!number)
+      refuse(key, "holds " + typed(entry) + ", no number: " + again());
+    numbers.push_back(*number);
+  }
+  return numbers;
+}
+
 /// The tensor of a folder for one of the family's names, and how it becomes that; empty where folders have none.
 std::string ModelSource::storedName(std::string_view name, std::string_view *how) const {
   const size_t dot = name.rfind('.'); // before "weight" or "bias"
@@ -233,7 +250,7 @@ std::string ModelSource::expression(std::string_view how, const std::string &ten
   return out;
 }
 
-std::optional<TensorInfo> ModelSource::tensor(std::string_view name) const {
+std::optional<TensorInfo> ModelSource::tensor(std::string_view name, std::optional<std::pair<int64_t, int64_t>> rows) const {
   std::string from;
   if (!isGguf()) {
     std::string_view how;
@@ -244,6 +261,9 @@ std::optional<TensorInfo> ModelSource::tensor(std::string_view name) const {
   } else if (!checkpoint_.tensor(name)) {
     return std::nullopt;
   }
+  if (rows)
+    from = "rows(" + (from.empty() ? weightName(name) : from) + ", " + std::to_string(rows->first) + ", " +
+           std::to_string(rows->second) + ")";
   WeightPointer weight = parseWeight(from.empty() ? weightName(name) : from, checkpoint_);
   auto convert = [&](Format format) {
     from = std::string(traits(format).name) + "(" + (from.empty() ? weightName(name) : from) + ")";

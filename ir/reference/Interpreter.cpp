@@ -16,10 +16,24 @@ Symbols::Symbols(ModuleOp module) {
   for (auto table : module.getOps<ir::RopeTableOp>()) {
     Rope rope{
         static_cast<int64_t>(table.getDims()), table.getBase().convertToDouble(), table.getLinearScale().convertToDouble(), {}};
+    if (auto magnitude = table.getMagnitude())
+      rope.magnitude = magnitude->convertToDouble();
+    RopeTables both{rope, rope};
     if (auto factors = table.getFactors())
-      rope.factors.assign(factors->begin(), factors->end());
-    ropes[table.getSymName()] = std::move(rope);
+      both.usual.factors.assign(factors->begin(), factors->end());
+    if (auto factors = table.getLongFactors()) {
+      both.beyond.factors.assign(factors->begin(), factors->end());
+      both.original = static_cast<int64_t>(*table.getOriginal());
+    }
+    ropes[table.getSymName()] = std::move(both);
   }
+}
+
+const Rope *Symbols::rope(StringRef name, int64_t context) const {
+  auto found = ropes.find(name);
+  if (found == ropes.end())
+    return nullptr;
+  return context > found->second.original ? &found->second.beyond : &found->second.usual;
 }
 
 // ---- plumbing ----
@@ -176,6 +190,12 @@ LogicalResult Interpreter::visit(ir::ActivateOp op, Frame &frame) {
   return bind(op, std::move(problem), std::move(out), frame);
 }
 
+LogicalResult Interpreter::visit(ir::ScaleOp op, Frame &frame) {
+  Tensor out;
+  Problem problem = kernels_.scale(op.getBy().convertToFloat(), at(op.getInput(), frame), out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
 // ---- products and norms ----
 
 LogicalResult Interpreter::visit(ir::LinearOp op, Frame &frame) {
@@ -191,17 +211,13 @@ LogicalResult Interpreter::visit(ir::LinearOp op, Frame &frame) {
     call.biases.push_back(&at(bias, frame));
   if (op.getGate())
     call.gate = function(*op.getGate());
+  if (op.getScale())
+    call.scale = op.getScale()->convertToFloat();
   for (auto [i, weight] : llvm::enumerate(op.getWeights())) {
     call.weights.push_back(&at(weight, frame));
     auto type = cast<RankedTensorType>(op.getResult(op.getGate() ? 0 : static_cast<unsigned>(i)).getType());
     if (ir::isQ8(type) != call.q8Result)
       return fail(op, "results must be all f32 or all q8");
-LogicalResult Interpreter::visit(ir::ScaleOp op, Frame &frame) {
-  Tensor out;
-  Problem problem = kernels_.scale(op.getBy().convertToFloat(), at(op.getInput(), frame), out);
-  return bind(op, std::move(problem), std::move(out), frame);
-}
-
     auto shard = dyn_cast_if_present<ir::ShardAttr>(type.getEncoding());
     if (static_cast<bool>(shard) == op.getShares().empty())
       return fail(op, "shares and #heddle.shard results go together");
@@ -211,8 +227,6 @@ LogicalResult Interpreter::visit(ir::ScaleOp op, Frame &frame) {
       continue;
     }
     int64_t begin = index(op.getShares()[2 * i], frame), end = index(op.getShares()[2 * i + 1], frame);
-  if (op.getScale())
-    call.scale = op.getScale()->convertToFloat();
     call.outputs.push_back(
         {std::min(begin * shard.getSize(), rows), std::min(end * shard.getSize(), rows)}); // the last unit may be short
   }
@@ -236,13 +250,13 @@ LogicalResult Interpreter::visit(ir::RmsNormOp op, Frame &frame) {
 }
 
 LogicalResult Interpreter::visit(ir::RopeOp op, Frame &frame) {
-  auto rope = symbols_.ropes.find(op.getTable());
-  if (rope == symbols_.ropes.end())
+  const Rope *rope = symbols_.rope(op.getTable(), batch_.context);
+  if (!rope)
     return fail(op, "names no declared RoPE table");
   Tensor out;
   if (!batch_.positions)
     return fail(op, "this run has no batch with positions");
-  Problem problem = kernels_.rope(at(op.getInput(), frame), *batch_.positions, rope->second,
+  Problem problem = kernels_.rope(at(op.getInput(), frame), *batch_.positions, *rope,
                                   op.getStyle() == ir::RopeStyle::Interleaved, static_cast<int64_t>(op.getHeads()), out);
   return bind(op, std::move(problem), std::move(out), frame);
 }
