@@ -72,14 +72,16 @@ TinyModel makeTinyModel(const TinyConfig &c) {
   TinyModel model{c, {}};
   Builder b(model);
   bool gemma = c.architecture == "gemma3";
-  if (!gemma && c.architecture != "llama")
-    throw std::invalid_argument("tiny models are llama or gemma3, not " + c.architecture);
+  if (!gemma && c.architecture != "llama" && c.architecture != "granite")
+    throw std::invalid_argument("tiny models are llama, granite or gemma3, not " + c.architecture);
   b.matrix("token_embd.weight", "token_embd", c.vocabulary, c.width);
   b.norm("output_norm.weight", c.width);
   if (!gemma && !c.tiedHead)
     b.matrix("output.weight", "output", c.vocabulary, c.width);
   if (!c.ropeFactors.empty())
-    b.vector("rope_freqs.weight", c.ropeFactors);
+    b.vector(c.longFactors.empty() ? "rope_freqs.weight" : "rope_factors_short.weight", c.ropeFactors);
+  if (!c.longFactors.empty())
+    b.vector("rope_factors_long.weight", c.longFactors);
   for (int64_t layer = 0; layer < c.layers; ++layer) {
     std::string block = "blk." + std::to_string(layer) + ".";
     auto matrix = [&](const char *role, int64_t rows, int64_t columns) {
