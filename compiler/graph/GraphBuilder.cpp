@@ -34,8 +34,9 @@ static ArrayRef<int64_t> withoutOnes(ArrayRef<int64_t> dims) {
   return dims.drop_while([&](const int64_t &dim) { return dim == 1 && &dim != &dims.back(); });
 }
 
-TensorInfo GraphBuilder::tensorOf(StringRef name, const Shape &shape) {
+TensorInfo GraphBuilder::tensorOf(StringRef name, const Shape &wanted, const Part &part) {
   const std::string_view asked(name.data(), name.size());
+  const Shape &shape = part.of ? part.whole : wanted;
   auto info = model_.tensor(asked);
   if (!info)
     throw CompileError(model_.shownTensor(asked) + " is missing: the file is incomplete, convert or download it again");
@@ -44,7 +45,7 @@ TensorInfo GraphBuilder::tensorOf(StringRef name, const Shape &shape) {
         model_.shownTensor(asked) + " is " + shown(info->shape) +
         (model_.checkpoint().kind() == Checkpoint::Kind::Folder ? " where config.json needs " : " where the metadata needs ") +
         shown(shape.dims) + " (" + model_.inItsWords(shape.meaning) + "): the file is inconsistent, " + model_.again());
-  return *info;
+  return part.of ? *model_.tensor(asked, std::pair(part.first, part.first + wanted.dims[0])) : *info;
 }
 
 void GraphBuilder::declareRope(StringRef name, int64_t dims, const Rotation &r) {
@@ -74,23 +75,23 @@ void GraphBuilder::endEntry(ValueRange results) {
 }
 
 GraphBuilder::Weight GraphBuilder::weight(StringRef tensor, const Shape &shape, Bias bias) {
-  Weight made(declaredWeight(tensor, shape));
+  Weight made(declaredWeight(tensor, shape, tensor));
   const std::string beside = tensor.drop_back(StringRef("weight").size()).str() + "bias";
   if (bias == Bias::Needed || (bias == Bias::IfThere && model_.tensor(beside)))
-    made.bias = declaredWeight(beside, {{shape.dims.front()}, "one for each row of the weight"});
+    made.bias = declaredWeight(beside, {{shape.dims.front()}, "one for each row of the weight"}, beside);
   return made;
 }
 
-Value GraphBuilder::declaredWeight(StringRef tensor, const Shape &shape) {
-  const TensorInfo info = tensorOf(tensor, shape);
+Value GraphBuilder::declaredWeight(StringRef name, const Shape &shape, StringRef tensor, const Part &part) {
+  const TensorInfo info = tensorOf(tensor, shape, part);
   Type type = RankedTensorType::get(shape.dims, elementType(builder_.getContext(), info.format));
-  if (!module_->lookupSymbol(tensor)) {
+  if (!module_->lookupSymbol(name)) {
     OpBuilder::InsertionGuard guard(builder_);
     builder_.setInsertionPoint(*module_->getOps<func::FuncOp>().begin()); // declarations stand before the functions
-    builder_.create<WeightOp>(loc_, tensor, type, ShardAttr(),
+    builder_.create<WeightOp>(loc_, name, type, ShardAttr(),
                               info.from.empty() ? StringAttr() : builder_.getStringAttr(info.from));
   }
-  return builder_.create<GetOp>(loc_, type, tensor);
+  return builder_.create<GetOp>(loc_, type, name);
 }
 
 Value GraphBuilder::batch(BatchList list) {
@@ -124,15 +125,15 @@ Value GraphBuilder::rope(Value x, StringRef table, int64_t heads, RopeStyle styl
 
 Value GraphBuilder::add(Value a, Value b) { return builder_.create<AddOp>(loc_, a.getType(), a, b, Value()).getResult(); }
 Value GraphBuilder::mul(Value a, Value b) { return builder_.create<MulOp>(loc_, a.getType(), a, b, Value()).getResult(); }
+Value GraphBuilder::scale(Value x, float by) {
+  return by == 1 ? x : builder_.create<ScaleOp>(loc_, x.getType(), x, Value(), builder_.getF32FloatAttr(by)).getResult();
+}
 Value GraphBuilder::activate(Value x, Activation function) {
   return builder_.create<ActivateOp>(loc_, x.getType(), x, Value(), function).getResult();
 }
 
 Value GraphBuilder::wantedRows(Value x) {
   return builder_.create<SelectRowsOp>(loc_, x.getType(), x, batch(BatchList::Wanted), Value()).getResult();
-Value GraphBuilder::scale(Value x, float by) {
-  return by == 1 ? x : builder_.create<ScaleOp>(loc_, x.getType(), x, Value(), builder_.getF32FloatAttr(by)).getResult();
-}
 }
 
 Value GraphBuilder::attention(Value q, Value k, Value v, const Attention &how) {
@@ -174,7 +175,9 @@ Value GraphBuilder::block(StringRef kind, int64_t layer, Value x, ArrayRef<Role>
     llvm::raw_string_ostream(key) << ' ' << name << ' ' << types.back();
   };
   for (const Role &role : roles) {
-    Weight made = weight("blk." + std::to_string(layer) + "." + role.name + ".weight", role.shape, role.bias);
+    const std::string block = "blk." + std::to_string(layer) + ".", name = block + role.name + ".weight";
+    Weight made = role.part.of ? Weight(declaredWeight(name, role.shape, block + role.part.of + ".weight", role.part))
+                               : weight(name, role.shape, role.bias);
     take(made.value, role.name);
     if (made.bias)
       take(made.bias, std::string(role.name) + ".bias");

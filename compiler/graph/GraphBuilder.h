@@ -37,11 +37,18 @@ public:
     operator Value() const { return value; }
     Value value, bias;
   };
-  /// A weight of a block: its tensor is blk.<layer>.<role>.weight.
+  /// The tensor that a weight is cut from, as a role, the first of its rows, and the shape that the whole must have.
+  struct Part {
+    const char *of = nullptr;
+    int64_t first = 0;
+    Shape whole = {};
+  };
+  /// A weight of a block: its tensor is blk.<layer>.<role>.weight, or it is part of another one, without biases then.
   struct Role {
     const char *name;
     Shape shape;
     Bias bias = Bias::None;
+    Part part = {};
   };
   /// The weights of the block being built, by role: weight("attn_q") is the block's argument of that name.
   using Weights = std::function<Weight(llvm::StringRef role)>;
@@ -66,6 +73,7 @@ public:
   Value rope(Value x, llvm::StringRef table, int64_t heads, ir::RopeStyle style);
   Value add(Value a, Value b);
   Value mul(Value a, Value b);
+  Value scale(Value x, float by); // x itself by 1
   Value activate(Value x, ir::Activation function);
   Value wantedRows(Value x); // the tokens whose logits are wanted
   struct Attention {
@@ -82,13 +90,12 @@ public:
   Value block(llvm::StringRef kind, int64_t layer, Value x, llvm::ArrayRef<Role> roles,
               const std::function<Value(Value x, const Weights &weights)> &body);
 
-  Value scale(Value x, float by); // x itself by 1
   mlir::OwningOpRef<mlir::ModuleOp> take() { return std::move(module_); }
   const ModelSource &model() const { return model_; }
 
 private:
-  TensorInfo tensorOf(llvm::StringRef tensor, const Shape &shape);
-  Value declaredWeight(llvm::StringRef tensor, const Shape &shape);
+  TensorInfo tensorOf(llvm::StringRef tensor, const Shape &shape, const Part &part);
+  Value declaredWeight(llvm::StringRef name, const Shape &shape, llvm::StringRef tensor, const Part &part = {nullptr, 0, {}});
   mlir::RankedTensorType rowsType(int64_t features);
 
   const ModelSource &model_;

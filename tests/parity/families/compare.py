@@ -38,7 +38,6 @@ CONTEXT = 128  # on the same side of LongRoPE's original context as the text alo
 
 # Parts of families that are known without them: what heddle says while it cannot do them yet.
 NOT_YET = {"mixtral": "mixtures of experts are not supported"}
-NO_FOLDERS_YET = "is a folder but no plan"  # to go with the commit that reads folders
 
 
 class Refused(Exception):
@@ -122,7 +121,7 @@ def only_unknown(model, kind, line):
     if known:
         name = model.architecture if kind == "gguf" else model.config["model_type"]
         return name not in [word.strip() for word in known.group(1).split(",")]
-    return (kind == "folder" and NO_FOLDERS_YET in line) or (model.name in NOT_YET and NOT_YET[model.name] in line)
+    return model.name in NOT_YET and NOT_YET[model.name] in line
 
 
 class Check:
