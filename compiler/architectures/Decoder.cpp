@@ -23,9 +23,18 @@ std::vector<ValueName> heddle::decoderValues(std::vector<ValueName> own) {
        {},
        {"rope.scaling.factor", "rope.scale_linear"}},
       {"rope.scaling.original_context_length",
-       {"rope_scaling.original_max_position_embeddings", "rope_parameters.original_max_position_embeddings"}},
+       {"rope_scaling.original_max_position_embeddings", "rope_parameters.original_max_position_embeddings",
+        "original_max_position_embeddings"}},
       {"rope.scaling.low_freq_factor", {"rope_scaling.low_freq_factor", "rope_parameters.low_freq_factor"}},
       {"rope.scaling.high_freq_factor", {"rope_scaling.high_freq_factor", "rope_parameters.high_freq_factor"}},
+      {"rope.scaling.attn_factor", {"rope_scaling.attention_factor", "rope_parameters.attention_factor"}},
+      {"rope.scaling.yarn_beta_fast", {"rope_scaling.beta_fast", "rope_parameters.beta_fast"}},
+      {"rope.scaling.yarn_beta_slow", {"rope_scaling.beta_slow", "rope_parameters.beta_slow"}},
+      {"rope.scaling.truncate", {"rope_scaling.truncate", "rope_parameters.truncate"}},
+      {"rope.scaling.mscale", {"rope_scaling.mscale", "rope_parameters.mscale"}},
+      {"rope.scaling.mscale_all_dim", {"rope_scaling.mscale_all_dim", "rope_parameters.mscale_all_dim"}},
+      {"rope.scaling.long_factor", {"rope_scaling.long_factor", "rope_parameters.long_factor"}},
+      {"rope.scaling.short_factor", {"rope_scaling.short_factor", "rope_parameters.short_factor"}},
       {"tie_word_embeddings", {"tie_word_embeddings"}, {false}},
   };
   own.insert(own.end(), common.begin(), common.end()); // the first of a name counts
@@ -97,70 +106,6 @@ GraphBuilder::Bias heddle::readBiases(const ModelSource &m, std::string_view key
   if (m.checkpoint().kind() == Checkpoint::Kind::Gguf)
     return GraphBuilder::Bias::IfThere;
   return m.flag(key).value_or(false) ? GraphBuilder::Bias::Needed : GraphBuilder::Bias::None;
-}
-
-/// Llama 3's frequency scaling arrives in GGUF files as one factor per pair.
-static std::vector<double> readFactors(const ModelSource &m, int64_t pairs) {
-  auto info = m.tensor("rope_freqs.weight");
-  if (!info)
-    return {};
-  if (info->shape != std::vector<int64_t>{pairs})
-    throw CompileError(m.shownTensor("rope_freqs.weight") + " needs one factor for each of the " + std::to_string(pairs) +
-                       " rotated pairs of a head: " + m.again());
-  std::vector<float> values = m.vectorValues("rope_freqs.weight");
-  for (float value : values)
-    if (!(value >= 1e-6f && value <= 1e6f))
-      throw CompileError(m.shownTensor("rope_freqs.weight") + " holds a factor outside of 1e-6 to 1e6: " + m.again());
-  return {values.begin(), values.end()};
-}
-
-/// In folders it is a rule: slow pairs turn `factor` times slower, fast ones as they did, those between in proportion (Llama
-/// Team, arXiv:2407.21783, as its authors' code has it).
-static std::vector<double> llama3Factors(const ModelSource &m, double base, int64_t dims) {
-  auto needed = [&](const char *key, double low, double high) {
-    auto value = m.numberWithin(key, low, high);
-    if (!value)
-      m.refuse(key, "is missing: " + m.again());
-    return *value;
-  };
-  const double factor = needed("rope.scaling.factor", 1e-6, 1e6), low = needed("rope.scaling.low_freq_factor", 1e-6, 1e6);
-  const double high = needed("rope.scaling.high_freq_factor", 1e-6, 1e6);
-  const double context = needed("rope.scaling.original_context_length", 1, 1 << 27);
-  if (!(low < high))
-    m.refuse("rope.scaling.low_freq_factor", "is not below " + m.called("rope.scaling.high_freq_factor") + ": " + m.again());
-  std::vector<double> factors;
-  for (int64_t pair = 0; pair < dims / 2; ++pair) {
-    const double length =
-        2 * M_PI * std::pow(base, 2.0 * static_cast<double>(pair) / static_cast<double>(dims)); // of a full turn
-    const double part = (context / length - low) / (high - low);
-    const double here = length < context / high ? 1 : length > context / low ? factor : 1 / ((1 - part) / factor + part);
-    factors.push_back(static_cast<float>(here)); // as GGUF files hold it
-  }
-  return factors;
-}
-
-Rotation heddle::readRotation(const ModelSource &m, const Decoder &d, std::string_view key, double otherwise,
-                              RopeScaling scaling) {
-  Rotation r;
-  r.base = m.numberWithin(key, 1, 1e300).value_or(otherwise);
-  if (scaling != RopeScaling::None) {
-    if (scaling == RopeScaling::Factors)
-      r.factors = readFactors(m, d.rotated / 2);
-    const std::string type = m.text("rope.scaling.type").value_or("linear");
-    const auto scale = m.numberWithin("rope.scaling.factor", 1e-6, 1e6);
-    m.number("rope.scaling.original_context_length"); // only other kinds compute with it
-    if (type == "linear")
-      r.linearScale = scale.value_or(1);
-    else if (type == "llama3" && scaling == RopeScaling::Factors && m.checkpoint().kind() == Checkpoint::Kind::Folder)
-      r.factors = llama3Factors(m, r.base, d.rotated);
-    else if (type != "none" && type != "default" && (type != "llama3" || r.factors.empty()))
-      throw CompileError(m.checkpoint().shownKey(m.called("rope.scaling.type")) + ": RoPE scaling " + quotedForError(type) +
-                         " is not supported (linear, or Llama 3's factors): use a model without it");
-  }
-  double least = r.factors.empty() ? 1 : *std::ranges::min_element(r.factors), context = *m.number("context_length");
-  if (context / (r.linearScale * least) >= 1073741824.0) // 2^30, where sines end (docs/arithmetic.md)
-    m.refuse("context_length", "turns positions too far for this RoPE scaling: " + m.again());
-  return r;
 }
 
 std::vector<bool> heddle::readWindowLayers(const ModelSource &m, int64_t layers, int64_t period) {

@@ -31,13 +31,8 @@ Decoder readDecoder(const ModelSource &model, int64_t widening = 0);
 /// Whether products have biases: folders say so under `key`, of GGUF files those have one that bring it. Throws CompileError.
 GraphBuilder::Bias readBiases(const ModelSource &model, std::string_view key);
 
-/// How positions turn.
-struct Rotation {
-  double base, linearScale = 1;
-  std::vector<double> factors; // empty, or one for each pair
-};
-
-/// What a table of angles may be scaled by: nothing, all positions alike, or also each pair by a factor of its own (Llama 3).
+/// What a table of angles may be scaled by: nothing, all positions alike, or also each pair by a factor of its own (Llama 3,
+/// YaRN, LongRoPE).
 enum class RopeScaling { None, Linear, Factors };
 
 /// `key` names the base, `otherwise` is it where the file does not speak of it. With RopeScaling::None positions are taken as

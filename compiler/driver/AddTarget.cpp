@@ -17,7 +17,10 @@ static std::string difference(const Manifest &made, const Manifest &plan) {
   };
   auto same = [&](const WeightEntry &a, const WeightEntry &b) { return entry(a) == entry(b); };
   auto sameRope = [](const RopeTable &a, const RopeTable &b) {
-    return std::tie(a.base, a.dims, a.linearScale, a.factors) == std::tie(b.base, b.dims, b.linearScale, b.factors);
+    auto all = [](const RopeTable &r) {
+      return std::tie(r.base, r.dims, r.linearScale, r.factors, r.longFactors, r.original, r.magnitude);
+    };
+    return all(a) == all(b);
   };
   auto sameState = [](const PagedState &a, const PagedState &b) {
     auto all = [](const PagedState &s) { return std::tie(s.name, s.layers, s.heads, s.kvHeads, s.headDim, s.type); };

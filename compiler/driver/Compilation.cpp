@@ -233,6 +233,12 @@ Manifest heddle::describe(ModuleOp module) {
         rope.getBase().convertToDouble(), static_cast<int64_t>(rope.getDims()), rope.getLinearScale().convertToDouble(), {}};
     if (auto factors = rope.getFactors())
       table.factors.assign(factors->begin(), factors->end());
+    if (auto factors = rope.getLongFactors()) {
+      table.longFactors.assign(factors->begin(), factors->end());
+      table.original = static_cast<int64_t>(*rope.getOriginal());
+    }
+    if (auto magnitude = rope.getMagnitude())
+      table.magnitude = magnitude->convertToDouble();
     m.ropes.push_back(std::move(table));
   }
   for (auto state : module.getOps<ir::PagedStateOp>())

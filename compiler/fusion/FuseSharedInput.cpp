@@ -18,7 +18,8 @@ struct MergeProducts : OpRewritePattern<LinearOp> {
   using OpRewritePattern::OpRewritePattern;
 
   static bool isPlain(LinearOp op) {
-    return !op.getResidual() && !op.getGate() && op.getShares().empty() && isa<RankedTensorType>(op.getInput().getType());
+    return !op.getResidual() && !op.getGate() && !op.getScale() && op.getShares().empty() &&
+           isa<RankedTensorType>(op.getInput().getType());
   }
   static bool isQuantizedProduct(LinearOp op) { return isQuantized(getElementTypeOrSelf(op.getWeights()[0].getType())); }
 

@@ -47,10 +47,15 @@ TensorInfo GraphBuilder::tensorOf(StringRef name, const Shape &shape) {
   return *info;
 }
 
-void GraphBuilder::declareRope(StringRef name, double base, int64_t dims, double linearScale, ArrayRef<double> factors) {
-  builder_.create<RopeTableOp>(loc_, builder_.getStringAttr(name), builder_.getF64FloatAttr(base),
-                               builder_.getI64IntegerAttr(dims), builder_.getF64FloatAttr(linearScale),
-                               factors.empty() ? DenseF64ArrayAttr() : builder_.getDenseF64ArrayAttr(factors));
+void GraphBuilder::declareRope(StringRef name, int64_t dims, const Rotation &r) {
+  auto list = [&](ArrayRef<double> values) {
+    return values.empty() ? DenseF64ArrayAttr() : builder_.getDenseF64ArrayAttr(values);
+  };
+  builder_.create<RopeTableOp>(loc_, builder_.getStringAttr(name), builder_.getF64FloatAttr(r.base),
+                               builder_.getI64IntegerAttr(dims), builder_.getF64FloatAttr(r.linearScale), list(r.factors),
+                               list(r.longFactors),
+                               r.longFactors.empty() ? IntegerAttr() : builder_.getI64IntegerAttr(r.original),
+                               r.magnitude == 1 ? FloatAttr() : builder_.getF64FloatAttr(r.magnitude));
 }
 
 void GraphBuilder::declareState(StringRef name, int64_t layers, int64_t heads, int64_t kvHeads, int64_t headDim) {
@@ -137,6 +142,9 @@ Value GraphBuilder::rope(Value x, StringRef table, int64_t heads, RopeStyle styl
 
 Value GraphBuilder::add(Value a, Value b) { return builder_.create<AddOp>(loc_, a.getType(), a, b, Value()).getResult(); }
 Value GraphBuilder::mul(Value a, Value b) { return builder_.create<MulOp>(loc_, a.getType(), a, b, Value()).getResult(); }
+Value GraphBuilder::scale(Value x, float by) {
+  return by == 1 ? x : builder_.create<ScaleOp>(loc_, x.getType(), x, Value(), builder_.getF32FloatAttr(by)).getResult();
+}
 Value GraphBuilder::activate(Value x, Activation function) {
   return builder_.create<ActivateOp>(loc_, x.getType(), x, Value(), function).getResult();
 }

@@ -14,7 +14,16 @@ namespace heddle {
 /// The shape that a weight must have, [rows, columns] or [elements], and what its dimensions are, for people.
 struct Shape {
   std::vector<int64_t> dims;
-  const char *meaning;
+  const char *meaning = "";
+};
+
+/// How positions turn (heddle.rope_table).
+struct Rotation {
+  double base, linearScale = 1;
+  std::vector<double> factors;          // empty, or one for each pair
+  std::vector<double> longFactors = {}; // those of served contexts longer than `original` positions
+  int64_t original = 0;
+  double magnitude = 1; // of cos and sin
 };
 
 class GraphBuilder {
@@ -46,7 +55,7 @@ public:
   GraphBuilder(mlir::MLIRContext *context, const ModelSource &model);
 
   // ---- declarations ----
-  void declareRope(llvm::StringRef name, double base, int64_t dims, double linearScale, llvm::ArrayRef<double> factors = {});
+  void declareRope(llvm::StringRef name, int64_t dims, const Rotation &rotation);
   void declareState(llvm::StringRef name, int64_t layers, int64_t heads, int64_t kvHeads, int64_t headDim);
   /// Starts an entry.
   void beginEntry(llvm::StringRef name);
@@ -67,6 +76,7 @@ public:
   Value rope(Value x, llvm::StringRef table, int64_t heads, ir::RopeStyle style);
   Value add(Value a, Value b);
   Value mul(Value a, Value b);
+  Value scale(Value x, float by); // x itself by 1
   Value activate(Value x, ir::Activation function);
   Value wantedRows(Value x); // the tokens whose logits are wanted
   struct Attention {

@@ -187,6 +187,23 @@ std::optional<std::vector<bool>> ModelSource::flags(std::string_view key) const 
   return flags;
 }
 
+std::optional<std::vector<double>> ModelSource::numbers(std::string_view key) const {
+  std::optional<Setting> found = value(key);
+  if (!found)
+    return std::nullopt;
+  const Setting::List *list = found->as<Setting::List>();
+  if (!list)
+    refuse(key, "is " + typed(*found) + ", no list: " + again());
+  std::vector<double> numbers;
+  for (const Setting &entry : *list) {
+    auto number = asNumber(entry);
+    if (!number)
+      refuse(key, "holds " + typed(entry) + ", no number: " + again());
+    numbers.push_back(*number);
+  }
+  return numbers;
+}
+
 /// The tensor of a folder for one of the family's names, and how it becomes that; empty where folders have none.
 std::string ModelSource::storedName(std::string_view name, std::string_view *how) const {
   const size_t dot = name.rfind('.'); // before "weight" or "bias"

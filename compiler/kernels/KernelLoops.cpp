@@ -87,6 +87,12 @@ static LogicalResult emitActivate(ActivateOp op, Emit &e, const LoopShape &) {
   return success();
 }
 
+static LogicalResult emitScale(ScaleOp op, Emit &e, const LoopShape &) {
+  elementWise(e, {op.getInput()}, op.getOut(),
+              [&](Emit &e, ArrayRef<Value> v) { return e.mulf(v[0], e.lanes(op.getBy().convertToFloat())); });
+  return success();
+}
+
 static LogicalResult emitRope(RopeOp op, Emit &e, const LoopShape &) {
   int64_t heads = op.getHeads(), dims = lastDim(op.getInput().getType()) / heads;
   int64_t rotated = op->getParentOfType<ModuleOp>().lookupSymbol<RopeTableOp>(op.getTable()).getDims();
@@ -118,6 +124,7 @@ const KernelLoops *heddle::kernelLoopsOf(Operation *op) {
       loops<AddOp, emitAdd>(),
       loops<MulOp, emitMul>(),
       loops<ActivateOp, emitActivate>(),
+      loops<ScaleOp, emitScale>(),
       loops<LinearOp, emitLinear>(),
       loops<StoreKvOp, heddle::emitStoreKv>(),
       loops<AttentionOp, heddle::emitAttention>(),

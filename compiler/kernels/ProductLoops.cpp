@@ -191,6 +191,8 @@ void ProductLoops::finish(Emit &e, size_t out, Value unit, Value token, ValueRan
     Value at = done.empty() ? column : e.add(column, e.index(kGroupRows));
     if (!gated_ && !op_.getBiases().empty())
       v = e.addf(v, loadBias(e, out, at));
+    if (op_.getScale())
+      v = e.mulf(v, e.lanes(op_.getScale()->convertToFloat()));
     if (op_.getResidual())
       v = e.addf(e.load(op_.getResidual(), {token, at}), v);
     if (!requantised_)

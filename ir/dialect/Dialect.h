@@ -94,6 +94,7 @@ struct LinearSpec {
   mlir::Value residual = {};
   mlir::ValueRange shares = {};
   std::optional<Activation> gate = {};
+  std::optional<float> scale = {};
 };
 struct AttentionSpec {
   mlir::TypeRange results;

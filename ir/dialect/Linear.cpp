@@ -8,7 +8,8 @@ using namespace heddle::ir;
 
 void LinearOp::build(OpBuilder &b, OperationState &state, const LinearSpec &spec) {
   build(b, state, spec.results, spec.input, spec.weights, spec.biases, spec.residual, spec.shares, ValueRange(),
-        spec.gate ? ActivationAttr::get(b.getContext(), *spec.gate) : ActivationAttr(), DenseI64ArrayAttr(), false);
+        spec.gate ? ActivationAttr::get(b.getContext(), *spec.gate) : ActivationAttr(),
+        spec.scale ? b.getF32FloatAttr(*spec.scale) : FloatAttr(), DenseI64ArrayAttr(), false);
 }
 
 LogicalResult LinearOp::verify() {
@@ -27,6 +28,8 @@ LogicalResult LinearOp::verify() {
     return emitOpError("has ") << outputs.size() << " results; its weights make " << expected;
   if (getResidual() && expected != 1)
     return emitOpError("with a residual must have one result");
+  if (getScale() && (getGate() || expected != 1))
+    return emitOpError("with a scale must have one result and no gate");
   if (!getBiases().empty() && getBiases().size() != count)
     return emitOpError("needs one bias per weight or none, not ") << getBiases().size();
   if (!getShares().empty() && getShares().size() != 2 * count)

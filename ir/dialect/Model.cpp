@@ -1,6 +1,7 @@
 //===- Model.cpp - symbols, embedding, element-wise ops, norms, collectives -----------------------------------------===//
 #include "ir/dialect/Dialect.h"
 #include "ir/dialect/Verify.h"
+#include <cmath>
 
 using namespace mlir;
 using namespace heddle::ir;
@@ -27,8 +28,16 @@ LogicalResult RopeTableOp::verify() {
     return emitOpError("base must be positive");
   if (!(getLinearScale().convertToDouble() > 0) || !getLinearScale().isFinite())
     return emitOpError("scale must be positive");
-  if (getFactors() && static_cast<int64_t>(getFactors()->size()) != static_cast<int64_t>(getDims() / 2))
-    return emitOpError("has ") << getFactors()->size() << " factors; dims " << getDims() << " needs " << getDims() / 2;
+  for (const auto &factors : {getFactors(), getLongFactors()}) {
+    if (factors && static_cast<int64_t>(factors->size()) != static_cast<int64_t>(getDims() / 2))
+      return emitOpError("has ") << factors->size() << " factors; dims " << getDims() << " needs " << getDims() / 2;
+    if (factors && !llvm::all_of(*factors, [](double factor) { return factor > 0 && std::isfinite(factor); }))
+      return emitOpError("factors must be positive");
+  }
+  if (getLongFactors().has_value() != getOriginal().has_value())
+    return emitOpError("long_factors and beyond go together");
+  if (getMagnitude() && (!(getMagnitude()->convertToDouble() > 0) || !getMagnitude()->isFinite()))
+    return emitOpError("magnitude must be positive");
   return success();
 }
 
@@ -98,6 +107,14 @@ LogicalResult ActivateOp::verify() {
 }
 Names ActivateOp::operandNames() { return {"x", "y"}; }
 OpOperand *ActivateOp::updated(unsigned) { return &getInputMutable(); }
+
+LogicalResult ScaleOp::verify() {
+  return failed(verifyDestination(*this)) || failed(verifyWhole(*this, getInput(), "operand"))
+             ? failure()
+             : verifySameRows(*this, getInput(), destination(*this));
+}
+Names ScaleOp::operandNames() { return {"x", "y"}; }
+OpOperand *ScaleOp::updated(unsigned) { return &getInputMutable(); }
 
 LogicalResult CopyOp::verify() {
   return failed(verifyDestination(*this)) ? failure() : verifySameRows(*this, getInput(), destination(*this));

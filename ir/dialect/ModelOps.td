@@ -13,9 +13,18 @@ def Heddle_WeightOp : Heddle_Declaration<"weight"> {
 
 def Heddle_RopeTableOp : Heddle_Declaration<"rope_table"> {
   let summary = "declares a table of rotary position angles (docs/arithmetic.md, RoPE)";
+  let description = [{
+    `factors`, one for each of the dims / 2 pairs, divide its frequency, and `scale` all of them. `long_factors` take their place where
+    the served context is longer than `beyond` positions. cos and sin are multiplied by `magnitude`.
+  }];
   let arguments = (ins SymbolNameAttr:$sym_name, F64Attr:$base, Heddle_Positive:$dims, F64Attr:$linear_scale,
-                       OptionalAttr<DenseF64ArrayAttr>:$factors);
-  let assemblyFormat = "$sym_name `base` $base `dims` $dims `scale` $linear_scale (`factors` $factors^)? attr-dict";
+                       OptionalAttr<DenseF64ArrayAttr>:$factors, OptionalAttr<DenseF64ArrayAttr>:$long_factors,
+                       OptionalAttr<Heddle_Positive>:$original, OptionalAttr<F64Attr>:$magnitude);
+  let assemblyFormat = [{
+    $sym_name `base` $base `dims` $dims `scale` $linear_scale (`factors` custom<Doubles>($factors)^)?
+    (`long_factors` custom<Doubles>($long_factors)^)? (`beyond` $original^)?
+    (`magnitude` $magnitude^)? attr-dict
+  }];
   let hasVerifier = 1;
 }
 
@@ -58,6 +67,14 @@ def Heddle_ActivateOp : Heddle_Compute<"activate", ["updated"]> {
   let arguments = (ins Heddle_RealRows:$input, Optional<Heddle_RowsBuffer>:$out, Heddle_Activation:$function);
   let results = (outs Optional<Heddle_RowsTensor>:$result);
   let assemblyFormat = "`` $function $input (`outs` `(` $out^ `)`)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Heddle_ScaleOp : Heddle_Compute<"scale", ["updated"]> {
+  let summary = "every element times a constant";
+  let arguments = (ins Heddle_RealRows:$input, Optional<Heddle_RowsBuffer>:$out, Heddle_Factor:$by);
+  let results = (outs Optional<Heddle_RowsTensor>:$result);
+  let assemblyFormat = "$input `by` $by (`outs` `(` $out^ `)`)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
 

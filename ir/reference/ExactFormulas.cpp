@@ -54,8 +54,9 @@ void Exact::rotate(const Rope &rope, bool interleaved, int64_t position, double 
     double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(rope.dims);
     double angle = static_cast<double>(position) * std::pow(rope.base, -exponent) / (rope.scale * rope.factor(i));
     double &a = head[pairFirst(interleaved, i)], &b = head[pairSecond(interleaved, i, rope.dims)];
-    double rotated = a * std::cos(angle) - b * std::sin(angle);
-    b = a * std::sin(angle) + b * std::cos(angle);
+    const double c = std::cos(angle) * rope.magnitude, s = std::sin(angle) * rope.magnitude;
+    double rotated = a * c - b * s;
+    b = a * s + b * c;
     a = rotated;
   }
 }

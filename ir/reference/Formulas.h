@@ -18,6 +18,7 @@ struct Rope {
   int64_t dims = 0;
   double base = 0, scale = 1;
   std::vector<double> factors; // empty or [dims / 2]
+  double magnitude = 1;        // of cos and sin
   double factor(int64_t pair) const { return factors.empty() ? 1.0 : factors[static_cast<size_t>(pair)]; }
 };
 

@@ -17,7 +17,7 @@ HeadPrologue Interpreter::prologue(Value norm, std::optional<llvm::APFloat> eps,
   if (eps)
     p.eps = eps->convertToFloat();
   if (rope)
-    p.rope = &symbols_.ropes.find(*rope)->second; // verified: declared
+    p.rope = symbols_.rope(*rope, batch_.context); // verified: declared
   p.interleaved = style == ir::RopeStyle::Interleaved;
   return p;
 }

@@ -16,10 +16,24 @@ Symbols::Symbols(ModuleOp module) {
   for (auto table : module.getOps<ir::RopeTableOp>()) {
     Rope rope{
         static_cast<int64_t>(table.getDims()), table.getBase().convertToDouble(), table.getLinearScale().convertToDouble(), {}};
+    if (auto magnitude = table.getMagnitude())
+      rope.magnitude = magnitude->convertToDouble();
+    RopeTables both{rope, rope};
     if (auto factors = table.getFactors())
-      rope.factors.assign(factors->begin(), factors->end());
-    ropes[table.getSymName()] = std::move(rope);
+      both.usual.factors.assign(factors->begin(), factors->end());
+    if (auto factors = table.getLongFactors()) {
+      both.beyond.factors.assign(factors->begin(), factors->end());
+      both.original = static_cast<int64_t>(*table.getOriginal());
+    }
+    ropes[table.getSymName()] = std::move(both);
   }
+}
+
+const Rope *Symbols::rope(StringRef name, int64_t context) const {
+  auto found = ropes.find(name);
+  if (found == ropes.end())
+    return nullptr;
+  return context > found->second.original ? &found->second.beyond : &found->second.usual;
 }
 
 // ---- plumbing ----
@@ -91,8 +105,8 @@ LogicalResult Interpreter::visit(Operation &op, Frame &frame) {
     if (isa<MemRefType>(operand.getType()))
       return fail(&op, "acts on buffers: only stages graph, fused and sharded are interpreted");
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
-      .Case<ir::BatchOp, ir::GetOp, ir::EmbedOp, ir::SelectRowsOp, ir::AddOp, ir::MulOp, ir::ActivateOp, ir::LinearOp,
-            ir::QuantizeOp, ir::RmsNormOp, ir::LayerNormOp, ir::RopeOp, ir::AttentionOp, ir::StoreKvOp, ir::ShareOp,
+      .Case<ir::BatchOp, ir::GetOp, ir::EmbedOp, ir::SelectRowsOp, ir::AddOp, ir::MulOp, ir::ActivateOp, ir::ScaleOp,
+            ir::LinearOp, ir::QuantizeOp, ir::RmsNormOp, ir::LayerNormOp, ir::RopeOp, ir::AttentionOp, ir::StoreKvOp, ir::ShareOp,
             ir::AllGatherOp, func::CallOp>([&](auto known) { return visit(known, frame); })
       .Default([&](Operation *other) -> LogicalResult {
         auto value = other->getAttrOfType<IntegerAttr>("value"); // arith.constant, without arith's headers
@@ -176,14 +190,29 @@ LogicalResult Interpreter::visit(ir::ActivateOp op, Frame &frame) {
   return bind(op, std::move(problem), std::move(out), frame);
 }
 
+LogicalResult Interpreter::visit(ir::ScaleOp op, Frame &frame) {
+  Tensor out;
+  Problem problem = kernels_.scale(op.getBy().convertToFloat(), at(op.getInput(), frame), out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
 // ---- products and norms ----
 
 LogicalResult Interpreter::visit(ir::LinearOp op, Frame &frame) {
-  LinearCall call{&at(op.getInput(), frame), {}, {}, {}, maybe(op.getResidual(), frame), {}, ir::isQ8(op.getResult(0).getType())};
+  LinearCall call{.input = &at(op.getInput(), frame),
+                  .weights = {},
+                  .biases = {},
+                  .outputs = {},
+                  .residual = maybe(op.getResidual(), frame),
+                  .gate = {},
+                  .scale = {},
+                  .q8Result = ir::isQ8(op.getResult(0).getType())};
   for (Value bias : op.getBiases())
     call.biases.push_back(&at(bias, frame));
   if (op.getGate())
     call.gate = function(*op.getGate());
+  if (op.getScale())
+    call.scale = op.getScale()->convertToFloat();
   for (auto [i, weight] : llvm::enumerate(op.getWeights())) {
     call.weights.push_back(&at(weight, frame));
     auto type = cast<RankedTensorType>(op.getResult(op.getGate() ? 0 : static_cast<unsigned>(i)).getType());
@@ -230,14 +259,14 @@ LogicalResult Interpreter::visit(ir::LayerNormOp op, Frame &frame) {
 }
 
 LogicalResult Interpreter::visit(ir::RopeOp op, Frame &frame) {
-  auto rope = symbols_.ropes.find(op.getTable());
-  if (rope == symbols_.ropes.end())
+  const Rope *rope = symbols_.rope(op.getTable(), batch_.context);
+  if (!rope)
     return fail(op, "names no declared RoPE table");
   Tensor out;
   if (!batch_.positions)
     return fail(op, "this run has no batch with positions");
-  Problem problem = kernels_.rope(at(op.getInput(), frame), *batch_.positions, rope->second,
-                                  op.getStyle() == ir::RopeStyle::Interleaved, static_cast<int64_t>(op.getHeads()), out);
+  Problem problem = kernels_.rope(at(op.getInput(), frame), *batch_.positions, *rope, op.getStyle() == ir::RopeStyle::Interleaved,
+                                  static_cast<int64_t>(op.getHeads()), out);
   return bind(op, std::move(problem), std::move(out), frame);
 }
 

@@ -8,18 +8,26 @@
 
 namespace heddle::reference {
 
+/// A table of angles, and the one that takes its place where more than `original` positions are served (LongRoPE).
+struct RopeTables {
+  Rope usual, beyond;
+  int64_t original = INT64_MAX;
+};
+
 /// The module's symbols, looked up once. The walk itself must not create types or attributes: ranks run in parallel.
 struct Symbols {
   explicit Symbols(mlir::ModuleOp module);
   llvm::StringMap<mlir::func::FuncOp> functions;
   llvm::StringMap<ir::PagedStateOp> states;
-  llvm::StringMap<Rope> ropes;
+  llvm::StringMap<RopeTables> ropes;
+  /// Null where none is declared.
+  const Rope *rope(llvm::StringRef name, int64_t context) const;
 };
 
 /// A step's batch as tensors, shared by all ranks; a list that was not given is null.
 struct BatchTensors {
   TensorPtr ids, positions, sequences, wanted, pageTable;
-  int64_t pageWidth = 0;
+  int64_t pageWidth = 0, context = 0;
 };
 
 /// One rank's walk. Lives for one run; the states outlive it.
@@ -47,6 +55,7 @@ private:
   mlir::LogicalResult visit(ir::AddOp op, Frame &frame);
   mlir::LogicalResult visit(ir::MulOp op, Frame &frame);
   mlir::LogicalResult visit(ir::ActivateOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::ScaleOp op, Frame &frame);
   mlir::LogicalResult visit(ir::LinearOp op, Frame &frame);
   mlir::LogicalResult visit(ir::QuantizeOp op, Frame &frame);
   mlir::LogicalResult visit(ir::RmsNormOp op, Frame &frame);

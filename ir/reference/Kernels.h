@@ -33,6 +33,7 @@ struct LinearCall {
   std::vector<Columns> outputs;        // rows of each weight that this rank computes
   const Tensor *residual = nullptr;    // [T × N]
   std::optional<Function> gate;
+  std::optional<float> scale; // without a gate only
   bool q8Result = false;
 };
 
@@ -84,6 +85,7 @@ public:
   virtual Problem add(const Tensor &a, const Tensor &b, Tensor &out) const = 0;
   virtual Problem mul(const Tensor &a, const Tensor &b, Tensor &out) const = 0;
   virtual Problem activate(Function f, const Tensor &input, Tensor &out) const = 0;
+  virtual Problem scale(float by, const Tensor &input, Tensor &out) const = 0;
   virtual Problem linear(const LinearCall &call, std::vector<Tensor> &out) const = 0;
   virtual Problem quantize(const Tensor &input, Tensor &out) const = 0;
   virtual Problem norm(const NormCall &call, Tensor &out) const = 0;

@@ -14,6 +14,7 @@ public:
   Problem add(const Tensor &a, const Tensor &b, Tensor &out) const override;
   Problem mul(const Tensor &a, const Tensor &b, Tensor &out) const override;
   Problem activate(Function f, const Tensor &input, Tensor &out) const override;
+  Problem scale(float by, const Tensor &input, Tensor &out) const override;
   Problem linear(const LinearCall &call, std::vector<Tensor> &out) const override;
   Problem quantize(const Tensor &input, Tensor &out) const override;
   Problem norm(const NormCall &call, Tensor &out) const override;

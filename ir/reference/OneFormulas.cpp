@@ -119,7 +119,7 @@ void One::rotate(const Rope &rope, bool interleaved, int64_t position, float *he
     double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(rope.dims), sine, cosine;
     double frequency = math::exp(-(exponent * math::log(rope.base))) / (rope.scale * rope.factor(i));
     math::sincos(static_cast<double>(position) * frequency, sine, cosine);
-    auto s = static_cast<float>(sine), c = static_cast<float>(cosine);
+    auto s = static_cast<float>(sine * rope.magnitude), c = static_cast<float>(cosine * rope.magnitude);
     float &a = head[pairFirst(interleaved, i)], &b = head[pairSecond(interleaved, i, rope.dims)];
     float rotated = std::fma(a, c, -(b * s));
     b = std::fma(a, s, b * c);

@@ -71,9 +71,16 @@ FailureOr<std::vector<TensorPtr>> Reference::call(std::string_view name, std::ve
   for (Tensor &t : arguments)
     shared.push_back(std::make_shared<const Tensor>(std::move(t)));
   int ranks = static_cast<int>(impl_->states.size());
-  const BatchTensors batch{integers(b.ids),       integers(b.positions),
-                           integers(b.sequences), integers(b.rows, !b.ids.empty()),
-                           integers(b.pageTable), b.pageWidth};
+  int64_t context = b.context;
+  for (size_t t = 0; !b.context && t < b.positions.size(); ++t)
+    context = std::max<int64_t>(context, b.positions[t] + 1);
+  const BatchTensors batch{integers(b.ids),
+                           integers(b.positions),
+                           integers(b.sequences),
+                           integers(b.rows, !b.ids.empty()),
+                           integers(b.pageTable),
+                           b.pageWidth,
+                           context};
 
   Exchange exchange(ranks);
   std::vector<FailureOr<std::vector<TensorPtr>>> results(static_cast<size_t>(ranks));

@@ -24,6 +24,7 @@ struct Batch {
   std::vector<int32_t> pageTable; // [S × pageWidth] page of each 64-position chunk, of every paged state
   std::vector<int32_t> rows;      // [R] tokens whose logits are wanted
   int64_t pageWidth = 1;
+  int64_t context = 0; // positions that are served, by which RoPE tables are chosen; 0: those of this step
 };
 
 /// Lifecycle: holds references to the module and the weights, which must outlive it and stay unchanged; owns the KV caches of all

@@ -32,6 +32,9 @@ template <class A> Problem KernelsOf<A>::mul(const Tensor &a, const Tensor &b, T
 template <class A> Problem KernelsOf<A>::activate(Function f, const Tensor &input, Tensor &out) const {
   return elementWise<A>(input, input, out, [f](Real x, Real) { return A::activate(f, x); });
 }
+template <class A> Problem KernelsOf<A>::scale(float by, const Tensor &input, Tensor &out) const {
+  return elementWise<A>(input, input, out, [by](Real x, Real) { return x * static_cast<Real>(by); });
+}
 
 template <class A> Problem KernelsOf<A>::selectRows(const Tensor &input, const Tensor &rows, Tensor &out) const {
   const auto *wanted = rows.as<std::vector<int32_t>>();
@@ -131,6 +134,7 @@ namespace heddle::reference {
   template Problem KernelsOf<A>::add(const Tensor &, const Tensor &, Tensor &) const;                                            \
   template Problem KernelsOf<A>::mul(const Tensor &, const Tensor &, Tensor &) const;                                            \
   template Problem KernelsOf<A>::activate(Function, const Tensor &, Tensor &) const;                                             \
+  template Problem KernelsOf<A>::scale(float, const Tensor &, Tensor &) const;                                                   \
   template Problem KernelsOf<A>::selectRows(const Tensor &, const Tensor &, Tensor &) const;                                     \
   template std::vector<A::Real> KernelsOf<A>::vectorOf(const Tensor &, int64_t) const;                                           \
   template Problem KernelsOf<A>::norm(const NormCall &, Tensor &) const;                                                         \

@@ -138,10 +138,18 @@ RopeTable ropeFrom(const Node &node, int64_t context) {
       node.at("base").number(1, 1e300), node.at("dims").integer(2, 65536), node.at("linear_scale").number(1e-6, 1e6), {}};
   if (rope.dims % 2 != 0)
     node.at("dims").fail("must be even");
-  node.at("factors").each([&](const Node &factor) { rope.factors.push_back(factor.number(1e-6, 1e6)); });
-  if (!rope.factors.empty() && rope.factors.size() != static_cast<size_t>(rope.dims / 2))
-    node.at("factors").fail("must be empty or hold one number for each of the " + std::to_string(rope.dims / 2) + " pairs");
-  double least = rope.factors.empty() ? 1 : *std::min_element(rope.factors.begin(), rope.factors.end());
+  double least = 1e6;
+  for (auto [name, factors] : {std::pair("factors", &rope.factors), {"long_factors", &rope.longFactors}}) {
+    node.at(name).each([&](const Node &factor) { factors->push_back(factor.number(1e-6, 1e6)); });
+    if (!factors->empty() && factors->size() != static_cast<size_t>(rope.dims / 2))
+      node.at(name).fail("must be empty or hold one number for each of the " + std::to_string(rope.dims / 2) + " pairs");
+    if (factors->empty() && factors == &rope.factors)
+      least = 1;
+    for (double factor : *factors)
+      least = std::min(least, factor);
+  }
+  rope.original = node.at("original").integer(0, INT64_MAX);
+  rope.magnitude = node.at("magnitude").number(1e-6, 1e6);
   if (static_cast<double>(context) / (rope.linearScale * least) >= kMostAngle)
     node.fail("turns by more than 2^30 within the context");
   return rope;
@@ -287,7 +295,13 @@ std::string manifestToJson(const Manifest &m, uint64_t weightsBytes) {
   for (const WeightEntry &w : m.weights)
     weights.push_back(toJson(w));
   for (const RopeTable &r : m.ropes)
-    ropes.push_back({{"base", r.base}, {"dims", r.dims}, {"linear_scale", r.linearScale}, {"factors", r.factors}});
+    ropes.push_back({{"base", r.base},
+                     {"dims", r.dims},
+                     {"linear_scale", r.linearScale},
+                     {"factors", r.factors},
+                     {"long_factors", r.longFactors},
+                     {"original", r.original},
+                     {"magnitude", r.magnitude}});
   json entries = json::array(), states = json::array();
   for (const Entry &entry : m.entries) {
     json outputs = json::array();

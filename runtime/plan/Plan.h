@@ -43,8 +43,11 @@ struct RopeTable {
   double base;
   int64_t dims;
   double linearScale;
-  std::vector<double> factors;
-}; // factors: empty or [dims/2]
+  std::vector<double> factors;          // empty or [dims/2]
+  std::vector<double> longFactors = {}; // empty, or those of a served context longer than `original`
+  int64_t original = 0;                 // positions
+  double magnitude = 1;                 // of cos and sin
+};
 
 /// Keys and values in pages (Frame.h); a row of the manifest for each that the program declares.
 struct PagedState {

@@ -9,9 +9,10 @@ namespace heddle {
 void fillRopeTable(const RopeTable &rope, int64_t positions, float *out) {
   const int64_t pairs = rope.dims / 2;
   std::vector<double> frequency(pairs);
+  const std::vector<double> &factors = !rope.longFactors.empty() && positions > rope.original ? rope.longFactors : rope.factors;
   const double logBase = math::log(rope.base);
   for (int64_t i = 0; i < pairs; ++i) {
-    double factor = rope.factors.empty() ? 1.0 : rope.factors[i];
+    double factor = factors.empty() ? 1.0 : factors[i];
     frequency[i] =
         math::exp(-(static_cast<double>(2 * i) / static_cast<double>(rope.dims)) * logBase) / (rope.linearScale * factor);
     if (!(static_cast<double>(positions) * frequency[i] < 1073741824.0))
@@ -22,8 +23,8 @@ void fillRopeTable(const RopeTable &rope, int64_t positions, float *out) {
     for (int64_t i = 0; i < pairs; ++i, out += 2) {
       double sine, cosine;
       math::sincos(static_cast<double>(position) * frequency[i], sine, cosine);
-      out[0] = static_cast<float>(cosine);
-      out[1] = static_cast<float>(sine);
+      out[0] = static_cast<float>(cosine * rope.magnitude);
+      out[1] = static_cast<float>(sine * rope.magnitude);
     }
 }
 

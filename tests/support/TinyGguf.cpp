@@ -100,10 +100,22 @@ void writeMetadata(Writer &w, const TinyConfig &c) {
   w.number(a + "attention.value_length", c.headDim);
   w.real(a + "attention.layer_norm_rms_epsilon", c.architecture == "gemma3" ? 1e-6 : 1e-5);
   w.real(a + "rope.freq_base", c.ropeBase);
-  if (c.architecture == "llama")
+  if (c.architecture != "gemma3")
     w.number(a + "rope.dimension_count", c.headDim);
   if (c.ropeScale != 1)
     w.string(a + "rope.scaling.type", "linear"), w.real(a + "rope.scaling.factor", c.ropeScale);
+  if (c.yarnFactor != 0)
+    w.string(a + "rope.scaling.type", "yarn"), w.real(a + "rope.scaling.factor", c.yarnFactor);
+  if (c.ropeOriginal)
+    w.number(a + "rope.scaling.original_context_length", c.ropeOriginal);
+  if (c.ropeMagnitude != 1)
+    w.real(a + "rope.scaling.attn_factor", c.ropeMagnitude);
+  if (c.architecture == "granite") {
+    w.real(a + "embedding_scale", c.embeddingScale);
+    w.real(a + "attention.scale", c.attentionScale);
+    w.real(a + "residual_scale", c.residualScale);
+    w.real(a + "logit_scale", c.logitScale);
+  }
   if (c.window)
     w.number(a + "attention.sliding_window", c.window);
   w.number(a + "vocab_size", c.vocabulary);

@@ -72,8 +72,8 @@ TinyModel makeTinyModel(const TinyConfig &c) {
   TinyModel model{c, {}};
   Builder b(model);
   const bool gemma = c.architecture == "gemma3", gpt2 = c.architecture == "gpt2";
-  if (!gemma && !gpt2 && c.architecture != "llama")
-    throw std::invalid_argument("tiny models are llama, gemma3 or gpt2, not " + c.architecture);
+  if (!gemma && !gpt2 && c.architecture != "llama" && c.architecture != "granite")
+    throw std::invalid_argument("tiny models are llama, granite, gemma3 or gpt2, not " + c.architecture);
   b.matrix("token_embd.weight", "token_embd", c.vocabulary, c.width);
   auto norm = [&](const std::string &name, int64_t n) {
     b.norm(name + ".weight", n);
@@ -86,7 +86,9 @@ TinyModel makeTinyModel(const TinyConfig &c) {
   if (!gemma && !gpt2 && !c.tiedHead)
     b.matrix("output.weight", "output", c.vocabulary, c.width);
   if (!c.ropeFactors.empty())
-    b.vector("rope_freqs.weight", c.ropeFactors);
+    b.vector(c.longFactors.empty() ? "rope_freqs.weight" : "rope_factors_short.weight", c.ropeFactors);
+  if (!c.longFactors.empty())
+    b.vector("rope_factors_long.weight", c.longFactors);
   for (int64_t layer = 0; layer < c.layers; ++layer) {
     std::string block = "blk." + std::to_string(layer) + ".";
     auto matrix = [&](const char *role, int64_t rows, int64_t columns) {

@@ -13,8 +13,8 @@
 namespace heddle::test {
 
 struct TinyConfig {
-  /// Or "gemma3": QK norms, sandwich norms, sliding windows, tied head; or "gpt2": learned positions, layer norms, biases, one
-  /// product for q, k and v in the file (apart in TinyModel, as in the plan), GELU without a gate, tied head.
+  /// Or "gemma3": QK norms, sandwich norms, sliding windows, tied head; "granite": constants; or "gpt2": learned positions, layer
+  /// norms, biases, one product for q, k and v in the file (apart in TinyModel, as in the plan), GELU without a gate, tied head.
   std::string architecture = "llama";
   int64_t width = 64, layers = 2, heads = 4, kvHeads = 2, headDim = 16, feedForward = 96, vocabulary = 300, context = 2048;
   Format weights = Format::F32;          // of every matrix that `formats` does not name
@@ -24,6 +24,11 @@ struct TinyConfig {
   int64_t window = 0;                    // attention.sliding_window; gemma3 needs one
   double ropeBase = 10000, ropeScale = 1;
   std::vector<float> ropeFactors; // llama: rope_freqs.weight [headDim / 2]
+  std::vector<float> longFactors; // llama: of LongRoPE, beyond `ropeOriginal` positions; ropeFactors are then those up to it
+  double yarnFactor = 0;          // llama: of YaRN, over `ropeOriginal` positions; 0: none
+  int64_t ropeOriginal = 0;
+  double ropeMagnitude = 1;                                                            // rope.scaling.attn_factor
+  double embeddingScale = 1, attentionScale = 0.25, residualScale = 1, logitScale = 1; // granite
   uint64_t seed = 1;
   int64_t bos = 0, eos = 0;
   bool addBos = false;

@@ -32,8 +32,8 @@ static void build(GraphBuilder &g) {
   const Rotation full = readRotation(m, d, "rope.freq_base", 1e6, RopeScaling::Linear);
   const Rotation local = readRotation(m, d, "rope.freq_base_swa", 1e4, RopeScaling::None);
 
-  g.declareRope("rope_full", full.base, d.rotated, full.linearScale);
-  g.declareRope("rope_window", local.base, d.rotated, local.linearScale);
+  g.declareRope("rope_full", d.rotated, full);
+  g.declareRope("rope_window", d.rotated, local);
   g.declareState("kv", d.layers, d.heads, d.kvHeads, d.headDim);
   g.beginEntry("step");
   auto table = g.weight("token_embd.weight", d.embeddings());

@@ -18,7 +18,7 @@ static void build(GraphBuilder &g) {
   const auto embeddingScale = static_cast<float>(m.numberWithin("embedding_scale", 1e-6, 1e6).value_or(1));
   const auto ofAttention = readBiases(m, "attention_bias"), ofFeedForward = readBiases(m, "mlp_bias");
 
-  g.declareRope("rope", rotation.base, d.rotated, rotation.linearScale, rotation.factors);
+  g.declareRope("rope", d.rotated, rotation);
   g.declareState("kv", d.layers, d.heads, d.kvHeads, d.headDim);
   g.beginEntry("step");
   auto table = g.weight("token_embd.weight", d.embeddings());

@@ -12,10 +12,10 @@ using namespace heddle::ir;
 static void build(GraphBuilder &g) {
   const ModelSource &m = g.model();
   const Decoder d = readDecoder(m);
-  const Rotation rotation = readRotation(m, d, "rope.freq_base", 10000.0, RopeScaling::Linear);
+  const Rotation rotation = readRotation(m, d, "rope.freq_base", 10000.0, RopeScaling::Factors);
   constexpr auto kBias = GraphBuilder::Bias::Needed;
 
-  g.declareRope("rope", rotation.base, d.rotated, rotation.linearScale);
+  g.declareRope("rope", d.rotated, rotation);
   g.declareState("kv", d.layers, d.heads, d.kvHeads, d.headDim);
   g.beginEntry("step");
   auto table = g.weight("token_embd.weight", d.embeddings());

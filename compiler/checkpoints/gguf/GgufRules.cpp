@@ -38,12 +38,12 @@ constexpr Rule kKeyRules[] = {
     {"@pooling_type", "0", "models that pool a text into one vector are not supported"},
     {"@swin_norm", "false", "this norm is not supported"},
     {"@rescale_every_n_layers", "0", "rescaled layers are not supported"},
-    {"@rope.scaling.original_context_length", "*", "only YaRN and LongRoPE, which are refused, compute with it"},
+    {"@rope.scaling.original_context_length", "*", "only YaRN and LongRoPE compute with it"},
     {"@rope.scaling.finetuned", "*", "a note that training went on with the scaling"},
-    {"@rope.scaling.attn_factor", "1", "scaled attention of YaRN or LongRoPE is not supported"},
-    {"@rope.scaling.yarn_beta_*", "*", "only YaRN, which is refused, computes with it"},
-    {"@rope.scaling.yarn_attn_factor", "1", "YaRN is not supported"},
-    {"@rope.scaling.yarn_*", "0", "YaRN is not supported"},
+    {"@rope.scaling.attn_factor", "1", ""},
+    {"@rope.scaling.yarn_beta_*", "*", "only YaRN computes with it"},
+    {"@rope.scaling.yarn_attn_factor", "1", ""},
+    {"@rope.scaling.yarn_*", "0", ""},
     {"@*", "", ""},
 
     // Of the vocabulary: tokens that are never put into a text by us, and copies of what the lists say.

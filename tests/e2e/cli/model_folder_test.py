@@ -324,7 +324,7 @@ class Refusals(Models):
     def test_config(self):
         wrong = {"model_type": ("strange", "model_type 'strange' is not supported"), "num_hidden_layers": (0, "num_hidden_layers is 0"),
                  "hidden_act": ("relu", "activation"), "rms_norm_eps": (math.nan, "config.json"),
-                 "rope_scaling": ({"rope_type": "yarn", "factor": 4.0}, "'yarn'"), "vocab_size": (400, "vocab_size is 400"),
+                 "rope_scaling": ({"rope_type": "dynamic", "factor": 4.0}, "'dynamic'"), "vocab_size": (400, "vocab_size is 400"),
                  "quantization_config": ({"quant_method": "gptq"}, "gptq"), "num_experts": (8, "mixtures of experts"),
                  "max_position_embeddings": (2**40, "max_position_embeddings"), "head_dim": (100, "a head size of 100"),
                  "hidden_size": ("64", "no whole number"), "num_key_value_heads": (3, "does not divide"), "a_new_key": (1, "a_new_key is 1"),

@@ -60,6 +60,23 @@ std::vector<Case> cases() {
   Case scaled{"rope_factors", config(64, 2, 1, 32, 96, Format::F32), 0.01};
   scaled.config.ropeFactors = std::vector<float>(16, 4.0f);
   all.push_back(scaled);
+  // The tables of a context that is longer than the original one, as every text here is, and of one that is not.
+  scaled.name = "long_rope", scaled.config.longFactors = std::vector<float>(16, 3.0f), scaled.config.ropeFactors.assign(16, 1.5f);
+  scaled.config.ropeOriginal = 60, scaled.config.ropeMagnitude = 1.19;
+  all.push_back(scaled);
+  scaled.name = "short_rope", scaled.config.ropeOriginal = 1024;
+  all.push_back(scaled);
+  Case yarn{"yarn", config(64, 2, 1, 32, 96, Format::Q8_0), 0.15};
+  yarn.config.yarnFactor = 8, yarn.config.ropeOriginal = 40;
+  all.push_back(yarn);
+  // Scales in the epilogues: of floats and of quantised products, of one rank's share and of an output head.
+  Case granite{"granite", config(64, 4, 2, 16, 96, Format::F32), 0.01};
+  granite.config.architecture = "granite";
+  granite.config.embeddingScale = 12, granite.config.residualScale = 0.22, granite.config.logitScale = 6;
+  all.push_back(granite);
+  granite.name = "granite_q4_0", granite.config.weights = Format::Q4_0, granite.exactBound = 0.15;
+  granite.config.headDim = 32;
+  all.push_back(granite);
   Case gemma{"gemma3", config(64, 4, 1, 32, 96, Format::Q8_0), 0.15};
   gemma.config.architecture = "gemma3";
   gemma.config.layers = 7; // the sixth layer sees everything

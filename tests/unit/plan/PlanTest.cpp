@@ -44,6 +44,10 @@ TEST(Plan, ComesBackAsItWasWritten) {
   ASSERT_EQ(r.ropes.size(), 2u);
   EXPECT_EQ(r.ropes[1].base, 500000.0);
   EXPECT_EQ(r.ropes[1].factors, m.ropes[1].factors);
+  EXPECT_EQ(r.ropes[1].longFactors, m.ropes[1].longFactors);
+  EXPECT_EQ(r.ropes[1].original, 64);
+  EXPECT_EQ(r.ropes[1].magnitude, 1.25);
+  EXPECT_EQ(r.ropes[0].magnitude, 1);
   ASSERT_EQ(r.weights.size(), m.weights.size());
   for (size_t i = 0; i < m.weights.size(); ++i) {
     const WeightEntry &a = m.weights[i], &b = r.weights[i];
@@ -241,6 +245,8 @@ TEST_F(BrokenPlan, Values) {
   EXPECT_CONTAINS(with("/ropes/0/dims", 15), "must be even");
   EXPECT_CONTAINS(with("/ropes/1/factors", json::array({1})), "one number for each of the 8 pairs");
   EXPECT_CONTAINS(with("/ropes/1/factors/0", 0), "'ropes[1].factors[0]'");
+  EXPECT_CONTAINS(with("/ropes/1/long_factors", json::array({1})), "one number for each of the 8 pairs");
+  EXPECT_CONTAINS(with("/ropes/1/magnitude", 0), "'ropes[1].magnitude'");
   EXPECT_CONTAINS(errorWith([](json &m) {
                     m["context"] = 2147483647;
                     m["ropes"][0]["linear_scale"] = 1e-6;

@@ -9,13 +9,14 @@ namespace {
 
 /// Angles agree to about 1e-16 · angle, so the tables to that plus one f32 rounding.
 void expectTable(const RopeTable &rope, int64_t positions, const float *table) {
+  const std::vector<double> &factors = positions > rope.original && !rope.longFactors.empty() ? rope.longFactors : rope.factors;
   for (int64_t p = 0; p < positions; ++p)
     for (int64_t i = 0; i < rope.dims / 2; ++i) {
-      double factor = rope.factors.empty() ? 1 : rope.factors[i];
+      double factor = factors.empty() ? 1 : factors[i];
       double angle = p * (std::pow(rope.base, -2.0 * i / rope.dims) / (rope.linearScale * factor));
-      double tolerance = 0x1p-25 + 1e-15 * (1 + angle);
-      ASSERT_NEAR(table[(p * (rope.dims / 2) + i) * 2], std::cos(angle), tolerance) << p << " " << i;
-      ASSERT_NEAR(table[(p * (rope.dims / 2) + i) * 2 + 1], std::sin(angle), tolerance) << p << " " << i;
+      double tolerance = 0x1p-25 * rope.magnitude + 1e-15 * (1 + angle);
+      ASSERT_NEAR(table[(p * (rope.dims / 2) + i) * 2], std::cos(angle) * rope.magnitude, 2 * tolerance) << p << " " << i;
+      ASSERT_NEAR(table[(p * (rope.dims / 2) + i) * 2 + 1], std::sin(angle) * rope.magnitude, 2 * tolerance) << p << " " << i;
     }
 }
 
@@ -41,6 +42,17 @@ TEST(RopeTables, LongContexts) {
   expectTable(rope, 200000, table.data());
   EXPECT_EQ(table[0], 1.0f); // position 0 turns nothing
   EXPECT_EQ(table[1], 0.0f);
+}
+
+TEST(RopeTables, TheServedContextChoosesTheFactors) {
+  const RopeTable rope{10000.0, 4, 1.0, {1, 1.5}, {2, 32}, 64, 1.25};
+  for (int64_t positions : {64, 65}) {
+    std::vector<float> table(static_cast<size_t>(positions) * 4);
+    fillRopeTable(rope, positions, table.data());
+    expectTable(rope, positions, table.data());
+    EXPECT_FLOAT_EQ(table[5], static_cast<float>(1.25 * std::sin(positions > 64 ? 0.5 : 1.0))); // position 1, pair 0
+    EXPECT_EQ(table[0], 1.25f);
+  }
 }
 
 TEST(RopeTables, RefusesAnglesBeyondItsDomain) {

@@ -264,7 +264,7 @@ TEST(Attention, HasTheWrittenBits) {
 }
 
 TEST(Rope, RotatesThePairsOfItsStyle) {
-  Rope rope{8, 10000.0, 2.0, {1, 1, 4, 1}};
+  Rope rope{8, 10000.0, 2.0, {1, 1, 4, 1}, 1.5};
   for (bool interleaved : {true, false}) {
     std::vector<double> head(10);
     int64_t first = interleaved ? 4 : 2, second = interleaved ? 5 : 6; // pair 2
@@ -272,22 +272,22 @@ TEST(Rope, RotatesThePairsOfItsStyle) {
     head[9] = 5; // past dims
     Exact::rotate(rope, interleaved, 3000, head.data());
     double angle = 3000 * std::pow(10000.0, -4.0 / 8) / (2.0 * 4);
-    EXPECT_NEAR(head[static_cast<size_t>(first)], std::cos(angle), 1e-12);
-    EXPECT_NEAR(head[static_cast<size_t>(second)], std::sin(angle), 1e-12);
+    EXPECT_NEAR(head[static_cast<size_t>(first)], 1.5 * std::cos(angle), 1e-12);
+    EXPECT_NEAR(head[static_cast<size_t>(second)], 1.5 * std::sin(angle), 1e-12);
     EXPECT_EQ(head[9], 5);
     EXPECT_EQ(head[0], 0);
   }
 }
 
 TEST(Rope, HasTheWrittenBits) {
-  Rope rope{32, 10000.0, 1.0, {}};
+  Rope rope{32, 10000.0, 1.0, {}, 1.1};
   for (int64_t position = 0; position < 200; ++position) {
     auto x = noise<float>(32, static_cast<uint64_t>(position)), y = x;
     One::rotate(rope, false, position, y.data());
     for (size_t i = 0; i < 16; ++i) {
       double sine, cosine, frequency = heddle::math::exp(-(2.0 * static_cast<double>(i) / 32.0 * heddle::math::log(10000.0)));
       heddle::math::sincos(static_cast<double>(position) * frequency, sine, cosine);
-      auto c = static_cast<float>(cosine), s = static_cast<float>(sine);
+      auto c = static_cast<float>(cosine * 1.1), s = static_cast<float>(sine * 1.1);
       EXPECT_EQ(y[i], std::fma(x[i], c, -(x[i + 16] * s)));
       EXPECT_EQ(y[i + 16], std::fma(x[i], s, x[i + 16] * c));
     }
