@@ -45,7 +45,6 @@ public:
   std::optional<std::vector<bool>> flags(std::string_view key) const;
   /// A list of numbers.
   std::optional<std::vector<double>> numbers(std::string_view key) const;
-  /// The weight `name`, or rows [first, second) of it.
   std::optional<TensorInfo> tensor(std::string_view name) const;
   std::vector<float> vectorValues(std::string_view tensor) const;
   int64_t vocabularySize() const;
