@@ -50,7 +50,7 @@ class ModelFile(unittest.TestCase):
         self.answers(tensors={"blk.0.ffn_down.bias": ((64,), {})})
 
     def test_an_unknown_tensor_is_refused_by_its_name(self):
-        for name in ("blk.0.attn_q_norm.weight", "blk.0.attn_rot_embd.weight", "blk.7.attn_norm.weight", "rope_factors_long.weight",
+        for name in ("blk.0.attn_q_norm.weight", "blk.0.attn_rot_embd.weight", "blk.7.attn_norm.weight",
                      "output.scale", "blk.0.attn_q.input_scale", "v.patch_embd.weight", "mm.0.weight", "other"):
             self.refuses(f"tensor {name}", "not known", tensors={name: ((64,), {})})
         for name in ("blk.0.attn_q.weight.lora_a", "blk.0.attn_qkv.weight"):
@@ -229,9 +229,23 @@ class ModelFile(unittest.TestCase):
         self.assertRegex(self.graph(keys={"rope.scaling.type": text("none"), "rope.scaling.factor": f32(4)}), r"@rope base .* scale 1\.0")
         self.refuses("rope.scale_linear contradicts", keys={"rope.scale_linear": f32(2), "rope.scaling.factor": f32(4)})
         factors = {"rope_freqs.weight": ((8,), {i: 2.0 for i in range(8)})}
-        for kind in ("yarn", "longrope", "dynamic", "Linear"):
+        for kind in ("dynamic", "Linear"):
             self.refuses(f"'{kind}'", keys={"rope.scaling.type": text(kind), "rope.scaling.factor": f32(4)})
             self.refuses(f"'{kind}'", keys={"rope.scaling.type": text(kind), "rope.scaling.factor": f32(4)}, tensors=factors)
+        # YaRN stretches the slow pairs and raises cos and sin, over factors that a file holds too
+        yarn = {"rope.scaling.type": text("yarn"), "rope.scaling.factor": f32(4), "rope.scaling.original_context_length": u32(1024)}
+        for tensors in ({}, factors):
+            with self.subTest(str(tensors)):
+                graph = self.graph(keys=yarn, tensors=tensors)
+                self.assertRegex(graph, r"@rope base .* scale 1\.0.*factors .*magnitude 1\.13")
+        # LongRoPE needs both of its lists, each with a factor for each pair
+        longrope = {"rope.scaling.type": text("longrope"), "rope.scaling.original_context_length": u32(1024)}
+        lists = {f"rope_factors_{kind}.weight": ((8,), {i: value for i in range(8)}) for kind, value in (("short", 1.0), ("long", 3.0))}
+        self.assertRegex(self.graph(keys=longrope, tensors=lists), r"@rope base .*factors")
+        for name in lists:
+            self.refuses(f"tensor {name} is missing", keys=longrope,
+                         tensors={other: held for other, held in lists.items() if other != name} | factors)
+            self.refuses(f"tensor {name}", "8 rotated pairs", keys=longrope, tensors=lists | {name: ((7,), {i: 1.0 for i in range(7)})})
         self.refuses("'llama3'", keys={"rope.scaling.type": text("llama3"), "rope.scaling.factor": f32(4)})
         self.assertRegex(self.graph(keys={"rope.scaling.type": text("llama3"), "rope.scaling.factor": f32(8)}, tensors=factors),
                          r"@rope base .* scale 1\.0.*factors")
