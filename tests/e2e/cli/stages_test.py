@@ -111,6 +111,12 @@ class Stages(unittest.TestCase):
         self.assertNotIn("%zmm", narrow)
         self.assertIn("vfmadd", narrow)
 
+    def test_wide_registers_wait_in_cache_lines_of_their_own(self):
+        text = heddle("compile", self.gguf, "--target", "x86-64-v4+vnni", "--emit", "asm")
+        onto_the_stack = [line for line in text.splitlines() if re.search(r"\bvmov\w+\s+%zmm\d+, -?\d*\(%rsp\)", line)]
+        self.assertTrue(onto_the_stack)
+        self.assertEqual([line for line in onto_the_stack if not re.search(r"\bvmov(dqa64|aps)\b", line)], [])
+
     def test_broken_stages_are_refused(self):
         empty = os.path.join(self.place, "empty")
         os.makedirs(empty, exist_ok=True)
