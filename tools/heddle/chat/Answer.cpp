@@ -44,8 +44,12 @@ std::string describe(const Answer &answer, bool drawn) {
   std::string line = text;
   if (answer.cachedTokens > 0)
     line += " (" + std::to_string(answer.promptTokens - answer.cachedTokens) + " of them new)";
-  std::snprintf(text, sizeof text, ", first token after %.2f s, %zu tokens", answer.firstToken, answer.tokens.size());
-  line += text;
+  if (answer.tokens.empty()) {
+    line += ", no token";
+  } else {
+    std::snprintf(text, sizeof text, ", first token after %.2f s, %zu tokens", answer.firstToken, answer.tokens.size());
+    line += text;
+  }
   double decode = answer.seconds - answer.firstToken;
   if (answer.tokens.size() > 1 && decode > 0)
     line += " at " + std::to_string(static_cast<int64_t>(static_cast<double>(answer.tokens.size() - 1) / decode)) + " a second";
