@@ -1,9 +1,15 @@
-"""same_bits_test.py - `heddle eval --logits` writes identical files for any ranks, threads, prompt chunks and targets."""
+"""same_bits_test.py - `heddle eval --logits` writes identical files for any ranks, threads, prompt chunks and targets, for real
+models, odd shapes and each family."""
 import os
+import sys
 import unittest
 
 import harness
 from harness import evaluated_hash, folder, heddle, model, targets, tiny
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "parity", "families"))
+import catalogue  # noqa: E402
+import models  # noqa: E402
 
 
 class Models(unittest.TestCase):
@@ -60,19 +66,16 @@ SHAPES = {  # that break assumptions
 }
 
 
-class OddShapes(unittest.TestCase):
-    """More ranks than heads, and than groups of rows. Tokens are bytes, so a part of the text is enough."""
+class SmallModels(unittest.TestCase):
+    """More ranks than heads, and than groups of rows. A part of the text is enough."""
 
-    def compare(self, shape):
-        place = folder()
-        out = os.path.join(place, "logits.npy")
-        text = os.path.join(place, "text.txt")
+    def compare(self, path, options=(), letters=700):
+        place = os.path.dirname(path)
+        out, text, plan = (os.path.join(place, name) for name in ("logits.npy", "text.txt", "small.plan"))
         with open(harness.TEXT, encoding="utf8") as whole, open(text, "w", encoding="utf8") as part:
-            part.write(whole.read()[:700])
-        gguf = tiny(os.path.join(place, "tiny.gguf"), **({"vocabulary": 2100, "context": 2048} | SHAPES[shape]))
-        plan = os.path.join(place, "tiny.plan")
+            part.write(whole.read()[:letters])
         names = targets()
-        heddle("compile", gguf, "-o", plan, "--target", names[0])
+        heddle("compile", path, "-o", plan, "--target", names[0], *options)
         for target in names[1:]:
             heddle("compile", plan, "--target", target)
         expected = evaluated_hash(plan, out, "--threads", 1, "--target", names[-1], text=text)
@@ -80,11 +83,27 @@ class OddShapes(unittest.TestCase):
                  ["--ranks", 3, "--threads", 1], ["--ranks", 5, "--threads", 1, "--chunk", 7],
                  ["--ranks", 11, "--threads", 1, "--chunk", 64], *(["--target", target] for target in names[:-1])]
         wrong = [" ".join(map(str, case)) for case in cases if evaluated_hash(plan, out, *case, text=text) != expected]
-        self.assertEqual(wrong, [], f"{shape}: these differ from one rank and one thread")
+        self.assertEqual(wrong, [], f"{path}: these differ from one rank and one thread")
 
 
-for shape in SHAPES:
-    setattr(OddShapes, "test_" + shape, lambda self, shape=shape: self.compare(shape))
+class OddShapes(SmallModels):
+    """Tokens are bytes."""
+
+
+class Families(SmallModels):
+    """Each model of tests/parity/families, with a format of its own for each kind of weight where it is a file."""
+
+    def of(self, name):
+        kind, form = ("folder", "bf16") if catalogue.ALL[name].folder_only else ("gguf", "mix")
+        path = models.write(catalogue.ALL[name], kind, form, os.path.join(folder(), name + (".gguf" if kind == "gguf" else "")))
+        self.compare(path, letters=150)  # GPT-2's context is 128
+
+
+for shape, sizes in SHAPES.items():
+    setattr(OddShapes, "test_" + shape, lambda self, sizes=sizes: self.compare(
+        tiny(os.path.join(folder(), "tiny.gguf"), **({"vocabulary": 2100, "context": 2048} | sizes))))
+for name in catalogue.ALL:
+    setattr(Families, "test_" + name, lambda self, name=name: self.of(name))
 
 if __name__ == "__main__":
     harness.main()
