@@ -27,6 +27,7 @@ struct LoopShape {
 std::unique_ptr<mlir::Pass> createFuseSharedInputPass();
 std::unique_ptr<mlir::Pass> createFuseGatePass();
 std::unique_ptr<mlir::Pass> createFuseHeadsPass();
+std::unique_ptr<mlir::Pass> createFuseActivationPass();
 std::unique_ptr<mlir::Pass> createFuseScalePass();
 std::unique_ptr<mlir::Pass> createFuseResidualPass();
 std::unique_ptr<mlir::Pass> createQuantizeActivationsPass();

@@ -35,6 +35,7 @@ void heddle::addStagePasses(OpPassManager &passes, Stage stage, LoopShape shape,
     // 2. Attention takes its head norm and RoPE along, before residuals are folded, so that a norm on heads is never mistaken for
     // one on rows.
     passes.addPass(createFuseHeadsPass());
+    passes.addPass(createFuseActivationPass());
     passes.addPass(createFuseScalePass());
     passes.addPass(createFuseResidualPass());
     // 3. From exact mathematics to the one arithmetic; then what was just inserted moves into the ops that make the values.
@@ -113,9 +114,10 @@ void heddle::registerAllStages(DialectRegistry &registry) {
 }
 
 void heddle::registerHeddlePasses() {
-  for (auto create : {createFuseSharedInputPass, createFuseGatePass, createFuseHeadsPass, createFuseScalePass,
-                      createFuseResidualPass, createQuantizeActivationsPass, createFuseRequantisationPass, createShardByRowsPass,
-                      createPlanMemoryPass, createOutlineKernelsPass, createLowerTilesPass, createLowerEnvironmentPass})
+  for (auto create :
+       {createFuseSharedInputPass, createFuseGatePass, createFuseHeadsPass, createFuseActivationPass, createFuseScalePass,
+        createFuseResidualPass, createQuantizeActivationsPass, createFuseRequantisationPass, createShardByRowsPass,
+        createPlanMemoryPass, createOutlineKernelsPass, createLowerTilesPass, createLowerEnvironmentPass})
     registerPass(create);
   registerPass([] { return createTileKernelsPass(); });
   registerPass([] { return createLowerDotPass(); });

@@ -27,7 +27,8 @@ struct GateIntoProduct : OpRewritePattern<MulOp> {
     if (!gated || !other || gated == other)
       return rewriter.notifyMatchFailure(mul, "its factors do not come from two products");
     for (LinearOp linear : {gated, other}) {
-      if (linear.getWeights().size() != 1 || linear.getResidual() || linear.getGate() || linear.getScale())
+      if (linear.getWeights().size() != 1 || linear.getResidual() || linear.getGate() || linear.getActivation() ||
+          linear.getScale())
         return rewriter.notifyMatchFailure(mul, "a product of its factors has several weights or an epilogue already");
       if (!linear->hasOneUse())
         return rewriter.notifyMatchFailure(mul, "a product of its factors is used elsewhere too");

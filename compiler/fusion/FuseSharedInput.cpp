@@ -18,7 +18,7 @@ struct MergeProducts : OpRewritePattern<LinearOp> {
   using OpRewritePattern::OpRewritePattern;
 
   static bool isPlain(LinearOp op) {
-    return !op.getResidual() && !op.getGate() && !op.getScale() && op.getShares().empty() &&
+    return !op.getResidual() && !op.getGate() && !op.getActivation() && !op.getScale() && op.getShares().empty() &&
            isa<RankedTensorType>(op.getInput().getType());
   }
   static bool isQuantizedProduct(LinearOp op) { return isQuantized(getElementTypeOrSelf(op.getWeights()[0].getType())); }

@@ -180,7 +180,7 @@ Value ProductLoops::loadBias(Emit &e, size_t weight, Value row) {
 }
 
 Value ProductLoops::gated(Emit &e, Value gate, Value up) {
-  return e.b.create<arith::MulFOp>(e.loc, e.b.create<TileActivateOp>(e.loc, e.lanesType(), gate, op_.getGateAttr()), up);
+  return e.mulf(e.b.create<TileActivateOp>(e.loc, e.lanesType(), gate, op_.getGateAttr()), up);
 }
 
 /// The epilogue of one token's unit: a vector for each of its row groups, after the gate.
@@ -191,6 +191,8 @@ void ProductLoops::finish(Emit &e, size_t out, Value unit, Value token, ValueRan
     Value at = done.empty() ? column : e.add(column, e.index(kGroupRows));
     if (!gated_ && !op_.getBiases().empty())
       v = e.addf(v, loadBias(e, out, at));
+    if (op_.getActivation())
+      v = e.b.create<TileActivateOp>(e.loc, e.lanesType(), v, op_.getActivationAttr());
     if (op_.getScale())
       v = e.mulf(v, e.lanes(op_.getScale()->convertToFloat()));
     if (op_.getResidual())

@@ -93,7 +93,7 @@ struct LinearSpec {
   mlir::ValueRange weights, biases = {};
   mlir::Value residual = {};
   mlir::ValueRange shares = {};
-  std::optional<Activation> gate = {};
+  std::optional<Activation> gate = {}, activation = {};
   std::optional<float> scale = {};
 };
 struct AttentionSpec {

@@ -7,9 +7,10 @@ using namespace mlir;
 using namespace heddle::ir;
 
 void LinearOp::build(OpBuilder &b, OperationState &state, const LinearSpec &spec) {
+  auto function = [&](std::optional<Activation> f) { return f ? ActivationAttr::get(b.getContext(), *f) : ActivationAttr(); };
   build(b, state, spec.results, spec.input, spec.weights, spec.biases, spec.residual, spec.shares, ValueRange(),
-        spec.gate ? ActivationAttr::get(b.getContext(), *spec.gate) : ActivationAttr(),
-        spec.scale ? b.getF32FloatAttr(*spec.scale) : FloatAttr(), DenseI64ArrayAttr(), false);
+        function(spec.gate), function(spec.activation), spec.scale ? b.getF32FloatAttr(*spec.scale) : FloatAttr(),
+        DenseI64ArrayAttr(), false);
 }
 
 LogicalResult LinearOp::verify() {
@@ -28,6 +29,8 @@ LogicalResult LinearOp::verify() {
     return emitOpError("has ") << outputs.size() << " results; its weights make " << expected;
   if (getResidual() && expected != 1)
     return emitOpError("with a residual must have one result");
+  if (getActivation() && (getGate() || expected != 1))
+    return emitOpError("with an activation must have one result and no gate");
   if (getScale() && (getGate() || expected != 1))
     return emitOpError("with a scale must have one result and no gate");
   if (!getBiases().empty() && getBiases().size() != count)
@@ -54,8 +57,8 @@ LogicalResult LinearOp::verify() {
     if (!getBiases().empty() && lastDim(getBiases()[i].getType()) != made)
       return emitOpError("bias ") << i << " has " << lastDim(getBiases()[i].getType()) << " elements; its weight has " << made
                                   << " rows";
-    if (buffers && isQ8(out.getType()) && !getGate())
-      return emitOpError("without a gate must have f32 results");
+    if (buffers && isQ8(out.getType()) && (expected != 1 || getResidual()))
+      return emitOpError("with several results or a residual must have f32 results");
     int64_t step = isQ8(out.getType()) ? 32 : 16;
     if (buffers && !getShares().empty() && ((*getUnitRows())[i] <= 0 || (*getUnitRows())[i] % step))
       return emitOpError("unit_rows must be multiples of ") << step << ", not " << (*getUnitRows())[i];
@@ -97,7 +100,7 @@ std::string LinearOp::kernelName() {
 
 OpOperand *LinearOp::updated(unsigned) { return getResidual() ? getResidualMutable().begin() : nullptr; }
 
-bool LinearOp::canStoreQuantized(unsigned) { return getGate().has_value() && !getResidual(); }
+bool LinearOp::canStoreQuantized(unsigned) { return (getGate() || getWeights().size() == 1) && !getResidual(); }
 bool LinearOp::takesResidual() { return getResults().size() == 1 && !getResidual() && !getGate(); }
 void LinearOp::setResidual(Value residual) { getResidualMutable().assign(residual); }
 

@@ -205,12 +205,15 @@ LogicalResult Interpreter::visit(ir::LinearOp op, Frame &frame) {
                   .outputs = {},
                   .residual = maybe(op.getResidual(), frame),
                   .gate = {},
+                  .activation = {},
                   .scale = {},
                   .q8Result = ir::isQ8(op.getResult(0).getType())};
   for (Value bias : op.getBiases())
     call.biases.push_back(&at(bias, frame));
   if (op.getGate())
     call.gate = function(*op.getGate());
+  if (op.getActivation())
+    call.activation = function(*op.getActivation());
   if (op.getScale())
     call.scale = op.getScale()->convertToFloat();
   for (auto [i, weight] : llvm::enumerate(op.getWeights())) {

@@ -27,13 +27,13 @@ struct NormCall {
 };
 
 struct LinearCall {
-  const Tensor *input;                 // [T × K]
-  std::vector<const Tensor *> weights; // [N × K] each
-  std::vector<const Tensor *> biases;  // [N] each, or none
-  std::vector<Columns> outputs;        // rows of each weight that this rank computes
-  const Tensor *residual = nullptr;    // [T × N]
-  std::optional<Function> gate;
-  std::optional<float> scale; // without a gate only
+  const Tensor *input;                      // [T × K]
+  std::vector<const Tensor *> weights;      // [N × K] each
+  std::vector<const Tensor *> biases;       // [N] each, or none
+  std::vector<Columns> outputs;             // rows of each weight that this rank computes
+  const Tensor *residual = nullptr;         // [T × N]
+  std::optional<Function> gate, activation; // one of them at most
+  std::optional<float> scale;               // without a gate only
   bool q8Result = false;
 };
 

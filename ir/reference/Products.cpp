@@ -105,6 +105,9 @@ template <class A> Problem KernelsOf<A>::linear(const LinearCall &call, std::vec
       reals<Real>(gate)[i] = A::activate(*call.gate, reals<Real>(gate)[i]) * reals<Real>(products[1])[i];
     products.pop_back();
   }
+  if (call.activation)
+    for (int64_t i = 0, n = products[0].rows() * products[0].columns(); i < n; ++i)
+      reals<Real>(products[0])[i] = A::activate(*call.activation, reals<Real>(products[0])[i]);
   if (call.scale)
     for (int64_t i = 0, n = products[0].rows() * products[0].columns(); i < n; ++i)
       reals<Real>(products[0])[i] *= static_cast<Real>(*call.scale);

@@ -182,8 +182,32 @@ func.func @f(%x: memref<?x64xf32>, %w: memref<64x64x!heddle.packed<q4_0>>, %y: m
 // -----
 
 func.func @f(%x: memref<?x64xf32>, %w: memref<64x64x!heddle.packed<f16>>, %y: memref<?x64x!heddle.q8>) {
-  // expected-error@+1 {{without a gate must have f32 results}}
-  heddle.linear %x weights(%w) outs(%y) : (memref<?x64xf32>, memref<64x64x!heddle.packed<f16>>, memref<?x64x!heddle.q8>) -> ()
+  // expected-error@+1 {{with several results or a residual must have f32 results}}
+  heddle.linear %x weights(%w) residual(%x) outs(%y) : (memref<?x64xf32>, memref<64x64x!heddle.packed<f16>>, memref<?x64xf32>, memref<?x64x!heddle.q8>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x64xf32>, %w: memref<64x64x!heddle.packed<f16>>, %y: memref<?x64x!heddle.q8>, %z: memref<?x64x!heddle.q8>) {
+  // expected-error@+1 {{with several results or a residual must have f32 results}}
+  heddle.linear %x weights(%w, %w) outs(%y, %z) : (memref<?x64xf32>, memref<64x64x!heddle.packed<f16>>, memref<64x64x!heddle.packed<f16>>, memref<?x64x!heddle.q8>, memref<?x64x!heddle.q8>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x64xf32>, %w: tensor<64x64xf16>) {
+  // expected-error@+1 {{with an activation must have one result and no gate}}
+  %0 = heddle.linear %x weights(%w, %w) gate silu activate silu : (tensor<?x64xf32>, tensor<64x64xf16>, tensor<64x64xf16>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x64xf32>, %w: tensor<64x64xf16>) {
+  // expected-error@+1 {{with an activation must have one result and no gate}}
+  %0:2 = heddle.linear %x weights(%w, %w) activate silu : (tensor<?x64xf32>, tensor<64x64xf16>, tensor<64x64xf16>) -> (tensor<?x64xf32>, tensor<?x64xf32>)
   return
 }
 
