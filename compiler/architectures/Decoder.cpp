@@ -102,6 +102,16 @@ Decoder heddle::readDecoder(const ModelSource &m, int64_t widening) {
   return d;
 }
 
+Experts heddle::readExperts(const ModelSource &m, std::string_view width) {
+  constexpr int64_t kMostExperts = 4096, kMostChosen = 128;
+  Experts e;
+  e.count = m.requiredInteger("expert_count", 1, kMostExperts);
+  e.chosen = m.requiredInteger("expert_used_count", 1, std::min(e.count, kMostChosen));
+  e.feedForward = m.requiredInteger(width, 1, 1 << 24);
+  requireMultiple(m, std::string(width).c_str(), e.feedForward);
+  return e;
+}
+
 GraphBuilder::Bias heddle::readBiases(const ModelSource &m, std::string_view key) {
   if (m.checkpoint().kind() == Checkpoint::Kind::Gguf)
     return GraphBuilder::Bias::IfThere;

@@ -28,6 +28,20 @@ struct Decoder {
 /// does not speak of it; 0: it must.
 Decoder readDecoder(const ModelSource &model, int64_t widening = 0);
 
+/// A mixture of experts: how many there are, how many of them a token chooses, and how wide each is.
+struct Experts {
+  int64_t count = 0, chosen = 0, feedForward = 0;
+  Shape router(const Decoder &d) const { return {{count, d.width}, "expert_count × embedding_length"}; }
+  Shape up(const Decoder &d) const {
+    return {{count, feedForward, d.width}, "expert_count × width of an expert × embedding_length"};
+  }
+  Shape down(const Decoder &d) const {
+    return {{count, d.width, feedForward}, "expert_count × embedding_length × width of an expert"};
+  }
+};
+/// Throws CompileError, naming the key. `width` names the key of how wide one is.
+Experts readExperts(const ModelSource &model, std::string_view width);
+
 /// Whether products have biases: folders say so under `key`, of GGUF files those have one that bring it. Throws CompileError.
 GraphBuilder::Bias readBiases(const ModelSource &model, std::string_view key);
 

@@ -31,6 +31,13 @@ struct StoredTensor {
   const std::byte *row(int64_t r) const { return bytes.data() + r * traits(format).rowBytes(columns()); }
 };
 
+/// A tensor of plain bytes: a part of weights in a format of their own. A view that lives as long as its checkpoint.
+struct StoredBytes {
+  std::string where;
+  std::vector<int64_t> shape;       // the slowest dimension first; each > 0
+  std::span<const std::byte> bytes; // one for each element
+};
+
 /// What a plan needs to know of a model's tokens. Ids are -1 where there is none.
 struct TokenizerFiles {
   std::string json; // a tokenizer.json, as third_party/text reads it
@@ -62,6 +69,9 @@ public:
   /// A key for errors, after which comes what is wrong with it: "m.gguf: metadata llama.block_count".
   virtual std::string shownKey(std::string_view key) const = 0;
   virtual std::optional<StoredTensor> tensor(std::string_view name) const = 0;
+  virtual std::optional<StoredBytes> bytes(std::string_view) const { return std::nullopt; } // nullopt: no tensor of bytes
+  /// Whether it is there, without counting as read.
+  virtual bool has(std::string_view tensor) const = 0;
   /// The tensor for errors, there or not.
   virtual std::string shownTensor(std::string_view name) const = 0;
 

@@ -3,11 +3,13 @@
 #include "compiler/checkpoints/WeightNodes.h"
 #include <charconv>
 #include <stdexcept>
+#include <type_traits>
 
 namespace heddle {
 namespace {
 
 constexpr int kDeepest = 32;
+constexpr int64_t kEnd = -1, kMostExperts = 4096; // kEnd: the word "end", behind the last
 constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:/+";
 
 class Parser {
@@ -63,6 +65,9 @@ private:
     expect(',');
     const std::string text = word();
     T value{};
+    if constexpr (std::is_integral_v<T>)
+      if (text == "end")
+        return kEnd;
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc() || end != text.data() + text.size())
       fail("has " + quotedForError(text) + " where a number belongs");
@@ -77,9 +82,9 @@ private:
     const std::string name = word();
     if (quoted || !accept('('))
       return tensor(name);
-    WeightPointer x = expression(depth + 1);
+    WeightPointer x = name == "experts" || name == "mxfp4_blocks" ? nullptr : expression(depth + 1);
     try {
-      x = apply(name, std::move(x), depth);
+      x = x ? apply(name, std::move(x), depth) : name == "experts" ? experts() : mxfp4Blocks();
     } catch (const std::invalid_argument &error) {
       fail("has " + name + "(…), but " + error.what());
     }
@@ -90,11 +95,15 @@ private:
   WeightPointer apply(const std::string &name, WeightPointer x, int depth) {
     if (name == "rows" || name == "columns") {
       auto begin = number<int64_t>(), end = number<int64_t>();
-      if (name == "columns")
-        return weights::columns(std::move(x), begin, end);
       skipSpaces();
-      return weights::rows(std::move(x), begin, end, at_ < text_.size() && text_[at_] == ',' ? number<int64_t>() : 1);
+      const int64_t step = at_ < text_.size() && text_[at_] == ',' ? number<int64_t>() : 1;
+      const std::vector<int64_t> &shape = x->shape();
+      if (end == kEnd)
+        end = name == "columns" || shape.size() == 1 ? shape.back() : shape[shape.size() - 2];
+      return name == "columns" ? weights::columns(std::move(x), begin, end, step) : weights::rows(std::move(x), begin, end, step);
     }
+    if (name == "flatten")
+      return weights::flatten(std::move(x));
     if (name == "transpose")
       return weights::transpose(std::move(x));
     if (name == "permute")
@@ -110,7 +119,34 @@ private:
     if (auto format = formatByName(name))
       return weights::cast(std::move(x), *format);
     fail("has the unknown word " + quotedForError(name) +
-         " (known: rows, columns, transpose, permute, stack, add, and names of formats)");
+         " (known: rows, columns, transpose, permute, stack, experts, flatten, mxfp4_blocks, add, and names of formats)");
+  }
+
+  /// A matrix of each expert, whose number `#` stands for.
+  WeightPointer experts() {
+    const std::string pattern = word();
+    const auto count = number<int64_t>();
+    const size_t place = pattern.find('#');
+    if (place == std::string::npos || count < 1 || count > kMostExperts)
+      fail("has experts(…) without a # for their number, or not 1 to " + std::to_string(kMostExperts) + " of them");
+    std::vector<WeightPointer> each;
+    for (int64_t number = 0; number < count; ++number)
+      each.push_back(tensor(std::string(pattern).replace(place, 1, std::to_string(number))));
+    return weights::experts(std::move(each));
+  }
+
+  /// Codes in NAME_blocks and exponents in NAME_scales, as gpt-oss's folders have them.
+  WeightPointer mxfp4Blocks() {
+    constexpr std::string_view kBlocks = "_blocks";
+    const std::string name = word();
+    if (!name.ends_with(kBlocks))
+      fail("has mxfp4_blocks(…) of a tensor whose name does not end in _blocks");
+    const std::string scales = name.substr(0, name.size() - kBlocks.size()) + "_scales";
+    auto codes = checkpoint_.bytes(name), exponents = checkpoint_.bytes(scales);
+    if (!codes || !exponents)
+      throw CompileError(checkpoint_.shownTensor(codes ? scales : name) +
+                         " is missing or not of bytes: the model is incomplete, " + checkpoint_.again());
+    return weights::mxfp4(std::move(*codes), std::move(*exponents));
   }
 
   WeightPointer tensor(const std::string &name) {

@@ -1,13 +1,16 @@
 //===- WeightExpression.h - a weight as a formula over a checkpoint's tensors ---------------------------------------===//
 //
 //   NAME                     a tensor of the checkpoint; in '…' where the name holds anything but letters, digits and . _ - : /
-//   rows(x, BEGIN, END[, STEP])   rows of a matrix (of each matrix of a stack), elements of a vector
-//   columns(x, BEGIN, END)   columns; whole blocks of a quantised tensor
+//   rows(x, BEGIN, END[, STEP])   rows of a matrix (of each matrix of a stack), elements of a vector; END may be `end`
+//   columns(x, BEGIN, END[, STEP])   columns; whole blocks of a quantised tensor
 //   transpose(x)             rows become columns, in each matrix of a stack; quantised tensors become f32
 //   permute(x, HEADS)        in each head the rows 0 1 2 … and those of its second half take turns: pairs that are turned
 //   together,
 //                            (i, i + size/2), become neighbours (GGUF's order for Llama)
 //   stack(x, y, …)           rows after rows, of one format and width
+//   experts(NAME, COUNT)     a stack [COUNT × rows × columns] of the matrices NAME, where # is 0, 1, …
+//   mxfp4_blocks(NAME_blocks)   codes of MXFP4 whose exponents are NAME_scales
+//   flatten(x)               rows after rows in one vector
 //   add(x, NUMBER)           f32
 //   f32(x) f16(x) bf16(x) q8_0(x) …    converted; quantised as Encode.h says
 //

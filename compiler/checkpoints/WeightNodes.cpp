@@ -256,6 +256,40 @@ private:
   std::vector<WeightPointer> parts_;
 };
 
+/// All elements in one row.
+class Flattened final : public WeightExpression {
+public:
+  explicit Flattened(const WeightPointer &x) : WeightExpression(x->format(), {x->rows() * x->columns()}), x_(x) {}
+  void read(int64_t, int64_t, std::byte *out) const override { x_->read(0, x_->rows(), out); }
+
+private:
+  WeightPointer x_;
+};
+
+/// Blocks of MXFP4 whose codes and exponents lie apart: byte i of a block holds elements 2i and 2i + 1, where GGUF has i and i
+/// + 16.
+class Mxfp4 final : public WeightExpression {
+public:
+  Mxfp4(StoredBytes codes, StoredBytes exponents, Shape shape)
+      : WeightExpression(Format::MXFP4, std::move(shape)), codes_(std::move(codes)), exponents_(std::move(exponents)) {}
+  void read(int64_t first, int64_t count, std::byte *out) const override {
+    const int64_t blocks = columns() / 32;
+    for (int64_t block = first * blocks; block < (first + count) * blocks; ++block, out += 17) {
+      uint8_t elements[32];
+      for (int64_t i = 0; i < 16; ++i) {
+        const auto byte = std::to_integer<uint8_t>(codes_.bytes[static_cast<size_t>(16 * block + i)]);
+        elements[2 * i] = byte & 15, elements[2 * i + 1] = byte >> 4;
+      }
+      out[0] = exponents_.bytes[static_cast<size_t>(block)];
+      for (int64_t i = 0; i < 16; ++i)
+        out[1 + i] = static_cast<std::byte>(elements[i] | elements[i + 16] << 4);
+    }
+  }
+
+private:
+  StoredBytes codes_, exponents_;
+};
+
 class Add final : public WeightExpression {
 public:
   Add(const WeightPointer &x, float constant) : WeightExpression(Format::F32, x->shape()), x_(x), constant_(constant) {}
@@ -310,14 +344,15 @@ WeightPointer rows(WeightPointer x, int64_t begin, int64_t end, int64_t step) {
   return std::make_shared<Rows>(std::move(x), shape, begin, step);
 }
 
-WeightPointer columns(WeightPointer x, int64_t begin, int64_t end) {
+WeightPointer columns(WeightPointer x, int64_t begin, int64_t end, int64_t step) {
   Shape shape = x->shape();
-  require(begin >= 0 && begin < end && end <= shape.back(), "columns " + range(begin, end, shape.back()));
+  require(begin >= 0 && begin < end && end <= shape.back() && step >= 1, "columns " + range(begin, end, shape.back()));
   const int64_t block = traits(x->format()).blockElements;
+  require(block == 1 || step == 1, "elements of a quantised row cannot be taken");
   require(begin % block == 0 && end % block == 0,
           "columns " + std::to_string(begin) + " to " + std::to_string(end) + " cut through blocks of " + std::to_string(block));
-  shape.back() = end - begin;
-  return std::make_shared<Columns>(std::move(x), shape, begin, 1, 0);
+  shape.back() = (end - begin + step - 1) / step;
+  return std::make_shared<Columns>(std::move(x), shape, begin, step, 0);
 }
 
 WeightPointer transpose(WeightPointer x) {
@@ -356,6 +391,29 @@ WeightPointer stack(std::vector<WeightPointer> parts) {
     return std::make_shared<JoinedVectors>(std::move(parts), rows);
   shape = {rows, first.columns()};
   return std::make_shared<Stack>(std::move(parts), shape);
+}
+
+WeightPointer experts(std::vector<WeightPointer> each) {
+  const WeightExpression &first = *each.front();
+  require(first.shape().size() == 2, "experts are matrices");
+  for (const WeightPointer &one : each)
+    require(one->format() == first.format() && one->shape() == first.shape(), "experts have different shapes or formats");
+  Shape shape = {static_cast<int64_t>(each.size()), first.shape()[0], first.shape()[1]};
+  return std::make_shared<Stack>(std::move(each), shape);
+}
+
+WeightPointer flatten(WeightPointer x) {
+  require(traits(x->format()).blockElements == 1, "a quantised tensor cannot be one row");
+  return std::make_shared<Flattened>(x);
+}
+
+WeightPointer mxfp4(StoredBytes codes, StoredBytes exponents) {
+  Shape shape = codes.shape;
+  require(shape.size() >= 3 && shape.back() == 16, codes.where + " is not [… × blocks × 16]");
+  shape.pop_back();
+  require(shape == exponents.shape, exponents.where + " is of another shape");
+  shape.back() *= 32;
+  return std::make_shared<Mxfp4>(std::move(codes), std::move(exponents), shape);
 }
 
 WeightPointer add(WeightPointer x, double constant) {

@@ -214,9 +214,10 @@ Manifest heddle::describe(ModuleOp module) {
     WeightEntry entry;
     entry.name = weight.getSymName().str();
     entry.format = *formatByName(std::string_view(format.data(), format.size()));
-    entry.packed = type.getRank() == 2;
-    entry.rows = entry.packed ? type.getDimSize(0) : 1;
+    entry.packed = type.getRank() > 1;
     entry.columns = type.getShape().back();
+    entry.rows = entry.packed ? type.getNumElements() / entry.columns : 1;
+    entry.experts = type.getRank() == 3 ? type.getDimSize(0) : 1;
     entry.share = ShareKind::Whole, entry.unitRows = 0, entry.group = 1;
     if (std::optional<ir::ShardAttr> shard = weight.getShare()) {
       entry.share = shard->getUnit() == ir::Unit::Heads     ? ShareKind::Heads

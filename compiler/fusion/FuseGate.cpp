@@ -5,7 +5,8 @@
 //   %a = heddle.activate silu %g                     →   %m = heddle.linear %h weights(%wg, %wu) gate silu
 //   %m = heddle.mul %a, %u
 //
-// Gate and up never reach memory: a tile computes the same rows of both and multiplies them in registers.
+// Where up goes through a function too, it becomes `up`. Experts that the same choices name are fused in the same way. Gate and
+// up never reach memory: a tile computes the same rows of both and multiplies them in registers.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/fusion/Fusion.h"
 
@@ -23,7 +24,9 @@ struct GateIntoProduct : OpRewritePattern<MulOp> {
     auto activate = gate.getDefiningOp<ActivateOp>();
     if (!activate)
       return rewriter.notifyMatchFailure(mul, "neither factor is an activation");
-    auto gated = activate.getInput().getDefiningOp<LinearOp>(), other = up.getDefiningOp<LinearOp>();
+    auto upActivate = up.getDefiningOp<ActivateOp>();
+    auto gated = activate.getInput().getDefiningOp<LinearOp>(),
+         other = (upActivate ? upActivate.getInput() : up).getDefiningOp<LinearOp>();
     if (!gated || !other || gated == other)
       return rewriter.notifyMatchFailure(mul, "its factors do not come from two products");
     for (LinearOp linear : {gated, other}) {
@@ -33,10 +36,12 @@ struct GateIntoProduct : OpRewritePattern<MulOp> {
       if (!linear->hasOneUse())
         return rewriter.notifyMatchFailure(mul, "a product of its factors is used elsewhere too");
     }
-    if (!activate->hasOneUse())
+    if (!activate->hasOneUse() || (upActivate && !upActivate->hasOneUse()))
       return rewriter.notifyMatchFailure(mul, "the activation is used elsewhere too");
     if (gated.getInput() != other.getInput())
       return rewriter.notifyMatchFailure(mul, "the two products have different inputs");
+    if (gated.getExperts() != other.getExperts() || gated.getByChoice() != other.getByChoice())
+      return rewriter.notifyMatchFailure(mul, "the two products are of different experts");
     Value weights[] = {gated.getWeights()[0], other.getWeights()[0]};
     if (isQuantized(getElementTypeOrSelf(weights[0])) != isQuantized(getElementTypeOrSelf(weights[1])))
       return rewriter.notifyMatchFailure(mul, "one weight is quantised and one is not: they take different activations");
@@ -45,13 +50,19 @@ struct GateIntoProduct : OpRewritePattern<MulOp> {
     SmallVector<Value> biases(gated.getBiases());
     biases.append(other.getBiases().begin(), other.getBiases().end());
     Type result = mul.getResult().getType();
-    auto fused = rewriter.create<LinearOp>(
-        rewriter.getFusedLoc({gated.getLoc(), other.getLoc()}),
-        LinearSpec{
-            .results = result, .input = gated.getInput(), .weights = weights, .biases = biases, .gate = activate.getFunction()});
+    auto fused = rewriter.create<LinearOp>(rewriter.getFusedLoc({gated.getLoc(), other.getLoc()}),
+                                           LinearSpec{.results = result,
+                                                      .input = gated.getInput(),
+                                                      .weights = weights,
+                                                      .biases = biases,
+                                                      .gate = activate.getFunction(),
+                                                      .up = upActivate ? std::optional(upActivate.getFunction()) : std::nullopt,
+                                                      .experts = gated.getExperts(),
+                                                      .byChoice = gated.getByChoice()});
     rewriter.replaceOp(mul, fused.getResults());
-    for (Operation *op : {activate.getOperation(), gated.getOperation(), other.getOperation()})
-      rewriter.eraseOp(op);
+    for (Operation *op : {activate.getOperation(), upActivate.getOperation(), gated.getOperation(), other.getOperation()})
+      if (op)
+        rewriter.eraseOp(op);
     return success();
   }
 };

@@ -18,14 +18,14 @@ struct MergeProducts : OpRewritePattern<LinearOp> {
   using OpRewritePattern::OpRewritePattern;
 
   static bool isPlain(LinearOp op) {
-    return !op.getResidual() && !op.getGate() && !op.getActivation() && !op.getScale() && op.getShares().empty() &&
-           isa<RankedTensorType>(op.getInput().getType());
+    return !op.getResidual() && !op.getExperts() && !op.getGate() && !op.getActivation() && !op.getScale() &&
+           op.getShares().empty() && isa<RankedTensorType>(op.getInput().getType());
   }
   static bool isQuantizedProduct(LinearOp op) { return isQuantized(getElementTypeOrSelf(op.getWeights()[0].getType())); }
 
   LogicalResult matchAndRewrite(LinearOp first, PatternRewriter &rewriter) const override {
     if (!isPlain(first))
-      return rewriter.notifyMatchFailure(first, "it has an epilogue");
+      return rewriter.notifyMatchFailure(first, "it has an epilogue or experts");
     SmallVector<LinearOp> ops;
     for (Operation *user : first.getInput().getUsers()) {
       auto other = dyn_cast<LinearOp>(user);

@@ -20,13 +20,18 @@ struct ValueName {
   std::vector<std::string_view> gguf = {}; // spellings of GGUF files, where `name` is not the only one
 };
 
-/// A weight: "attn_q" of a block is tensor "blk.N.attn_q.weight" of a GGUF file and PLACE.self_attn.q_proj.weight of a folder.
+/// A weight: "attn_q" of a block is tensor "blk.N.attn_q.weight" of a GGUF file and PLACE.self_attn.q_proj.weight of a folder,
+/// where
+/// `#` stands for each expert's number. Of several with one name the first that a folder has counts.
 struct WeightName {
   std::string_view name, folder;
   /// How the folder's tensor, $, becomes the one that equations expect (WeightExpression.h); {a|b} is the first of these values
   /// that is there.
   std::string_view how = "$";
-  std::string_view bias = {}; // how its bias does, where that is otherwise
+  std::string_view bias = {};       // how its bias does, where that is otherwise
+  bool exact = false;               // `folder` is the tensor's whole name: no ".weight" follows
+  std::string_view biasFolder = {}; // the bias's whole name, where it is not NAME.bias
+  bool keep = false;                // --quantize leaves it as it is
 };
 
 /// A kind of folder.

@@ -80,7 +80,10 @@ GraphBuilder::Weight GraphBuilder::weight(StringRef name, const Shape &shape, Bi
   Weight made(declaredWeight(name, shape, tensor, part));
   const std::string beside = biasOf(tensor);
   if (bias == Bias::Needed || (bias == Bias::IfThere && model_.tensor(beside)))
-    made.bias = declaredWeight(biasOf(name), {{shape.dims.front()}, "one for each row of the weight"}, beside, part);
+    made.bias = declaredWeight(
+        biasOf(name),
+        {std::vector<int64_t>(shape.dims.begin(), shape.dims.end() - (shape.dims.size() > 1)), "one for each row of the weight"},
+        beside, part);
   return made;
 }
 
@@ -92,7 +95,12 @@ Value GraphBuilder::declaredWeight(StringRef name, const Shape &shape, StringRef
   if (part.of)
     info.from = "rows(" + (info.from.empty() ? weightName(std::string_view(tensor.data(), tensor.size())) : info.from) + ", " +
                 std::to_string(part.first) + ", " + std::to_string(part.first + shape.dims.front()) + ")";
-  Type type = RankedTensorType::get(shape.dims, elementType(builder_.getContext(), info.format));
+  std::vector<int64_t> dims = shape.dims;
+  if (name.ends_with(".bias") && dims.size() == 2) { // of experts, one after another
+    dims = {dims[0] * dims[1]};
+    info.from = "flatten(" + (info.from.empty() ? weightName(std::string_view(tensor.data(), tensor.size())) : info.from) + ")";
+  }
+  Type type = RankedTensorType::get(dims, elementType(builder_.getContext(), info.format));
   if (!module_->lookupSymbol(name)) {
     OpBuilder::InsertionGuard guard(builder_);
     builder_.setInsertionPoint(*module_->getOps<func::FuncOp>().begin()); // declarations stand before the functions
@@ -100,6 +108,13 @@ Value GraphBuilder::declaredWeight(StringRef name, const Shape &shape, StringRef
                               info.from.empty() ? StringAttr() : builder_.getStringAttr(info.from));
   }
   return builder_.create<GetOp>(loc_, type, name);
+}
+
+/// A value, and whether it has a row for each choice.
+Value GraphBuilder::made(Value value, bool ofChoices) {
+  if (ofChoices)
+    ofChoices_.insert(value);
+  return value;
 }
 
 Value GraphBuilder::batch(BatchList list) {
@@ -125,6 +140,29 @@ Value GraphBuilder::linear(Value x, const Weight &w) {
   return builder_.create<LinearOp>(loc_, spec).getResult(0);
 }
 
+GraphBuilder::Choices GraphBuilder::chooseExperts(Value scores, int64_t choices, bool overAll) {
+  Type number = RankedTensorType::get({ShapedType::kDynamic, choices}, builder_.getI32Type());
+  auto op = builder_.create<ChooseExpertsOp>(loc_, TypeRange{rowsType(choices), number}, scores, ValueRange(),
+                                             builder_.getI64IntegerAttr(lastDim(scores.getType())),
+                                             builder_.getI64IntegerAttr(choices), overAll ? builder_.getUnitAttr() : UnitAttr());
+  return {op.getResult(0), op.getResult(1)};
+}
+
+Value GraphBuilder::expertLinear(Value x, const Weight &w, const Choices &chosen) {
+  Type type = rowsType(cast<RankedTensorType>(w.value.getType()).getDimSize(1));
+  LinearSpec spec{.results = type, .input = x, .weights = w.value, .experts = chosen.experts, .byChoice = ofChoices_.contains(x)};
+  if (w.bias)
+    spec.biases = w.bias;
+  return made(builder_.create<LinearOp>(loc_, spec).getResult(0), true);
+}
+
+Value GraphBuilder::sumExperts(Value x, const Choices &chosen) {
+  int64_t choices = lastDim(chosen.experts.getType());
+  return builder_
+      .create<SumExpertsOp>(loc_, x.getType(), x, chosen.weights, Value(), Value(), builder_.getI64IntegerAttr(choices))
+      .getResult();
+}
+
 Value GraphBuilder::rmsNorm(Value x, Value weight, float eps, int64_t groups) {
   return builder_
       .create<RmsNormOp>(loc_, x.getType(), x, weight, Value(), Value(), builder_.getF32FloatAttr(eps),
@@ -141,12 +179,14 @@ Value GraphBuilder::rope(Value x, StringRef table, int64_t heads, RopeStyle styl
 }
 
 Value GraphBuilder::add(Value a, Value b) { return builder_.create<AddOp>(loc_, a.getType(), a, b, Value()).getResult(); }
-Value GraphBuilder::mul(Value a, Value b) { return builder_.create<MulOp>(loc_, a.getType(), a, b, Value()).getResult(); }
+Value GraphBuilder::mul(Value a, Value b) {
+  return made(builder_.create<MulOp>(loc_, a.getType(), a, b, Value()).getResult(), ofChoices_.contains(a));
+}
 Value GraphBuilder::scale(Value x, float by) {
   return by == 1 ? x : builder_.create<ScaleOp>(loc_, x.getType(), x, Value(), builder_.getF32FloatAttr(by)).getResult();
 }
 Value GraphBuilder::activate(Value x, Activation function) {
-  return builder_.create<ActivateOp>(loc_, x.getType(), x, Value(), function).getResult();
+  return made(builder_.create<ActivateOp>(loc_, x.getType(), x, Value(), function).getResult(), ofChoices_.contains(x));
 }
 
 Value GraphBuilder::wantedRows(Value x) {
@@ -161,6 +201,7 @@ Value GraphBuilder::attention(Value q, Value k, Value v, const Attention &how) {
                                                    .keys = k,
                                                    .values = v,
                                                    .layer = layer_,
+                                                   .sinks = how.sinks,
                                                    .state = FlatSymbolRefAttr::get(builder_.getContext(), how.state),
                                                    .heads = how.heads,
                                                    .kvHeads = how.kvHeads,

@@ -6,6 +6,7 @@
 #pragma once
 #include "compiler/graph/ModelSource.h"
 #include "ir/dialect/Dialect.h"
+#include "llvm/ADT/DenseSet.h"
 #include <functional>
 #include <map>
 
@@ -70,7 +71,17 @@ public:
   Value batch(ir::BatchList list);           // ids, positions … [T]
   Value embed(Value table, float scale = 1); // of the tokens' ids, [T × width]
   Value linear(Value x, const Weight &w);    // x · Wᵀ + b
-  Value embedPositions(Value table);         // of the tokens' places in their texts, [T × width]
+  /// The `choices` experts of each token with the largest scores [T × experts], and how much each counts: a softmax over their
+  /// scores or, `overAll`, over all.
+  struct Choices {
+    Value weights, experts; // [T × choices] of f32, of i32
+  };
+  Choices chooseExperts(Value scores, int64_t choices, bool overAll = false);
+  /// The product with each chosen expert's weights, [experts × rows × columns]: [T · choices × rows]. x has a row for each token,
+  /// or for each choice where it comes from another such product.
+  Value expertLinear(Value x, const Weight &w, const Choices &chosen);
+  Value sumExperts(Value x, const Choices &chosen); // [T · choices × width], by what each counts: [T × width]
+  Value embedPositions(Value table);                // of the tokens' places in their texts, [T × width]
   Value layerNorm(Value x, const Weight &w, float eps);
   Value rmsNorm(Value x, Value weight, float eps, int64_t groups = 1);
   Value rope(Value x, llvm::StringRef table, int64_t heads, ir::RopeStyle style);
@@ -85,6 +96,7 @@ public:
     float scale;
     int64_t window = 0; // 0: causal over everything
     float softCap = 0;
+    Value sinks = {}; // [heads]
   };
   Value attention(Value q, Value k, Value v, const Attention &how);
 
@@ -100,6 +112,7 @@ private:
   TensorInfo tensorOf(llvm::StringRef tensor, const Shape &shape);
   Weight weight(llvm::StringRef name, const Shape &shape, Bias bias, llvm::StringRef tensor, const Part &part);
   Value declaredWeight(llvm::StringRef name, const Shape &shape, llvm::StringRef tensor, const Part &part);
+  Value made(Value value, bool ofChoices);
   mlir::RankedTensorType rowsType(int64_t features);
 
   const ModelSource &model_;
@@ -107,6 +120,7 @@ private:
   mlir::OpBuilder builder_;
   mlir::Location loc_;
   mlir::func::FuncOp entry_;
+  llvm::DenseSet<Value> ofChoices_;                  // values with a row for each choice of an expert
   Value layer_;                                      // of the block being built
   std::map<std::string, mlir::func::FuncOp> blocks_; // by kind and weight types
 };

@@ -46,6 +46,9 @@ const WeightName *findWeight(const std::vector<WeightName> &weights, std::string
   return found == weights.end() ? nullptr : &*found;
 }
 
+/// A tensor that is there if all of its experts' are.
+std::string ofFirstExpert(const std::string &tensor) { return replaced(tensor, "#", "0"); }
+
 } // namespace
 
 ModelSource::ModelSource(const Checkpoint &checkpoint, const Family &family, std::optional<Format> quantize)
@@ -204,27 +207,44 @@ std::optional<std::vector<double>> ModelSource::numbers(std::string_view key) co
   return numbers;
 }
 
-/// The tensor of a folder for one of the family's names, and how it becomes that; empty where folders have none.
-std::string ModelSource::storedName(std::string_view name, std::string_view *how) const {
+/// What the family says of one of its names, "blk.3.attn_q.weight": how its weight is called (all that are spelt so, the first
+/// counts that a folder has), where its layer stands in folders, and whether it is the bias.
+ModelSource::Named ModelSource::named(std::string_view name) const {
   const size_t dot = name.rfind('.'); // before "weight" or "bias"
   std::string_view role = name.substr(0, dot), ending = dot == std::string_view::npos ? "" : name.substr(dot);
-  std::string place;
-  const WeightName *weight = nullptr;
+  Named found;
+  found.ending = ending;
+  const std::vector<WeightName> *weights = &family_.weights;
   if (role.starts_with(kBlock)) {
     role.remove_prefix(kBlock.size());
     const size_t end = role.find('.');
     if (end == std::string_view::npos)
-      return "";
-    place = replaced(std::string(family_.layers), "*", role.substr(0, end));
-    weight = findWeight(family_.blockWeights, role.substr(end + 1));
-  } else {
-    weight = findWeight(family_.weights, role);
+      return found;
+    found.place = replaced(std::string(family_.layers), "*", role.substr(0, end));
+    weights = &family_.blockWeights, role = role.substr(end + 1);
   }
-  if (!weight)
-    return "";
-  *how = ending == ".bias" && !weight->bias.empty() ? weight->bias : weight->how;
-  std::string whole = place + std::string(weight->folder) + std::string(ending);
+  for (const WeightName &weight : *weights)
+    if (weight.name == role && (!found.weight || (!isGguf() && !checkpoint_.has(ofFirstExpert(folderName(found))))))
+      found.weight = &weight;
+  return found;
+}
+
+std::string ModelSource::folderName(const Named &named) const {
+  const bool bias = named.ending == ".bias";
+  std::string whole =
+      named.place + std::string(bias && !named.weight->biasFolder.empty() ? named.weight->biasFolder : named.weight->folder);
+  if (!(bias ? !named.weight->biasFolder.empty() : named.weight->exact))
+    whole += named.ending;
   return whole.starts_with(kModel) ? place_ + whole.substr(kModel.size()) : whole;
+}
+
+/// The tensor of a folder for one of the family's names, and how it becomes that; empty where folders have none.
+std::string ModelSource::storedName(std::string_view name, std::string_view *how) const {
+  const Named found = named(name);
+  if (!found.weight)
+    return "";
+  *how = found.ending == ".bias" && !found.weight->bias.empty() ? found.weight->bias : found.weight->how;
+  return folderName(found);
 }
 
 /// `how` with the tensor's name for $ and numbers for values in braces.
@@ -255,7 +275,7 @@ std::optional<TensorInfo> ModelSource::tensor(std::string_view name) const {
   if (!isGguf()) {
     std::string_view how;
     const std::string stored = storedName(name, &how);
-    if (stored.empty() || !checkpoint_.tensor(stored))
+    if (stored.empty() || !checkpoint_.has(ofFirstExpert(stored)))
       return std::nullopt;
     from = expression(how, stored);
   } else if (!checkpoint_.tensor(name)) {
@@ -267,10 +287,12 @@ std::optional<TensorInfo> ModelSource::tensor(std::string_view name) const {
     weight = parseWeight(from, checkpoint_);
   };
   const bool vector = std::ranges::count_if(weight->shape(), [](int64_t dim) { return dim != 1; }) <= 1;
-  if (weight->shape().size() == 1 || (vector && weight->rows() == 1)) {
+  const Named known = named(name);
+  if (weight->shape().size() == 1 || (vector && weight->rows() == 1) || known.ending == ".bias") {
     if (weight->format() != Format::F32)
       convert(Format::F32);
-  } else if (quantize_ && weight->format() != *quantize_ && weight->columns() % traits(*quantize_).blockElements == 0) {
+  } else if (quantize_ && !(known.weight && known.weight->keep) && weight->format() != *quantize_ &&
+             weight->columns() % traits(*quantize_).blockElements == 0) {
     convert(*quantize_);
   }
   return TensorInfo{weight->format(), weight->shape(), from};

@@ -67,6 +67,13 @@ private:
   const ValueName *declared(std::string_view key) const;
   std::vector<std::string> spellings(std::string_view key) const;
   std::optional<Setting> value(std::string_view key) const;
+  struct Named {
+    const WeightName *weight = nullptr; // null: the family has no such
+    std::string place;                  // of its layer, in folders
+    std::string_view ending;            // ".weight", ".bias"
+  };
+  Named named(std::string_view name) const;
+  std::string folderName(const Named &named) const;
   std::string storedName(std::string_view name, std::string_view *how) const;
   std::string expression(std::string_view how, const std::string &tensor) const;
 

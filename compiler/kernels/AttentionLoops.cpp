@@ -64,11 +64,12 @@ void AttentionLoops::attend(Emit &e, ArrayRef<Value> tokens, ArrayRef<Value> hea
   auto [base, stride] = geometry(e, kvHead);
   Registers fit = registersFor(static_cast<int64_t>(tokens.size()));
   PagesOp pages = e.pages(op_.getStateAttr());
-  e.b.create<TileAttentionOp>(
-      e.loc, op_.getQuery(), tokens, heads, positionsOf(e, tokens), pages.getTable(), firstPage(e, pages, tokens[0]),
-      pages.getMemory(), stride, base, op_.getOut(), op_.getQNorm(), e.angles(op_.getRopeAttr()), op_.getHeadDimAttr(),
-      e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(), op_.getWindowAttr(), op_.getSoftCapAttr(), op_.getNormEpsAttr(),
-      op_.getStyleAttr(), e.b.getI64IntegerAttr(fit.rows), e.b.getI64IntegerAttr(fit.vectors), state_.getTypeAttr());
+  e.b.create<TileAttentionOp>(e.loc, op_.getQuery(), tokens, heads, positionsOf(e, tokens), pages.getTable(),
+                              firstPage(e, pages, tokens[0]), pages.getMemory(), stride, base, op_.getOut(), op_.getSinks(),
+                              op_.getQNorm(), e.angles(op_.getRopeAttr()), op_.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims_),
+                              op_.getScaleAttr(), op_.getWindowAttr(), op_.getSoftCapAttr(), op_.getNormEpsAttr(),
+                              op_.getStyleAttr(), e.b.getI64IntegerAttr(fit.rows), e.b.getI64IntegerAttr(fit.vectors),
+                              state_.getTypeAttr());
 }
 
 void AttentionLoops::tilesOfToken(Emit &e, Value from, Value to, llvm::function_ref<void(Emit &, ArrayRef<Value>)> tile) {
@@ -175,7 +176,7 @@ void AttentionLoops::overChunks(Emit e) {
     auto [head, end] = headsOf(e, kvHead);
     tilesOfToken(e, head, end, [&, from = from, to = to](Emit &e, ArrayRef<Value> heads) {
       e.b.create<TileMergeChunksOp>(e.loc, partials, stateOf(e, t, heads[0]), headStride, from, to, op_.getOut(), t, heads, block,
-                                    op_.getHeadDim(), vectors);
+                                    op_.getSinks(), op_.getHeadDim(), vectors);
     });
   });
 }

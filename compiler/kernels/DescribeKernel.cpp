@@ -27,11 +27,13 @@ static bool ofWantedRows(Operation *op) {
 KernelAttr heddle::describeKernel(ComputeOp op) {
   KernelCost cost;
   op.addCost(cost);
-  int64_t weightBytes = 0, integerMacs = 0, floatMacs = 0, keyBytes = 0;
+  int64_t weightBytes = 0, rowBytes = 0, integerMacs = 0, floatMacs = 0, keyBytes = 0;
   for (Value weight : cost.weights) {
     auto type = cast<MemRefType>(weight.getType());
+    auto ofRow = [&](int64_t all) { return cost.experts ? all / cost.experts * cost.chosen : all; };
     weightBytes += bytesType(type).getNumElements();
-    (isQuantized(type.getElementType()) ? integerMacs : floatMacs) += type.getNumElements();
+    rowBytes += cost.experts ? ofRow(bytesType(type).getNumElements()) : 0;
+    (isQuantized(type.getElementType()) ? integerMacs : floatMacs) += ofRow(type.getNumElements());
   }
   if (cost.keys)
     if (auto state = op->getParentOfType<ModuleOp>().lookupSymbol<PagedStateOp>(cost.keys))
@@ -44,6 +46,6 @@ KernelAttr heddle::describeKernel(ComputeOp op) {
   if (role.empty())
     role = cost.weights.empty() ? op->getName().stripDialect().str() : "output";
   std::string name = op->getParentOfType<func::FuncOp>().getName().str() + "." + role;
-  return KernelAttr::get(op->getContext(), name, weightBytes, integerMacs, floatMacs, cost.weights.empty() ? 0 : ofWantedRows(op),
-                         keyBytes, cost.keyMacs, cost.window);
+  return KernelAttr::get(op->getContext(), name, weightBytes, rowBytes, integerMacs, floatMacs,
+                         cost.weights.empty() ? 0 : ofWantedRows(op), keyBytes, cost.keyMacs, cost.window);
 }

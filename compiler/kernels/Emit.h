@@ -16,13 +16,14 @@ inline const FormatTraits &formatOf(mlir::Type type) {
   return traits(*formatByName(std::string_view(name.data(), name.size())));
 }
 
-/// What heddle.bytes makes of a buffer's type.
+/// What heddle.bytes makes of a buffer's type. Experts stand one after another.
 inline mlir::MemRefType bytesType(mlir::MemRefType type) {
   mlir::Type byte = mlir::IntegerType::get(type.getContext(), 8);
   if (ir::isQ8(type))
     return mlir::MemRefType::get({type.getDimSize(0), type.getDimSize(1) / 32, 40}, byte);
-  int64_t groups = (type.getDimSize(0) + kGroupRows - 1) / kGroupRows;
-  return mlir::MemRefType::get({groups, formatOf(type).groupBytes(type.getDimSize(1))}, byte);
+  int64_t rank = type.getRank(), stacked = rank == 3 ? type.getDimSize(0) : 1;
+  int64_t groups = stacked * ((type.getDimSize(rank - 2) + kGroupRows - 1) / kGroupRows);
+  return mlir::MemRefType::get({groups, formatOf(type).groupBytes(ir::lastDim(type))}, byte);
 }
 
 /// A builder and a location. Cheap to copy; loops hand their bodies one that builds inside.

@@ -126,6 +126,8 @@ const KernelLoops *heddle::kernelLoopsOf(Operation *op) {
       loops<ActivateOp, emitActivate>(),
       loops<ScaleOp, emitScale>(),
       loops<LinearOp, emitLinear>(),
+      loops<ChooseExpertsOp, emitChooseExperts>(),
+      loops<SumExpertsOp, emitSumExperts>(),
       loops<StoreKvOp, heddle::emitStoreKv>(),
       loops<AttentionOp, heddle::emitAttention>(),
   };

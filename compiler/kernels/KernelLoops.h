@@ -17,6 +17,8 @@ const KernelLoops *kernelLoopsOf(mlir::Operation *op);
 
 // One a family, in the file of its name.
 llvm::LogicalResult emitLinear(ir::LinearOp op, Emit &e, const LoopShape &shape);
+llvm::LogicalResult emitChooseExperts(ir::ChooseExpertsOp op, Emit &e, const LoopShape &shape);
+llvm::LogicalResult emitSumExperts(ir::SumExpertsOp op, Emit &e, const LoopShape &shape);
 llvm::LogicalResult emitAttention(ir::AttentionOp op, Emit &e, const LoopShape &shape);
 llvm::LogicalResult emitStoreKv(ir::StoreKvOp op, Emit &e, const LoopShape &shape);
 

@@ -19,20 +19,32 @@ public:
 private:
   using Value = mlir::Value;
   /// Output units of one weight, in its rows' order: [first, last) is this thread's; `stored` is the one its buffer starts with.
+  /// Of an expert, its rows' first bias stands at `bias`.
   struct Units {
-    Value first, last, stored;
+    Value first, last, stored, bias = {};
   };
+  /// The rows [from, to) that go by: of input and results, or places in a list of the input's and one of the results' rows.
+  struct Rows {
+    Value from, to, inputs = {}, results = {};
+    Value count(Emit &e) const { return e.sub(to, from); }
+  };
+  void product(Emit e, size_t out, const Units &units, const Rows &rows);
+  void byExperts(Emit e);
+  std::pair<Value, Value> unitsOfRank(Emit &e, size_t weight);
   llvm::SmallVector<Units> unitsOfThread(Emit &e);
+  int64_t unitsOfExpert();
   int64_t unitsOfBlock(size_t out);
   const FormatTraits &formatOf(size_t weight);
-  void tiles(Emit &e, size_t out, const Units &units, mlir::ArrayRef<int64_t> heights);
-  void tile(Emit &e, size_t out, Value unit, Value stored, int64_t count, Value token, int64_t height);
-  llvm::SmallVector<Value> product(Emit &e, size_t weight, Value group, int64_t groups, Value token, int64_t height);
-  void panels(Emit &e, size_t out, const Units &units);
+  void tiles(Emit &e, size_t out, const Units &units, const Rows &rows, mlir::ArrayRef<int64_t> heights);
+  void tile(Emit &e, size_t out, Value unit, const Units &units, int64_t count, const Rows &rows, Value at, int64_t height);
+  llvm::SmallVector<Value> accumulators(Emit &e, size_t weight, Value group, int64_t groups, const Rows &rows, Value at,
+                                        int64_t height);
+  void panels(Emit &e, size_t out, const Units &units, const Rows &rows);
+  static Value resultRow(Emit &e, const Rows &rows, Value at);
   Value gated(Emit &e, Value gate, Value up);
-  Value biased(Emit &e, Value v, size_t weight, llvm::function_ref<Value(size_t)> row, size_t i);
-  Value loadBias(Emit &e, size_t weight, Value row);
-  void finish(Emit &e, size_t out, Value unit, Value token, mlir::ValueRange values);
+  Value biased(Emit &e, Value v, size_t weight, const Units &units, llvm::function_ref<Value(size_t)> row, size_t i);
+  Value loadBias(Emit &e, size_t weight, const Units &units, Value row);
+  void finish(Emit &e, size_t out, Value unit, const Units &units, Value token, mlir::ValueRange values);
 
   ir::LinearOp op_;
   bool wide_, vnni_; // hasWideRegisters, hasVnni

@@ -486,6 +486,14 @@ Merge mergeStates(Emit &e, SoftmaxState running, SoftmaxState chunk) {
   return {{biggest, e.fma(running.l, factors, e.mulf(chunk.l, upperHalf(e, factors)))}, factors};
 }
 
+/// How the heads' sinks enter at last: as the state of a chunk of one key without a value.
+Merge mergeSinks(Emit &e, SoftmaxState running, Value sinks, ValueRange heads) {
+  Value m = e.lanes(0);
+  for (auto [i, head] : llvm::enumerate(heads))
+    m = e.b.create<vector::InsertOp>(e.loc, e.loadScalar(sinks, head), m, static_cast<int64_t>(i));
+  return mergeStates(e, running, {m, e.lanes(1)});
+}
+
 /// Features of a head's result, O / L by 16 from the `first`-th 16 on, stored, requantised where that is q8.
 void finishHead(Emit &e, ArrayRef<Value> o, Value sum, Value out, Value token, Value head, int64_t dims, Value first) {
   sum = e.splat(sum);
@@ -538,11 +546,21 @@ void heddle::emitAttention(Emit &e, TileAttentionOp op) {
         };
         return SmallVector<Value>{next(running.m, merge.next.m, here.m), next(running.l, merge.next.l, here.l)};
       });
+  Value sum = state[1];
+  if (op.getSinks()) {
+    Merge merge = mergeSinks(e, {state[0], state[1]}, op.getSinks(), op.getHeads());
+    e.store(merge.factors, factors, {e.index(0)});
+    sum = merge.next.l;
+  }
   for (int64_t m = 0; m < queries; ++m) {
     SmallVector<Value> o;
-    for (int64_t j = 0; j < dims; j += 16)
+    Value factor = op.getSinks() ? e.splat(e.loadScalar(factors, e.index(m))) : Value();
+    for (int64_t j = 0; j < dims; j += 16) {
       o.push_back(e.load(total, {e.index(m * dims + j)}));
-    finishHead(e, o, e.extract(state[1], m), op.getOut(), op.getTokens()[m], op.getHeads()[m], dims, e.index(0));
+      if (factor)
+        o.back() = e.fma(o.back(), factor, e.lanes(0));
+    }
+    finishHead(e, o, e.extract(sum, m), op.getOut(), op.getTokens()[m], op.getHeads()[m], dims, e.index(0));
   }
 }
 
@@ -591,6 +609,14 @@ void heddle::emitMergeChunks(Emit &e, TileMergeChunksOp op) {
         }
         return next;
       });
+  if (op.getSinks()) {
+    Merge merge = mergeSinks(e, {end[0], end[1]}, op.getSinks(), op.getHeads());
+    e.store(merge.factors, factors, {e.index(0)});
+    end[1] = merge.next.l;
+    for (int64_t m = 0; m < queries; ++m)
+      for (int64_t i = m * width; i < (m + 1) * width; ++i)
+        end[2 + i] = e.fma(end[2 + i], e.splat(e.loadScalar(factors, e.index(m))), e.lanes(0));
+  }
   for (int64_t m = 0; m < queries; ++m)
     finishHead(e, ArrayRef(end).slice(2 + m * width, width), e.extract(end[1], m), op.getOut(), op.getToken(), op.getHeads()[m],
                dims, block);

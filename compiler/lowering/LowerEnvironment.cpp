@@ -260,8 +260,8 @@ private:
     LLVM::GlobalOp &global = kernels_[kernel];
     if (!global) {
       std::string bytes;
-      for (int64_t figure : {kernel.getWeightBytes(), kernel.getIntegerMacs(), kernel.getFloatMacs(), kernel.getWanted(),
-                             kernel.getKeyBytes(), kernel.getKeyMacs(), kernel.getWindow()})
+      for (int64_t figure : {kernel.getWeightBytes(), kernel.getRowBytes(), kernel.getIntegerMacs(), kernel.getFloatMacs(),
+                             kernel.getWanted(), kernel.getKeyBytes(), kernel.getKeyMacs(), kernel.getWindow()})
         bytes.append(reinterpret_cast<const char *>(&figure), sizeof figure); // x86 is little-endian, like this host
       bytes += kernel.getName().str() + '\0';
       OpBuilder b = OpBuilder::atBlockBegin(getOperation().getBody());

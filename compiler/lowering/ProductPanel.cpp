@@ -37,13 +37,18 @@ void heddle::emitProductPanel(Emit &e, TileProductPanelOp op) {
   auto overTokens = [&](Emit &e, llvm::function_ref<void(Emit &, Value)> body) { e.forLoop(zero, op.getTokens(), 1, body); };
   auto overGroups = [&](Emit &e, llvm::function_ref<void(Emit &, Value)> body) { e.forLoop(zero, op.getGroups(), 1, body); };
 
+  auto rowOf = [&](Emit &e, Value m) {
+    Value token = e.add(op.getToken(), m);
+    return op.getThrough() ? e.loadIndex(op.getThrough(), token) : token;
+  };
+
   // [tokens × vectors], each vector a register wide: ActivationBlock::vectors.
   bool pairs = op.getPairs() && format.signedCodes; // of other formats there are quads only
   int64_t operands = pairs ? 16 : 8, vectors = operands + 1 + (format.codeOffset ? format.scales : 0) + (format.minima ? 1 : 0);
   int64_t mostTokens = cast<MemRefType>(sums.getType()).getDimSize(1);
   Value splats = e.stackBuffer(op, MemRefType::get({mostTokens, vectors * width}, e.b.getI8Type()));
   auto splat = [&](Emit &e, Value m, Value k) {
-    ActivationBlock a = loadActivations(e, format, input, e.add(op.getToken(), m), k, lanes);
+    ActivationBlock a = loadActivations(e, format, input, rowOf(e, m), k, lanes);
     if (pairs)
       a.q = toPairs(e, a.q);
     for (auto [i, vector] : llvm::enumerate(a.vectors()))
@@ -64,7 +69,7 @@ void heddle::emitProductPanel(Emit &e, TileProductPanelOp op) {
       a.starts.push_back(next(i32));
     if (format.minima)
       a.scaledSum = next(f32);
-    a.sums = loadSums(e, format, input, e.add(op.getToken(), m), k);
+    a.sums = loadSums(e, format, input, rowOf(e, m), k);
     return a;
   };
 

@@ -102,6 +102,9 @@ SmallVector<Value> heddle::emitProduct(Emit &e, TileProductOp op) {
     return all;
   };
   SmallVector<Value> tokens = from(op.getToken(), op.getNumResults() / op.getRowGroups());
+  if (op.getThrough())
+    for (Value &token : tokens)
+      token = e.loadIndex(op.getThrough(), token);
   if (!known.quantized)
     return floatProduct(e, op, known, from(op.getGroup(), op.getRowGroups()), tokens);
   return quantizedProduct(e, op, known, op.getGroup(), tokens);

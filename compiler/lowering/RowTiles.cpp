@@ -19,7 +19,17 @@ Value heddle::foldLanes(Emit &e, Value v) {
 
 Value heddle::emitActivation(Emit &e, Activation function, Value v) {
   EmitOps ops{e, v.getType()};
-  return function == Activation::Silu ? math::silu(ops, v) : math::geluTanh(ops, v);
+  switch (function) {
+  case Activation::Silu:
+    return math::silu(ops, v);
+  case Activation::GeluTanh:
+    return math::geluTanh(ops, v);
+  case Activation::OssGate:
+    return math::ossGate(ops, v);
+  case Activation::OssUp:
+    return math::ossUp(ops, v);
+  }
+  llvm_unreachable("an activation function of no kind");
 }
 
 QuantizedLanes heddle::emitQuantize(Emit &e, ArrayRef<Value> values) {

@@ -21,7 +21,7 @@ void emitMergeChunks(Emit &e, ir::TileMergeChunksOp op);
 // ---- shared pieces ----
 /// The fixed tree that folds 16 partial sums: lanes +8, +4, +2, +1 (docs/arithmetic.md).
 mlir::Value foldLanes(Emit &e, mlir::Value v);
-/// silu or gelu_tanh of lanes.
+/// An activation function of lanes (runtime/math/Functions.h).
 mlir::Value emitActivation(Emit &e, ir::Activation function, mlir::Value v);
 /// int8 codes in vectors of 16 i32, and their scale d, an f32 (docs/arithmetic.md, Quantised activations).
 struct QuantizedLanes {

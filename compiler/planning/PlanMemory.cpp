@@ -34,27 +34,39 @@ using namespace heddle::ir;
 namespace {
 constexpr int64_t kAlignment = 64; // of a buffer's row bytes: cache lines are never shared between buffers
 
-/// Rows of f32 padded to whole vectors, or of q8.
+/// What has a place in the arena: rows, and the experts that tokens chose.
+bool isPlaced(Type type) { return isRows(type) || isChoices(type); }
+
+/// Rows of f32 padded to whole vectors, or of q8; choices as they are.
 MemRefType bufferType(RankedTensorType type) {
   int64_t features = type.getDimSize(1);
-  return MemRefType::get({ShapedType::kDynamic, isQ8(type) ? features : static_cast<int64_t>(llvm::alignTo(features, 16))},
+  return MemRefType::get({ShapedType::kDynamic, isRealRows(type) ? static_cast<int64_t>(llvm::alignTo(features, 16)) : features},
                          type.getElementType());
 }
-int64_t rowBytes(MemRefType type) {
+/// Of `each` rows.
+int64_t rowBytes(MemRefType type, int64_t each) {
   int64_t features = type.getDimSize(1);
-  return llvm::alignTo(isQ8(type) ? features / 32 * 40 : features * 4, kAlignment);
+  return llvm::alignTo(each * (isQ8(type) ? features / 32 * 40 : features * 4), kAlignment);
 }
-/// A matrix as packed row groups, a vector as it is.
+/// A matrix, or a stack of them, as packed row groups, a vector as it is.
 MemRefType weightBuffer(RankedTensorType type) {
   if (type.getRank() == 1)
     return MemRefType::get(type.getShape(), type.getElementType());
   return MemRefType::get(type.getShape(), PackedType::get(type.getContext(), formatName(type.getElementType())));
 }
 
-/// How many rows a value has: as many as an argument of its function, or a count of the batch.
+/// How many rows a value has: `each` for each row of an argument of its function, or of a count of the batch.
 struct RowsLike {
   int64_t argument = -1;
   RowCount count = RowCount::Tokens;
+  int64_t each = 1;
+  RowsLike times(int64_t factor) const { return {argument, count, each * factor}; }
+  /// Whether both are known to differ: of two arguments nothing is known.
+  bool differs(RowsLike other) const {
+    return argument == other.argument           ? each != other.each || (argument < 0 && count != other.count)
+           : argument < 0 || other.argument < 0 ? false
+                                                : each != other.each;
+  }
 };
 
 struct Buffer {
@@ -63,6 +75,8 @@ struct Buffer {
   MemRefType type;
   bool writable; // what it holds may be replaced
   int64_t first, last, offset = -1;
+  int64_t each = 1;                                      // rows for each token
+  int64_t bytes() const { return rowBytes(type, each); } // a token
 };
 
 /// Where one function's values lie.
@@ -91,8 +105,11 @@ struct PlanMemory : heddle::ModulePass<PlanMemory> {
     for (auto function : getOperation().getOps<func::FuncOp>())
       if (failed(visit(function, order)))
         return signalPassFailure();
-    for (func::FuncOp function : order)
+    for (func::FuncOp function : order) {
       plan(function);
+      if (failed(checkRows(function, plans_[function])))
+        return signalPassFailure();
+    }
     int64_t total = 0;
     for (func::FuncOp caller : llvm::reverse(order)) {
       FunctionPlan &outer = plans_[caller];
@@ -121,7 +138,7 @@ private:
                                           << " must have no arguments: what a step is given comes from heddle.batch";
     for (BlockArgument argument : function.getArguments()) {
       Type type = argument.getType();
-      if (!isa<IndexType>(type) && !isRows(type) && !isMatrix(type) && !isVector(type) && !isIndices(type))
+      if (!isa<IndexType>(type) && !isPlaced(type) && !isMatrix(type) && !isExperts(type) && !isVector(type) && !isIndices(type))
         return function.emitError("argument ")
                << argument.getArgNumber() << " of " << function.getName() << " cannot be placed in memory: " << type;
       if (isa<MemRefType>(type))
@@ -134,7 +151,7 @@ private:
         return op.emitOpError("stands on buffers already");
       if (isa<func::CallOp, ComputeOp, AllGatherOp>(op))
         for (Value result : op.getResults())
-          if (!isRows(result.getType()))
+          if (!isPlaced(result.getType()))
             return op.emitError("cannot be placed in memory yet: ") << result.getType();
       if (isa<func::ReturnOp>(op))
         for (Value value : op.getOperands())
@@ -199,8 +216,8 @@ private:
     };
     auto own = [&](Value value, int64_t at, Buffer::Place place, int64_t which, bool mayWrite) {
       p.bufferOf[value] = static_cast<int64_t>(p.buffers.size());
-      p.buffers.push_back(
-          {place, which, bufferType(cast<RankedTensorType>(value.getType())), mayWrite, at, std::max(at, lastUse(value))});
+      p.buffers.push_back({place, which, bufferType(cast<RankedTensorType>(value.getType())), mayWrite, at,
+                           std::max(at, lastUse(value)), -1, p.rows[value].each});
     };
     auto alias = [&](Value value, Value same) {
       Buffer &buffer = p.buffers[static_cast<size_t>(p.bufferOf[value] = p.bufferOf[same])];
@@ -219,13 +236,14 @@ private:
       return true;
     };
     auto fits = [&](Value result, Value in) {
-      return p.buffers[static_cast<size_t>(p.bufferOf[in])].type == bufferType(cast<RankedTensorType>(result.getType()));
+      Buffer &buffer = p.buffers[static_cast<size_t>(p.bufferOf[in])];
+      return buffer.type == bufferType(cast<RankedTensorType>(result.getType())) && buffer.each == p.rows[result].each;
     };
 
     for (BlockArgument argument : function.getArguments())
-      if (isRows(argument.getType())) {
-        own(argument, -1, Buffer::Place::Argument, argument.getArgNumber(), writable[argument.getArgNumber()]);
+      if (isPlaced(argument.getType())) {
         p.rows[argument] = {argument.getArgNumber(), RowCount::Tokens};
+        own(argument, -1, Buffer::Place::Argument, argument.getArgNumber(), writable[argument.getArgNumber()]);
       }
     for (auto [index, op] : llvm::enumerate(body)) {
       auto at = static_cast<int64_t>(index);
@@ -235,12 +253,12 @@ private:
       }
       if (auto compute = dyn_cast<ComputeOp>(op))
         for (OpResult result : op.getResults()) {
+          p.rows[result] = rowsOf(compute, result, p);
           OpOperand *updated = compute.updated(result.getResultNumber());
           if (updated && fits(result, updated->get()) && diesAt(*updated, at))
             alias(result, updated->get());
           else
             own(result, at, Buffer::Place::Arena, -1, true);
-          p.rows[result] = rowsOf(compute, result, p);
         }
       if (auto call = dyn_cast<func::CallOp>(op)) {
         FunctionPlan &callee = plans_[calleeOf(call)];
@@ -296,14 +314,40 @@ private:
   static RowsLike rowsOf(ComputeOp op, OpResult result, FunctionPlan &p) {
     if (std::optional<RowCount> count = op.rowsOf(result.getResultNumber()))
       return {-1, *count};
+    return worksOn(op, p).times(op.rowsEach(result));
+  }
+  /// The rows that an op works on, by its first operand that has some for each of them.
+  static RowsLike worksOn(ComputeOp op, FunctionPlan &p) {
     for (Value operand : op->getOperands())
-      if (isRows(operand.getType()))
-        return p.rows[operand];
+      if (int64_t each = isPlaced(operand.getType()) ? op.rowsEach(operand) : 0) {
+        RowsLike rows = p.rows[operand];
+        rows.each /= each; // checkRows has seen that it divides
+        return rows;
+      }
     return {};
   }
   /// A callee's rows in its caller's words.
   static RowsLike rowsOf(func::CallOp call, RowsLike inside, FunctionPlan &p) {
-    return inside.argument < 0 ? inside : p.rows[call.getOperand(static_cast<unsigned>(inside.argument))];
+    return inside.argument < 0 ? inside : p.rows[call.getOperand(static_cast<unsigned>(inside.argument))].times(inside.each);
+  }
+
+  /// An edited stage may give an op operands of which one has fewer rows than the op would read.
+  static LogicalResult checkRows(func::FuncOp function, FunctionPlan &p) {
+    for (Operation &op : function.front()) {
+      auto compute = dyn_cast<ComputeOp>(op);
+      if (!compute && isa<func::ReturnOp>(op) && function.isPublic())
+        for (Value result : op.getOperands())
+          if (p.rows[result].each != 1)
+            return op.emitError("entry ") << function.getName() << " cannot return " << p.rows[result].each << " rows a token";
+      if (!compute)
+        continue;
+      RowsLike base = worksOn(compute, p);
+      for (Value operand : op.getOperands())
+        if (int64_t each = isPlaced(operand.getType()) ? compute.rowsEach(operand) : 0)
+          if (p.rows[operand].each % each || p.rows[operand].differs(base.times(each)))
+            return op.emitOpError("has operands of different numbers of rows");
+    }
+    return success();
   }
 
   /// First fit over the intervals in which buffers are alive. Returns the bytes per token.
@@ -312,14 +356,14 @@ private:
     for (Buffer &buffer : buffers) {
       if (buffer.place != Buffer::Place::Arena)
         continue;
-      int64_t offset = 0, bytes = rowBytes(buffer.type);
+      int64_t offset = 0, bytes = buffer.bytes();
       bool moved = true;
       while (moved) {
         moved = false;
         for (Buffer &other : buffers)
           if (other.offset >= 0 && other.first <= buffer.last && buffer.first <= other.last &&
-              offset < other.offset + rowBytes(other.type) && other.offset < offset + bytes) {
-            offset = other.offset + rowBytes(other.type);
+              offset < other.offset + other.bytes() && other.offset < offset + bytes) {
+            offset = other.offset + other.bytes();
             moved = true;
           }
       }
@@ -332,9 +376,9 @@ private:
   // ---- the new functions ----
 
   static Type planned(Type type) {
-    if (isRows(type))
+    if (isPlaced(type))
       return bufferType(cast<RankedTensorType>(type));
-    if (isMatrix(type) || isVector(type))
+    if (isMatrix(type) || isExperts(type) || isVector(type))
       return weightBuffer(cast<RankedTensorType>(type));
     if (isIndices(type))
       return MemRefType::get({ShapedType::kDynamic}, cast<RankedTensorType>(type).getElementType());
@@ -354,9 +398,9 @@ private:
   llvm::SetVector<func::FuncOp> open_; // that are being visited
   FunctionPlan *plan_ = nullptr;       // of the function being rewritten
   func::FuncOp made_;
-  llvm::DenseMap<int64_t, Value> buffers_; // by id: made already
-  llvm::MapVector<int64_t, Value> counts_; // by argument, or -1 - RowCount
-  SmallVector<int64_t> resultArguments_;   // by result: the new function's argument that it is written to, or -1
+  llvm::DenseMap<int64_t, Value> buffers_;                     // by id: made already
+  llvm::MapVector<std::pair<int64_t, int64_t>, Value> counts_; // by argument, or -1 - RowCount, and rows for each
+  SmallVector<int64_t> resultArguments_; // by result: the new function's argument that it is written to, or -1
 };
 
 void PlanMemory::rewrite(func::FuncOp function) {
@@ -411,15 +455,20 @@ Value PlanMemory::place(Value value, OpBuilder &b, IRMapping &map) {
 /// How many rows a value has, looked up once at the function's start.
 Value PlanMemory::countOf(Value value, OpBuilder &b) {
   RowsLike rows = plan_->rows[value];
-  Value &count = counts_[rows.argument >= 0 ? rows.argument : -1 - static_cast<int64_t>(rows.count)];
+  Value &count = counts_[{rows.argument >= 0 ? rows.argument : -1 - static_cast<int64_t>(rows.count), rows.each}];
   if (count)
     return count;
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(&made_.front());
-  if (rows.argument < 0)
-    return count = b.create<CountOp>(value.getLoc(), rows.count);
-  Value zero = b.create<arith::ConstantIndexOp>(value.getLoc(), 0);
-  return count = b.create<memref::DimOp>(value.getLoc(), made_.getArgument(static_cast<unsigned>(rows.argument)), zero);
+  if (rows.argument < 0) {
+    count = b.create<CountOp>(value.getLoc(), rows.count);
+  } else {
+    Value zero = b.create<arith::ConstantIndexOp>(value.getLoc(), 0);
+    count = b.create<memref::DimOp>(value.getLoc(), made_.getArgument(static_cast<unsigned>(rows.argument)), zero);
+  }
+  if (rows.each != 1)
+    count = b.create<arith::MulIOp>(value.getLoc(), count, b.create<arith::ConstantIndexOp>(value.getLoc(), rows.each));
+  return count;
 }
 
 /// The caller's buffer for an entry's result.

@@ -9,7 +9,7 @@ using namespace heddle::ir;
 static FloatAttr real(OpBuilder &b, std::optional<float> value) { return value ? b.getF32FloatAttr(*value) : FloatAttr(); }
 
 void AttentionOp::build(OpBuilder &b, OperationState &state, const AttentionSpec &s) {
-  build(b, state, s.results, s.query, s.keys, s.values, s.layer, s.queryNorm, s.bias, ValueRange(), Value(),
+  build(b, state, s.results, s.query, s.keys, s.values, s.layer, s.queryNorm, s.bias, s.sinks, ValueRange(), Value(),
         KeySourceAttr::get(b.getContext(), s.source), s.state, b.getI64IntegerAttr(s.heads), b.getI64IntegerAttr(s.kvHeads),
         b.getI64IntegerAttr(s.headDim), b.getF32FloatAttr(s.scale), MaskAttr::get(b.getContext(), s.mask),
         b.getI64IntegerAttr(s.window), real(b, s.softCap), real(b, s.normEps), s.rope,
@@ -79,6 +79,10 @@ LogicalResult AttentionOp::verify() {
                                      << getHeadDim() << " need " << getKvHeads() * getHeadDim();
   if ((getMask() == Mask::Window) != (getWindow() > 0))
     return emitOpError("mask window needs a positive window, other masks none");
+  if (getSinks() && lastDim(getSinks().getType()) != static_cast<int64_t>(getHeads()))
+    return emitOpError("has ") << lastDim(getSinks().getType()) << " sinks for " << getHeads() << " heads";
+  if (getSinks() && getProbeHeads())
+    return emitOpError("cannot give the weights of probed heads with sinks yet");
   if (!getShares().empty() && getShares().size() != 4)
     return emitOpError("needs [begin, end) of heads and of KV heads as shares");
   for (int64_t head : getProbeHeads().value_or(ArrayRef<int64_t>()))
@@ -105,7 +109,8 @@ SmallVector<std::string> AttentionOp::operandNames() {
                                {Value(getValues()), "values"},
                                {Value(getLayer()), "layer"},
                                {Value(getQNorm()), "q_norm"},
-                               {Value(getBias()), "bias"}})
+                               {Value(getBias()), "bias"},
+                               {Value(getSinks()), "sinks"}})
     if (operand)
       names.push_back(name);
   if (!getShares().empty())

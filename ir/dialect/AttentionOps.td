@@ -12,11 +12,12 @@ def Heddle_AttentionOp : Heddle_Compute<"attention", ["kernelName", "canStoreQua
     Where each token stands, and in which sequence, the batch says.
     `mask` none, causal, or window (causal and position > query − window). `soft_cap` c: s = c·tanh(s/c) when c > 0. `bias` [heads × T × S] f32.
     From stage `fused` on q may arrive raw: `q_norm` [head_dim] with `norm_eps`, then `rope` with `style`, are applied per head first.
+    `sinks` [heads]: the score of a further key of each head, which every query sees and which has no value (Xiao et al., arXiv:2309.17453).
     `shares`: [begin, end) of query heads, then of KV heads. The optional second result, asked for by `probe_heads`, holds the
     attention weights [T × probe_heads × S] f32 from a second walk with the final maximum and sum; the first keeps its bits.
   }];
   let arguments = (ins Heddle_RealRows:$query, Optional<Heddle_RealRows>:$keys, Optional<Heddle_RealRows>:$values,
-                       Optional<Index>:$layer, Optional<Heddle_Vector>:$q_norm, Optional<AnyTypeOf<[AnyRankedTensor, AnyMemRef]>>:$bias,
+                       Optional<Index>:$layer, Optional<Heddle_Vector>:$q_norm, Optional<AnyTypeOf<[AnyRankedTensor, AnyMemRef]>>:$bias, Optional<Heddle_Vector>:$sinks,
                        Variadic<Index>:$shares, Optional<Heddle_RowsBuffer>:$out,
                        Heddle_Source:$source, OptionalAttr<FlatSymbolRefAttr>:$state,
                        Heddle_Positive:$heads, Heddle_Positive:$kv_heads, Heddle_Positive:$head_dim, Heddle_Factor:$scale, Heddle_Mask:$mask,
@@ -26,7 +27,7 @@ def Heddle_AttentionOp : Heddle_Compute<"attention", ["kernelName", "canStoreQua
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{
     `` $source `query` `(` $query `)` (`keys` `(` $keys^ `)`)? (`values` `(` $values^ `)`)? (`state` $state^)? (`layer` `(` $layer^ `)`)?
-    (`q_norm` `(` $q_norm^ `)`)? (`bias` `(` $bias^ `)`)? (`shares` `(` $shares^ `)`)? (`outs` `(` $out^ `)`)? attr-dict
+    (`q_norm` `(` $q_norm^ `)`)? (`bias` `(` $bias^ `)`)? (`sinks` `(` $sinks^ `)`)? (`shares` `(` $shares^ `)`)? (`outs` `(` $out^ `)`)? attr-dict
     `:` functional-type(operands, results)
   }];
   let builders = [OpBuilder<(ins "const AttentionSpec &":$spec)>];

@@ -15,8 +15,10 @@ def Heddle_ComputeInterface : OpInterface<"ComputeOp"> {
       "::llvm::SmallVector<std::string>", "operandNames", (ins)>,
     InterfaceMethod<"What tells this kernel apart from others of the same op, for its function's name: rms_norm, attention_window512.",
       "std::string", "kernelName", (ins), [{}], [{ return $_op->getName().stripDialect().str(); }]>,
-    InterfaceMethod<"How many rows result number `result` has; nothing where it has as many as the first operand of rows.",
+    InterfaceMethod<"How many rows result number `result` has; nothing where that follows from its operands.",
       "std::optional<::heddle::ir::RowCount>", "rowsOf", (ins "unsigned":$result), [{}], [{ return std::nullopt; }]>,
+    InterfaceMethod<"How many rows an operand or result has for each row that the op works on, a token's; 0: a number of its own.",
+      "int64_t", "rowsEach", (ins "::mlir::Value":$value), [{}], [{ return 1; }]>,
     InterfaceMethod<"The operand whose buffer result number `result` may take over when nothing else reads it any more: each element is read before it is written, by the same thread.",
       "::mlir::OpOperand *", "updated", (ins "unsigned":$result), [{}], [{ return nullptr; }]>,
 

@@ -135,14 +135,21 @@ bool heddle::ir::isQ8Rows(Type type) {
 }
 bool heddle::ir::isRows(Type type) { return isRealRows(type) || isQ8Rows(type); }
 
-bool heddle::ir::isMatrix(Type type) {
-  ShapedType weight = plain(type, 2);
+/// Packed in buffers, of a weight format in tensors.
+static bool isWeight(Type type, int64_t rank) {
+  ShapedType weight = plain(type, rank);
   if (!weight || !weight.hasStaticShape())
     return false;
   Type element = weight.getElementType();
   if (isa<MemRefType>(type))
     return isa<PackedType>(element);
   return isFormatName(formatName(element));
+}
+bool heddle::ir::isMatrix(Type type) { return isWeight(type, 2); }
+bool heddle::ir::isExperts(Type type) { return isWeight(type, 3); }
+bool heddle::ir::isChoices(Type type) {
+  ShapedType rows = plain(type, 2);
+  return rows && rows.isDynamicDim(0) && rows.getElementType().isInteger(32) && rows.getDimSize(1) > 0;
 }
 bool heddle::ir::isVector(Type type) {
   ShapedType vector = plain(type, 1);

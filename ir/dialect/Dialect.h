@@ -45,6 +45,8 @@ bool isRows(mlir::Type type);
 bool isRealRows(mlir::Type type);
 bool isQ8Rows(mlir::Type type);
 bool isMatrix(mlir::Type type);
+bool isExperts(mlir::Type type);
+bool isChoices(mlir::Type type);
 bool isVector(mlir::Type type);
 bool isIndices(mlir::Type type);
 bool isByteList(mlir::Type type);
@@ -82,6 +84,7 @@ struct ShareOf {
 struct KernelCost {
   llvm::SmallVector<mlir::Value> role;    // operands whose names in the graph tell what the kernel is for
   llvm::SmallVector<mlir::Value> weights; // matrices, all of whose elements meet every row
+  int64_t experts = 0, chosen = 0;        // of how many stacked matrices a row meets so many; 0: there are none
   mlir::FlatSymbolRefAttr keys;           // the paged state whose keys and values are read
   int64_t keyMacs = 0, window = 0;        // multiply-adds for each visible key; the most keys that a row sees, 0: no limit
 };
@@ -93,13 +96,15 @@ struct LinearSpec {
   mlir::ValueRange weights, biases = {};
   mlir::Value residual = {};
   mlir::ValueRange shares = {};
-  std::optional<Activation> gate = {}, activation = {};
+  std::optional<Activation> gate = {}, up = {}, activation = {};
   std::optional<float> scale = {};
+  mlir::Value experts = {}; // with stacked weights: which of them each token chose
+  bool byChoice = false;    // the input has a row for each choice
 };
 struct AttentionSpec {
   mlir::TypeRange results;
   KeySource source = KeySource::Batch;
-  mlir::Value query, keys = {}, values = {}, layer = {}, queryNorm = {}, bias = {};
+  mlir::Value query, keys = {}, values = {}, layer = {}, queryNorm = {}, bias = {}, sinks = {};
   mlir::FlatSymbolRefAttr state = {};
   int64_t heads = 0, kvHeads = 0, headDim = 0, window = 0; // window 0: none
   float scale = 1;

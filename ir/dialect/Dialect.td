@@ -53,7 +53,9 @@ class Heddle_Enum<string name, list<I32EnumAttrCase> cases>
 class Heddle_EnumAttr<EnumAttrInfo info, string mnem> : EnumAttr<Heddle_Dialect, info, mnem>;
 
 def Heddle_ActivationKind : Heddle_Enum<"Activation",
-  [I32EnumAttrCase<"Silu", 0, "silu">, I32EnumAttrCase<"GeluTanh", 1, "gelu_tanh">]>;
+  [I32EnumAttrCase<"Silu", 0, "silu">, I32EnumAttrCase<"GeluTanh", 1, "gelu_tanh">,
+   // The two factors of gpt-oss's gate: min(x, 7) · σ(1.702 · min(x, 7)), and x within ±7, plus 1.
+   I32EnumAttrCase<"OssGate", 2, "oss_gate">, I32EnumAttrCase<"OssUp", 3, "oss_up">]>;
 def Heddle_Activation : Heddle_EnumAttr<Heddle_ActivationKind, "activation">;
 
 def Heddle_RopeStyleKind : Heddle_Enum<"RopeStyle",
@@ -108,11 +110,11 @@ def Heddle_KernelAttr : AttrDef<Heddle_Dialect, "Kernel"> {
   let mnemonic = "kernel";
   let summary = "what ran before a barrier, for profiles: its name and what it must read and compute";
   let description = [{
-    `weight_bytes`: packed weights read per call by all ranks together; `integer_macs`, `float_macs`: multiply-adds for each of its
+    `weight_bytes`: packed weights read per call by all ranks together, of which `row_bytes` by each row at most, if it is not 0; `integer_macs`, `float_macs`: multiply-adds for each of its
     rows, which are the step's tokens or, `wanted`, the positions whose logits are wanted. Attention: `key_bytes` and `key_macs` for each key that a
     token sees, at most `window` of them if it is not 0.
   }];
-  let parameters = (ins StringRefParameter<"its function and role">:$name, DefaultValuedParameter<"int64_t", "0">:$weight_bytes,
+  let parameters = (ins StringRefParameter<"its function and role">:$name, DefaultValuedParameter<"int64_t", "0">:$weight_bytes, DefaultValuedParameter<"int64_t", "0">:$row_bytes,
                         DefaultValuedParameter<"int64_t", "0">:$integer_macs, DefaultValuedParameter<"int64_t", "0">:$float_macs,
                         DefaultValuedParameter<"int64_t", "0">:$wanted,
                         DefaultValuedParameter<"int64_t", "0">:$key_bytes, DefaultValuedParameter<"int64_t", "0">:$key_macs,
@@ -129,12 +131,17 @@ def Heddle_Rows : Heddle_Is<"isRows", "rows [? × features] of f32 (in buffers w
 def Heddle_RealRows : Heddle_Is<"isRealRows", "rows [? × features] of f32 (in buffers whole vectors of 16)">;
 def Heddle_Q8Rows : Heddle_Is<"isQ8Rows", "rows [? × features] of !heddle.q8 (whole blocks of 32)">;
 def Heddle_Matrix : Heddle_Is<"isMatrix", "a weight [rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed">;
+def Heddle_Experts : Heddle_Is<"isExperts", "weights [experts × rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed">;
+def Heddle_Choices : Heddle_Is<"isChoices", "the experts that each token chose, [? × choices] of i32">;
 def Heddle_Vector : Heddle_Is<"isVector", "a vector [elements] of f32">;
 def Heddle_Indices : Heddle_Is<"isIndices", "a list of i32, tensor<?xi32> or memref<?xi32>">;
 def Heddle_Bytes : Heddle_Is<"isByteList", "memref<?xi8>">;
 def Heddle_Floats : Heddle_Is<"isFloatList", "memref<?xf32>">;
 def Heddle_RowsBuffer : Type<And<[CPred<"::mlir::isa<::mlir::MemRefType>($_self)">, Heddle_Rows.predicate]>, "a buffer of rows">;
 def Heddle_RowsTensor : Type<And<[CPred<"::mlir::isa<::mlir::RankedTensorType>($_self)">, Heddle_Rows.predicate]>, "a tensor of rows">;
+
+def Heddle_ChoicesBuffer : Type<And<[CPred<"::mlir::isa<::mlir::MemRefType>($_self)">, Heddle_Choices.predicate]>, "a buffer of choices">;
+def Heddle_ChoicesTensor : Type<And<[CPred<"::mlir::isa<::mlir::RankedTensorType>($_self)">, Heddle_Choices.predicate]>, "a tensor of choices">;
 
 def Heddle_Positive : ConfinedAttr<I64Attr, [IntPositive]>;
 def Heddle_NonNegative : ConfinedAttr<I64Attr, [IntNonNegative]>;

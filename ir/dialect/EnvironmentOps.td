@@ -27,15 +27,15 @@ def Heddle_EnvironmentOp : Heddle_Op<"environment", [Pure]> {
 def Heddle_GetOp : Heddle_Op<"get", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "the value of a declared weight; from stage `planned` on its buffer, of which this rank may hold its share only";
   let arguments = (ins FlatSymbolRefAttr:$weight);
-  let results = (outs AnyTypeOf<[Heddle_Matrix, Heddle_Vector]>:$result);
+  let results = (outs AnyTypeOf<[Heddle_Matrix, Heddle_Experts, Heddle_Vector]>:$result);
   let assemblyFormat = "$weight `:` type($result) attr-dict";
 }
 
 def Heddle_BufferOp : Heddle_Op<"buffer", [Pure]> {
   let summary = "rows in the arena, `offset` bytes a token from its start";
-  let description = "Rows that are fewer than tokens lie at the same place. Which offsets overlap is decided by liveness (compiler/planning).";
+  let description = "Rows that are fewer than tokens lie at the same place; where each token has several, its bytes are theirs together. Which offsets overlap is decided by liveness (compiler/planning).";
   let arguments = (ins Heddle_NonNegative:$offset, Index:$rows);
-  let results = (outs Heddle_RowsBuffer:$result);
+  let results = (outs AnyTypeOf<[Heddle_RowsBuffer, Heddle_ChoicesBuffer]>:$result);
   let assemblyFormat = "$offset `rows` `(` $rows `)` attr-dict `:` type($result)";
 }
 

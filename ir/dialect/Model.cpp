@@ -10,14 +10,15 @@ using Names = SmallVector<std::string>;
 
 LogicalResult WeightOp::verify() {
   auto type = dyn_cast<RankedTensorType>(getType());
-  if (!type || !type.hasStaticShape() || type.getRank() < 1 || type.getRank() > 2)
-    return emitOpError("type must be a vector [N] or a matrix [N × K] of static shape, not ") << getType();
+  if (!type || !type.hasStaticShape() || type.getRank() < 1 || type.getRank() > 3)
+    return emitOpError("type must be a vector [N], a matrix [N × K] or a stack of them [E × N × K] of static shape, not ")
+           << getType();
   Type element = type.getElementType();
   if (isa<PackedType>(element) || formatName(element).empty())
     return emitOpError("element type must be f32, f16, bf16 or !heddle.quant, not ") << element;
   int64_t block = blockElements(element);
-  if (type.getRank() == 2 && type.getDimSize(1) % block)
-    return emitOpError("rows of ") << type.getDimSize(1) << " elements do not divide into blocks of " << block;
+  if (type.getRank() > 1 && lastDim(type) % block)
+    return emitOpError("rows of ") << lastDim(type) << " elements do not divide into blocks of " << block;
   return success();
 }
 
@@ -80,6 +81,7 @@ LogicalResult SelectRowsOp::verify() {
   return verifySameRows(*this, getInput(), destination(*this));
 }
 Names SelectRowsOp::operandNames() { return {"x", "rows", "y"}; }
+int64_t SelectRowsOp::rowsEach(Value) { return 0; }
 std::optional<RowCount> SelectRowsOp::rowsOf(unsigned) {
   auto list = getRows().getDefiningOp<BatchOp>();
   return list && list.getList() == BatchList::Wanted ? RowCount::Wanted : RowCount::Tokens;

@@ -44,7 +44,7 @@ def Heddle_EmbedOp : Heddle_Compute<"embed"> {
   let hasVerifier = 1;
 }
 
-def Heddle_SelectRowsOp : Heddle_Compute<"select_rows", ["rowsOf"]> {
+def Heddle_SelectRowsOp : Heddle_Compute<"select_rows", ["rowsOf", "rowsEach"]> {
   let summary = "the rows of the tokens that `rows` lists";
   let arguments = (ins Heddle_Rows:$input, Heddle_Indices:$rows, Optional<Heddle_RowsBuffer>:$out);
   let results = (outs Optional<Heddle_RowsTensor>:$result);

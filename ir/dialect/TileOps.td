@@ -23,14 +23,15 @@ def Heddle_TileProductOp : Heddle_Op<"tile_product", [MemoryEffects<[MemRead]>]>
     The accumulators stand by row group, then by token.
     `row_groups`: how many row groups go through K together, from `group` on.
     `lanes`: how many of the 16 rows a register holds, 16 or 8. With 8 the weights of each half of the rows are unpacked by themselves.
+    `through`: of a list of rows: tokens are its elements from `token` on, in place of the numbers from `token` on.
     `ahead`: how many bytes ahead of its reads a quantised tile asks for weights, past the end of its row group too; 0: it does not.
   }];
-  let arguments = (ins Heddle_RowsBuffer:$input, Index:$token, Heddle_Matrix:$weights, Index:$group,
+  let arguments = (ins Heddle_RowsBuffer:$input, Index:$token, AnyTypeOf<[Heddle_Matrix, Heddle_Experts]>:$weights, Index:$group, Optional<Heddle_Indices>:$through,
                        DefaultValuedAttr<I64Attr, "16">:$lanes, DefaultValuedAttr<Heddle_Positive, "1">:$row_groups,
                        DefaultValuedAttr<Heddle_NonNegative, "0">:$ahead);
   let results = (outs Variadic<Heddle_Lanes>:$accumulators);
   let assemblyFormat = [{
-    $input `[` $token `]` `,` $weights `[` $group `]` attr-dict `:` type($input) `,` type($weights) `->` type($accumulators)
+    $input `[` $token `]` `,` $weights `[` $group `]` (`through` `(` $through^ `:` type($through) `)`)? attr-dict `:` type($input) `,` type($weights) `->` type($accumulators)
   }];
   let hasVerifier = 1;
 }
@@ -42,12 +43,12 @@ def Heddle_TileProductPanelOp : Heddle_Op<"tile_product_panel", [MemoryEffects<[
     Quantised formats only. Weights are unpacked once for all tokens and activations splat once for all rows, which pays where registers
     are few. `lanes`: how many of the 16 rows a register holds, 16 or 8. `pairs`: signed codes, and the activations
     that meet them, are widened to pairs of 16 bits, for targets that do not sum four products of bytes at once; unsigned codes always go by
-    as quads of bytes.
+    as quads of bytes. `through` as in tile_product.
   }];
-  let arguments = (ins Heddle_Q8Rows:$input, Index:$token, Index:$tokens, Heddle_Matrix:$weights, Index:$group, Index:$groups,
-                       MemRefRankOf<[F32], [3]>:$sums, DefaultValuedAttr<I64Attr, "8">:$lanes, UnitAttr:$pairs);
+  let arguments = (ins Heddle_Q8Rows:$input, Index:$token, Index:$tokens, AnyTypeOf<[Heddle_Matrix, Heddle_Experts]>:$weights, Index:$group, Index:$groups,
+                       MemRefRankOf<[F32], [3]>:$sums, Optional<Heddle_Indices>:$through, DefaultValuedAttr<I64Attr, "8">:$lanes, UnitAttr:$pairs);
   let assemblyFormat = [{
-    $input `[` $token `for` $tokens `]` `,` $weights `[` $group `for` $groups `]` `->` $sums attr-dict `:` type($input) `,` type($weights) `,` type($sums)
+    $input `[` $token `for` $tokens `]` `,` $weights `[` $group `for` $groups `]` `->` $sums (`through` `(` $through^ `:` type($through) `)`)? attr-dict `:` type($input) `,` type($weights) `,` type($sums)
   }];
   let hasVerifier = 1;
 }
@@ -141,7 +142,7 @@ class Heddle_AttentionTile<string name, dag result> : Heddle_Op<name, [AttrSized
   let hasVerifier = 1;
 }
 
-def Heddle_TileAttentionOp : Heddle_AttentionTile<"tile_attention", (ins Heddle_RowsBuffer:$out)> {
+def Heddle_TileAttentionOp : Heddle_AttentionTile<"tile_attention", (ins Heddle_RowsBuffer:$out, Optional<Heddle_Vector>:$sinks)> {
   let summary = "online-softmax attention of some queries over all their visible pages";
   let description = [{
     `first_page` is the index in page_table of the sequence's chunk 0; page p of the KV head starts at byte
@@ -149,7 +150,7 @@ def Heddle_TileAttentionOp : Heddle_AttentionTile<"tile_attention", (ins Heddle_
   }];
   let assemblyFormat = [{
     $query `tokens` `(` $tokens `)` `heads` `(` $heads `)` `at` `(` $positions `)` `pages` $page_table `[` $first_page `]`
-    `kv` $kv `[` $page_stride `,` $page_base `]` `->` $out (`q_norm` `(` $q_norm^ `)`)?
+    `kv` $kv `[` $page_stride `,` $page_base `]` `->` $out (`sinks` `(` $sinks^ `:` type($sinks) `)`)? (`q_norm` `(` $q_norm^ `)`)?
     (`rope` `(` $rope^ `)`)? attr-dict `:` type($query) `,` type($page_table) `,` type($kv) `,` type($out)
     (`,` type($q_norm)^)? (`rope` type($rope)^)?
   }];
@@ -169,16 +170,16 @@ def Heddle_TileAttendChunksOp : Heddle_AttentionTile<"tile_attend_chunks", (ins 
   }];
 }
 
-def Heddle_TileMergeChunksOp : Heddle_Op<"tile_merge_chunks", [MemoryEffects<[MemRead, MemWrite]>]> {
+def Heddle_TileMergeChunksOp : Heddle_Op<"tile_merge_chunks", [AttrSizedOperandSegments, MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "merges the states of chunks [from, to), in increasing order, into a block of features of the attention of some heads of one token";
   let description = [{
     The heads are those of one tile_attend_chunks, whose states lie at `state` and `head_stride`. Blocks are of 16 · `vectors` features.
   }];
   let arguments = (ins Heddle_Floats:$partials, Index:$state, Index:$head_stride, Index:$from, Index:$to, Heddle_RowsBuffer:$out, Index:$token,
-                       Variadic<Index>:$heads, Index:$block, Heddle_Positive:$head_dim, Heddle_Positive:$vectors);
+                       Variadic<Index>:$heads, Index:$block, Optional<Heddle_Vector>:$sinks, Heddle_Positive:$head_dim, Heddle_Positive:$vectors);
   let assemblyFormat = [{
     $partials `[` $state `,` $head_stride `]` `chunks` `[` $from `,` $to `]` `->` $out `[` $token `]` `heads` `(` $heads `)`
-    `block` $block attr-dict `:` type($partials) `,` type($out)
+    `block` $block (`sinks` `(` $sinks^ `:` type($sinks) `)`)? attr-dict `:` type($partials) `,` type($out)
   }];
   let hasVerifier = 1;
 }

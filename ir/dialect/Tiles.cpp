@@ -28,7 +28,7 @@ template <class Op> static LogicalResult verifyProduct(Op op) {
   bool quantized = isQuantized(weights.getElementType());
   if (isQ8(op.getInput().getType()) != quantized)
     return op.emitOpError("input must be ") << (quantized ? "q8" : "f32") << ", not " << op.getInput().getType();
-  int64_t columns = weights.getDimSize(1);
+  int64_t columns = lastDim(weights);
   if (columns % blockElements(weights.getElementType()) || columns > lastDim(op.getInput().getType()))
     return op.emitOpError("cannot take ") << columns << " columns in blocks of " << blockElements(weights.getElementType())
                                           << " of an input of " << lastDim(op.getInput().getType());

@@ -188,6 +188,10 @@ template <class A> Problem KernelsOf<A>::attention(const AttentionCall &call, st
   if (Problem p = prologueWeight(call.prologue, call.headDim, norm); !p.empty())
     return p;
 
+  std::vector<Real> sinks;
+  if (call.sinks && (sinks = vectorOf(*call.sinks, call.heads)).empty())
+    return "sinks must be a float vector of " + std::to_string(call.heads);
+
   int64_t tokens = call.query->rows(), d = call.headDim, columns = call.heads * d, span = finder.span(),
           group = call.heads / call.kvHeads;
   Tensor result = makeReals<Real>(call.query->shape), probed;
@@ -205,8 +209,8 @@ template <class A> Problem KernelsOf<A>::attention(const AttentionCall &call, st
       applyPrologue(call.prologue, norm, d, positionOf(call.place, t), query.data());
       for (Real &x : query)
         x = x * static_cast<Real>(call.scale);
-      HeadQuery<Real> head{query.data(), d, call.softCap,
-                           call.bias ? reals<Real>(*call.bias) + (h * tokens + t) * span : nullptr};
+      HeadQuery<Real> head{query.data(), d, call.softCap, call.bias ? reals<Real>(*call.bias) + (h * tokens + t) * span : nullptr,
+                           call.sinks ? std::optional(sinks[static_cast<size_t>(h)]) : std::nullopt};
       auto probe = std::find(probes.begin(), probes.end(), h);
       weights.resize(keys.size());
       A::attend(head, keys, reals<Real>(result) + t * columns + h * d, probe == probes.end() ? nullptr : weights.data());

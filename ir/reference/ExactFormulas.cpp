@@ -5,6 +5,7 @@
 #include "ir/reference/Formulas.h"
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 using namespace heddle::reference;
 
@@ -24,9 +25,18 @@ double Exact::dot(const Row &row, const Tensor &input, int64_t token) {
 double Exact::activate(Function f, double x) {
   if (f == Function::silu)
     return x / (1 + std::exp(-x));
+  if (f == Function::ossGate) {
+    x = std::min(x, 7.0);
+    return x / (1 + std::exp(-1.702 * x));
+  }
+  if (f == Function::ossUp)
+    return std::clamp(x, -7.0, 7.0) + 1;
   constexpr double rootTwoOverPi = 0.79788456080286535588;
   return 0.5 * x * (1 + std::tanh(rootTwoOverPi * (x + 0.044715 * x * x * x)));
 }
+
+double Exact::exponential(double x) { return std::exp(x); }
+double Exact::sum(const std::vector<double> &values) { return std::accumulate(values.begin(), values.end(), 0.0); }
 
 void Exact::norm(const double *x, const double *weight, int64_t n, float eps, double *y) {
   double squares = 0;
@@ -73,7 +83,9 @@ void Exact::attend(const HeadQuery<double> &query, const std::vector<Key> &keys,
       s += query.bias[keys[t].column];
     scores[t] = s;
   }
-  double most = scores.empty() ? 0 : *std::max_element(scores.begin(), scores.end()), sum = 0;
+  double most = scores.empty() ? 0 : *std::max_element(scores.begin(), scores.end());
+  most = std::max(most, query.sink.value_or(most));
+  double sum = query.sink ? std::exp(*query.sink - most) : 0;
   for (double &s : scores)
     sum += s = std::exp(s - most);
   std::fill_n(out, query.headDim, 0.0);

@@ -11,7 +11,7 @@
 
 namespace heddle::reference {
 
-enum class Function { silu, geluTanh };
+enum class Function { silu, geluTanh, ossGate, ossUp };
 
 /// heddle.rope_table.
 struct Rope {
@@ -35,6 +35,7 @@ template <class R> struct HeadQuery {
   int64_t headDim;
   std::optional<float> softCap;
   const R *bias = nullptr;
+  std::optional<R> sink = std::nullopt; // the score of a key that is always seen and has no value
 };
 
 inline constexpr int64_t kChunk = 64; // key positions per chunk
@@ -49,8 +50,11 @@ struct Exact {
   /// The product of a fetched row with row `token` of the input.
   static double dot(const Row &row, const Tensor &input, int64_t token);
   static double activate(Function f, double x);
+  static double exponential(double x);
   static double multiplyAdd(double a, double b, double c) { return a * b + c; }
   static void norm(const double *x, const double *weight, int64_t n, float eps, double *y);
+  /// Σ of values in increasing index.
+  static double sum(const std::vector<double> &values);
   static void layerNorm(const double *x, const double *weight, const double *bias, int64_t n, float eps,
                         double *y); // bias or null
   static void rotate(const Rope &rope, bool interleaved, int64_t position, double *head);
@@ -71,6 +75,9 @@ struct One {
   static float element(const Row &row, int64_t k);
   static float dot(const Row &row, const Tensor &input, int64_t token);
   static float activate(Function f, float x);
+  static float exponential(float x);
+  static float multiplyAdd(float a, float b, float c);
+  static float sum(const std::vector<float> &values);
   static void norm(const float *x, const float *weight, int64_t n, float eps, float *y);
   static void layerNorm(const float *x, const float *weight, const float *bias, int64_t n, float eps, float *y); // bias or null
   static void rotate(const Rope &rope, bool interleaved, int64_t position, float *head);

@@ -48,6 +48,7 @@ LogicalResult Interpreter::visit(ir::AttentionOp op, Frame &frame) {
   call.keys = maybe(op.getKeys(), frame);
   call.values = maybe(op.getValues(), frame);
   call.bias = maybe(op.getBias(), frame);
+  call.sinks = maybe(op.getSinks(), frame);
   call.place = place();
   call.prologue = prologue(op.getQNorm(), op.getNormEps(), op.getRope(), op.getStyle(), frame);
   if (op.getState())

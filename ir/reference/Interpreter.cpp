@@ -106,8 +106,9 @@ LogicalResult Interpreter::visit(Operation &op, Frame &frame) {
       return fail(&op, "acts on buffers: only stages graph, fused and sharded are interpreted");
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case<ir::BatchOp, ir::GetOp, ir::EmbedOp, ir::SelectRowsOp, ir::AddOp, ir::MulOp, ir::ActivateOp, ir::ScaleOp,
-            ir::LinearOp, ir::QuantizeOp, ir::RmsNormOp, ir::LayerNormOp, ir::RopeOp, ir::AttentionOp, ir::StoreKvOp, ir::ShareOp,
-            ir::AllGatherOp, func::CallOp>([&](auto known) { return visit(known, frame); })
+            ir::LinearOp, ir::ChooseExpertsOp, ir::SumExpertsOp, ir::QuantizeOp, ir::RmsNormOp, ir::LayerNormOp, ir::RopeOp,
+            ir::AttentionOp, ir::StoreKvOp, ir::ShareOp, ir::AllGatherOp, func::CallOp>(
+          [&](auto known) { return visit(known, frame); })
       .Default([&](Operation *other) -> LogicalResult {
         auto value = other->getAttrOfType<IntegerAttr>("value"); // arith.constant, without arith's headers
         if (other->getName().getStringRef() == "arith.constant" && value && other->getResult(0).getType().isIndex())
@@ -146,7 +147,7 @@ LogicalResult Interpreter::visit(ir::GetOp op, Frame &frame) {
   std::optional<WeightShape> shape = weights_.shape(op.getWeight());
   if (!shape)
     return fail(op, "has no data for weight @" + op.getWeight());
-  int64_t rows = type.getRank() == 2 ? type.getDimSize(0) : 1, columns = ir::lastDim(type);
+  int64_t columns = ir::lastDim(type), rows = type.getNumElements() / std::max<int64_t>(columns, 1);
   if (shape->rows != rows || shape->columns != columns || shape->quantized != ir::isQuantized(type.getElementType()))
     return fail(op, "weight @" + op.getWeight() + " has data of another shape or kind: " + Twine(shape->rows) + " × " +
                         Twine(shape->columns) + (shape->quantized ? " quantised" : " floats"));
@@ -182,7 +183,19 @@ LogicalResult Interpreter::visit(ir::MulOp op, Frame &frame) {
   return bind(op, std::move(problem), std::move(out), frame);
 }
 
-static Function function(ir::Activation a) { return a == ir::Activation::Silu ? Function::silu : Function::geluTanh; }
+static Function function(ir::Activation a) {
+  switch (a) {
+  case ir::Activation::Silu:
+    return Function::silu;
+  case ir::Activation::GeluTanh:
+    return Function::geluTanh;
+  case ir::Activation::OssGate:
+    return Function::ossGate;
+  case ir::Activation::OssUp:
+    return Function::ossUp;
+  }
+  llvm_unreachable("an activation function of no kind");
+}
 
 LogicalResult Interpreter::visit(ir::ActivateOp op, Frame &frame) {
   Tensor out;
@@ -204,14 +217,19 @@ LogicalResult Interpreter::visit(ir::LinearOp op, Frame &frame) {
                   .biases = {},
                   .outputs = {},
                   .residual = maybe(op.getResidual(), frame),
+                  .experts = maybe(op.getExperts(), frame),
+                  .byChoice = op.getByChoice(),
                   .gate = {},
                   .activation = {},
+                  .up = {},
                   .scale = {},
                   .q8Result = ir::isQ8(op.getResult(0).getType())};
   for (Value bias : op.getBiases())
     call.biases.push_back(&at(bias, frame));
   if (op.getGate())
     call.gate = function(*op.getGate());
+  if (op.getUp())
+    call.up = function(*op.getUp());
   if (op.getActivation())
     call.activation = function(*op.getActivation());
   if (op.getScale())
@@ -235,6 +253,19 @@ LogicalResult Interpreter::visit(ir::LinearOp op, Frame &frame) {
   }
   std::vector<Tensor> out;
   Problem problem = kernels_.linear(call, out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
+LogicalResult Interpreter::visit(ir::ChooseExpertsOp op, Frame &frame) {
+  std::vector<Tensor> out;
+  Problem problem = kernels_.choose(at(op.getScores(), frame), static_cast<int64_t>(op.getChoices()), op.getOverAll(), out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
+LogicalResult Interpreter::visit(ir::SumExpertsOp op, Frame &frame) {
+  Tensor out;
+  Problem problem = kernels_.sumExperts(at(op.getInput(), frame), at(op.getWeights(), frame), maybe(op.getResidual(), frame),
+                                        ir::isQ8(op.getResult().getType()), out);
   return bind(op, std::move(problem), std::move(out), frame);
 }
 

@@ -57,6 +57,8 @@ private:
   mlir::LogicalResult visit(ir::ActivateOp op, Frame &frame);
   mlir::LogicalResult visit(ir::ScaleOp op, Frame &frame);
   mlir::LogicalResult visit(ir::LinearOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::ChooseExpertsOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::SumExpertsOp op, Frame &frame);
   mlir::LogicalResult visit(ir::QuantizeOp op, Frame &frame);
   mlir::LogicalResult visit(ir::RmsNormOp op, Frame &frame);
   mlir::LogicalResult visit(ir::LayerNormOp op, Frame &frame);

@@ -32,7 +32,10 @@ struct LinearCall {
   std::vector<const Tensor *> biases;       // [N] each, or none
   std::vector<Columns> outputs;             // rows of each weight that this rank computes
   const Tensor *residual = nullptr;         // [T × N]
+  const Tensor *experts = nullptr;          // [T × C] i32: weights are then stacks, biases [E · N], results [T · C × N]
+  bool byChoice = false;                    // the input is [T · C × K]
   std::optional<Function> gate, activation; // one of them at most
+  std::optional<Function> up;               // with a gate only
   std::optional<float> scale;               // without a gate only
   bool q8Result = false;
 };
@@ -63,7 +66,7 @@ struct StoreCall {
 enum class MaskKind { none, causal, window };
 
 struct AttentionCall {
-  const Tensor *query, *keys = nullptr, *values = nullptr, *bias = nullptr;
+  const Tensor *query, *keys = nullptr, *values = nullptr, *bias = nullptr, *sinks = nullptr; // sinks [heads]
   Placement place;
   HeadPrologue prologue;
   PagedState *state = nullptr;
@@ -87,6 +90,11 @@ public:
   virtual Problem activate(Function f, const Tensor &input, Tensor &out) const = 0;
   virtual Problem scale(float by, const Tensor &input, Tensor &out) const = 0;
   virtual Problem linear(const LinearCall &call, std::vector<Tensor> &out) const = 0;
+  /// scores [T × E] → weights [T × choices] and experts [T × choices] i32.
+  virtual Problem choose(const Tensor &scores, int64_t choices, bool overAll, std::vector<Tensor> &out) const = 0;
+  /// input [T · C × N], weights [T × C], residual [T × N] or null.
+  virtual Problem sumExperts(const Tensor &input, const Tensor &weights, const Tensor *residual, bool q8Result,
+                             Tensor &out) const = 0;
   virtual Problem quantize(const Tensor &input, Tensor &out) const = 0;
   virtual Problem norm(const NormCall &call, Tensor &out) const = 0;
   virtual Problem rope(const Tensor &input, const Tensor &positions, const Rope &rope, bool interleaved, int64_t heads,

@@ -16,6 +16,9 @@ public:
   Problem activate(Function f, const Tensor &input, Tensor &out) const override;
   Problem scale(float by, const Tensor &input, Tensor &out) const override;
   Problem linear(const LinearCall &call, std::vector<Tensor> &out) const override;
+  Problem choose(const Tensor &scores, int64_t choices, bool overAll, std::vector<Tensor> &out) const override;
+  Problem sumExperts(const Tensor &input, const Tensor &weights, const Tensor *residual, bool q8Result,
+                     Tensor &out) const override;
   Problem quantize(const Tensor &input, Tensor &out) const override;
   Problem norm(const NormCall &call, Tensor &out) const override;
   Problem rope(const Tensor &input, const Tensor &positions, const Rope &rope, bool interleaved, int64_t heads,

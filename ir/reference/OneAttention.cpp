@@ -68,6 +68,8 @@ void One::attend(const HeadQuery<float> &query, const std::vector<Key> &keys, fl
     else
       merge(total, chunk);
   }
+  if (query.sink) // as the last chunk, of one key without a value
+    merge(total, {*query.sink, 1.0f, std::vector<float>(total.o.size(), 0.0f)});
   for (int64_t j = 0; j < query.headDim; ++j)
     out[j] = total.o[static_cast<size_t>(j)] / total.l;
   if (!weights)

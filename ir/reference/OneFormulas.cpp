@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 using namespace heddle::reference;
 
@@ -72,7 +73,28 @@ float One::dot(const Row &row, const Tensor &input, int64_t token) {
 
 // ---- activations ----
 
-float One::activate(Function f, float x) { return f == Function::silu ? math::silu(x) : math::geluTanh(x); }
+float One::activate(Function f, float x) {
+  switch (f) {
+  case Function::silu:
+    return math::silu(x);
+  case Function::geluTanh:
+    return math::geluTanh(x);
+  case Function::ossGate:
+    return math::ossGate(x);
+  case Function::ossUp:
+    return math::ossUp(x);
+  }
+  return std::numeric_limits<float>::quiet_NaN();
+}
+
+float One::exponential(float x) { return math::exp(x); }
+float One::multiplyAdd(float a, float b, float c) { return std::fma(a, b, c); }
+float One::sum(const std::vector<float> &values) {
+  Lanes lanes;
+  for (size_t i = 0; i < values.size(); ++i)
+    lanes.partial[i % 16] += values[i];
+  return lanes.fold();
+}
 
 float One::quantize(const float *x, int8_t *q, int64_t n) {
   int32_t largest = 0; // magnitudes order like their bits, and a NaN's are the largest

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 using namespace heddle::reference;
 
@@ -63,7 +64,14 @@ template <class A> Problem KernelsOf<A>::linear(const LinearCall &call, std::vec
     return "input holds neither reals nor q8 activations";
   if (call.residual && !isReal<A>(*call.residual))
     return "residual holds no reals";
-  int64_t tokens = x.rows(), columns = x.columns();
+  // With experts a result's row is a choice: token · C + number, of the expert that the number names.
+  int64_t columns = x.columns(), choices = call.experts ? call.experts->columns() : 1;
+  const auto *chosen = call.experts ? call.experts->as<std::vector<int32_t>>() : nullptr;
+  if (call.experts && !chosen)
+    return "experts must be i32";
+  int64_t rows = call.experts ? call.experts->rows() * choices : x.rows();
+  if (x.rows() != (call.byChoice || !call.experts ? rows : rows / choices))
+    return "input has " + std::to_string(x.rows()) + " rows for " + std::to_string(rows) + " of the result";
   for (size_t w = 0; w < call.weights.size(); ++w) {
     const auto *weight = call.weights[w]->template as<WeightRef>();
     if (!weight)
@@ -75,25 +83,30 @@ template <class A> Problem KernelsOf<A>::linear(const LinearCall &call, std::vec
   std::vector<Tensor> products;
   typename A::Row row;
   for (size_t w = 0; w < call.weights.size(); ++w) {
-    int64_t rows = call.weights[w]->rows();
-    if (!Columns{0, rows}.contains(call.outputs[w]))
+    const Tensor &weight = *call.weights[w];
+    int64_t features = weight.shape[weight.shape.size() - 2], stacked = weight.rows() / features;
+    if (!Columns{0, features}.contains(call.outputs[w]))
       return "share of weight " + std::to_string(w) + " lies outside its rows";
-    Tensor product = makeReals<Real>({tokens, rows});
+    Tensor product = makeReals<Real>({rows, features});
+    std::vector<Real> bias;
+    if (!call.biases.empty() && (bias = vectorOf(*call.biases[w], weight.rows())).empty())
+      return "bias " + std::to_string(w) + " must be a float vector of " + std::to_string(weight.rows());
     if (x.whole()) {
       product.valid = call.outputs[w];
-      for (int64_t n = product.valid.begin; n < product.valid.end; ++n) {
-        A::fetch(weights_, *call.weights[w]->template as<WeightRef>(), n, columns, row);
-        for (int64_t t = 0; t < tokens; ++t)
-          reals<Real>(product)[t * rows + n] = A::dot(row, x, t);
-      }
-    }
-    if (!call.biases.empty()) {
-      std::vector<Real> bias = vectorOf(*call.biases[w], rows);
-      if (bias.empty())
-        return "bias " + std::to_string(w) + " must be a float vector of " + std::to_string(rows);
-      for (int64_t t = 0; t < tokens; ++t)
-        for (int64_t n = product.valid.begin; n < product.valid.end; ++n)
-          reals<Real>(product)[t * rows + n] += bias[static_cast<size_t>(n)];
+      for (int64_t expert = 0; expert < stacked; ++expert)
+        for (int64_t n = product.valid.begin; n < product.valid.end; ++n) {
+          bool fetched = false; // only where the expert is chosen
+          for (int64_t r = 0; r < rows; ++r) {
+            if (chosen && (*chosen)[static_cast<size_t>(r)] != expert)
+              continue;
+            if (!std::exchange(fetched, true))
+              A::fetch(weights_, *weight.template as<WeightRef>(), expert * features + n, columns, row);
+            Real &y = reals<Real>(product)[r * features + n];
+            y = A::dot(row, x, call.experts && !call.byChoice ? r / choices : r);
+            if (!bias.empty())
+              y += bias[static_cast<size_t>(expert * features + n)];
+          }
+        }
     }
     products.push_back(std::move(product));
   }
@@ -102,7 +115,8 @@ template <class A> Problem KernelsOf<A>::linear(const LinearCall &call, std::vec
     if (gate.valid != products[1].valid)
       return "gate and up have different shares";
     for (int64_t i = 0, n = gate.rows() * gate.columns(); i < n; ++i)
-      reals<Real>(gate)[i] = A::activate(*call.gate, reals<Real>(gate)[i]) * reals<Real>(products[1])[i];
+      reals<Real>(gate)[i] = A::activate(*call.gate, reals<Real>(gate)[i]) *
+                             (call.up ? A::activate(*call.up, reals<Real>(products[1])[i]) : reals<Real>(products[1])[i]);
     products.pop_back();
   }
   if (call.activation)

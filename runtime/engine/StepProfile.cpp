@@ -51,8 +51,11 @@ void StepProfile::reached(int64_t thread, const StepKernel *kernel, Clock::time_
     if (thread == 0) {
       double share = 1 / static_cast<double>(ranks_), keys = kernel->keyMacs ? visibleKeys(kernel->window) : 0;
       double rows = kernel->wanted ? rows_ : tokens_;
-      times.bytes += share * (static_cast<double>(rows > 0 ? kernel->weightBytes : 0) +
-                              (kernel->keyMacs ? distinctKeys(kernel->window) : 0) * static_cast<double>(kernel->keyBytes));
+      double weights = rows > 0 ? static_cast<double>(kernel->weightBytes) : 0;
+      if (kernel->rowBytes)
+        weights = std::min(weights, rows * static_cast<double>(kernel->rowBytes));
+      times.bytes +=
+          share * (weights + (kernel->keyMacs ? distinctKeys(kernel->window) : 0) * static_cast<double>(kernel->keyBytes));
       times.integerOperations += share * 2 * rows * static_cast<double>(kernel->integerMacs);
       times.floatOperations +=
           share * 2 * (rows * static_cast<double>(kernel->floatMacs) + keys * static_cast<double>(kernel->keyMacs));

@@ -84,10 +84,26 @@ template <class Ops> typename Ops::Value geluTanh(const Ops &o, typename Ops::Va
   return o.mul(o.mul(o.constant(0.5f), x), o.add(o.constant(1.0f), t));
 }
 
+/// The factors of gpt-oss's gate (OpenAI, arXiv:2508.10925, as its authors' code has them): x at most 7, times its logistic
+/// function of 1.702 x; and x within ±7, plus 1.
+template <class Ops> typename Ops::Value ossGate(const Ops &o, typename Ops::Value x) {
+  typename Ops::Value limit = o.constant(7.0f);
+  x = o.selectLess(limit, x, limit, x);
+  auto steeper = o.mul(o.constant(1.702f), x);
+  return o.div(x, o.add(o.constant(1.0f), exp(o, o.sub(o.constant(0.0f), steeper))));
+}
+template <class Ops> typename Ops::Value ossUp(const Ops &o, typename Ops::Value x) {
+  typename Ops::Value high = o.constant(7.0f), low = o.constant(-7.0f);
+  x = o.selectLess(high, x, high, x);
+  return o.add(o.selectLess(x, low, low, x), o.constant(1.0f));
+}
+
 inline float exp(float x) { return exp(ScalarOps{}, x); }
 inline float tanh(float x) { return tanh(ScalarOps{}, x); }
 inline float silu(float x) { return silu(ScalarOps{}, x); }
 inline float geluTanh(float x) { return geluTanh(ScalarOps{}, x); }
+inline float ossGate(float x) { return ossGate(ScalarOps{}, x); }
+inline float ossUp(float x) { return ossUp(ScalarOps{}, x); }
 
 // ---- f64, scalar only: RoPE tables and log-probabilities. Errors stay near 1e-15. ----
 

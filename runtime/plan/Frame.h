@@ -68,6 +68,7 @@ inline int64_t headPageBytes(int64_t headDim, KvType type) {
 /// What ran before a barrier or gather, a constant of the code: for profiles. `name` is its function and role, ended by 0.
 struct StepKernel {
   int64_t weightBytes; // packed weights that all ranks together read in a call
+  int64_t rowBytes;    // of those, what each row reads at most: the experts that it chose; 0: all of them
   int64_t integerMacs,
       floatMacs;             // multiply-adds for each row: tokens of the step or, `wanted`, positions whose logits are wanted
   int64_t wanted;            // 0 or 1

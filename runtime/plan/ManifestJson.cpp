@@ -110,6 +110,7 @@ WeightEntry weightFrom(const Node &node, uint64_t weightsBytes) {
   w.share = shareFrom(node.at("share"));
   w.unitRows = node.at("unit_rows").integer(0, kMost31);
   w.group = node.at("group").integer(1, 65536);
+  w.experts = node.at("experts").integer(1, 65536);
   w.offset = static_cast<uint64_t>(node.at("offset").integer(0, INT64_MAX));
   w.bytes = static_cast<uint64_t>(node.at("bytes").integer(1, INT64_MAX));
 
@@ -122,6 +123,9 @@ WeightEntry weightFrom(const Node &node, uint64_t weightsBytes) {
     node.at("unit_rows").fail("must be 0 for a whole weight, else a positive multiple of 16");
   if ((w.share == ShareKind::Heads || w.share == ShareKind::KvHeads) && w.rows % w.unitRows != 0)
     node.at("rows").fail("must be unit_rows times a number of heads");
+  if (w.rows % w.experts != 0 ||
+      (w.experts > 1 && (w.rows / w.experts % kGroupRows != 0 || w.share == ShareKind::Heads || w.share == ShareKind::KvHeads)))
+    node.at("experts").fail("must divide the rows into whole groups of 16, whole or shared by rows");
   if (w.group != 1 && w.share != ShareKind::KvHeads)
     node.at("group").fail("is only for weights that are shared by kv_heads");
   if (weightBytes(w) != w.bytes)
@@ -268,7 +272,8 @@ json toJson(const WeightEntry &w) {
           {"rows", w.rows},          {"columns", w.columns},
           {"packed", w.packed},      {"share", shareName(w.share)},
           {"unit_rows", w.unitRows}, {"group", w.group},
-          {"offset", w.offset},      {"bytes", w.bytes}};
+          {"experts", w.experts},    {"offset", w.offset},
+          {"bytes", w.bytes}};
 }
 
 } // namespace

@@ -79,12 +79,13 @@ const Entry *logitsEntry(const Manifest &manifest) {
 
 Share rowShare(const WeightEntry &weight, int64_t rank, int64_t ranks) {
   assert(rank >= 0 && rank < ranks);
+  const int64_t rows = weight.rows / weight.experts;
   if (weight.share == ShareKind::Whole)
-    return {0, weight.rows};
-  const int64_t count = (weight.rows + weight.unitRows - 1) / weight.unitRows;
+    return {0, rows};
+  const int64_t count = (rows + weight.unitRows - 1) / weight.unitRows;
   Share units = weight.share == ShareKind::KvHeads ? kvShare(share(count * weight.group, rank, ranks), weight.group)
                                                    : share(count, rank, ranks);
-  return {std::min(units.begin * weight.unitRows, weight.rows), std::min(units.end * weight.unitRows, weight.rows)};
+  return {std::min(units.begin * weight.unitRows, rows), std::min(units.end * weight.unitRows, rows)};
 }
 
 Plan Plan::open(const std::filesystem::path &directory) {

@@ -37,6 +37,7 @@ struct WeightEntry {
   int64_t unitRows;       // rows per unit; 0 for Whole
   int64_t group;          // of KvHeads: query heads that read a KV head; else 1
   uint64_t offset, bytes; // in weights.bin, offset a multiple of 64
+  int64_t experts = 1;    // matrices of rows / experts rows, one after another; a share is the same rows of each
 };
 
 struct RopeTable {
@@ -113,7 +114,7 @@ std::optional<KvType> kvTypeByName(std::string_view name);
 /// A share in the manifest's spelling: whole, heads, kv_heads, rows.
 std::string_view shareName(ShareKind kind);
 
-/// The rows [begin, end) of `weight` that a rank holds.
+/// The rows [begin, end) of `weight`, or of each of its experts, that a rank holds.
 Share rowShare(const WeightEntry &weight, int64_t rank, int64_t ranks);
 
 /// The entry that gives logits: a row of the whole vocabulary for each wanted token. Null for a program that has none.

@@ -23,14 +23,24 @@ constexpr uint64_t kCheckBytes = 256 << 10; // read at once: still in the cache 
 
 uint64_t roundUp(uint64_t n, uint64_t unit) { return (n + unit - 1) / unit * unit; }
 
-/// The bytes of weights.bin that a rank needs of a weight; an empty range for an empty share.
-std::pair<uint64_t, uint64_t> fileRange(const WeightEntry &w, int64_t rank, int64_t ranks) {
-  if (w.share == ShareKind::Whole)
-    return {w.offset, w.bytes};
+struct Range {
+  uint64_t from, bytes;
+};
+
+/// The bytes of weights.bin that a rank needs of a weight: one range, or of a rank's share of experts one for each; none for an
+/// empty share.
+std::vector<Range> fileRanges(const WeightEntry &w, int64_t rank, int64_t ranks) {
   const Share rows = rowShare(w, rank, ranks);
-  const uint64_t group = static_cast<uint64_t>(traits(w.format).groupBytes(w.columns));
+  if (w.share == ShareKind::Whole || rows.size() * w.experts == w.rows)
+    return {{w.offset, w.bytes}};
+  std::vector<Range> ranges;
+  const auto group = static_cast<uint64_t>(traits(w.format).groupBytes(w.columns));
   const int64_t first = rows.begin / kGroupRows, end = (rows.end + kGroupRows - 1) / kGroupRows; // units are whole groups
-  return {w.offset + static_cast<uint64_t>(first) * group, rows.size() > 0 ? static_cast<uint64_t>(end - first) * group : 0};
+  for (int64_t expert = 0; expert < w.experts && rows.size() > 0; ++expert) {
+    const int64_t before = expert * (w.rows / w.experts / kGroupRows);
+    ranges.push_back({w.offset + static_cast<uint64_t>(before + first) * group, static_cast<uint64_t>(end - first) * group});
+  }
+  return ranges;
 }
 
 /// Cuts a segment into pieces of about `size` bytes, whole parts each.
@@ -93,23 +103,26 @@ RankLayout rankLayout(const Manifest &manifest, int64_t rank, int64_t ranks) {
   // Whole weights first: tied embeddings are one weight that is listed twice, whole and cut by rows.
   layout.offsets.assign(manifest.weights.size(), 0);
   auto place = [&](size_t i) {
-    auto [from, bytes] = fileRange(manifest.weights[i], rank, ranks);
-    if (bytes == 0)
+    const std::vector<Range> ranges = fileRanges(manifest.weights[i], rank, ranks);
+    if (ranges.empty())
       return;
-    if (auto next = placed.upper_bound(from); next != placed.begin()) {
-      const RankLayout::Segment &s = layout.segments[std::prev(next)->second];
-      if (from + bytes <= s.from + s.bytes && (from - s.from) % kAlignment == 0) {
-        layout.offsets[i] = static_cast<int64_t>(s.to + (from - s.from));
-        return;
+    if (auto [from, bytes] = ranges.front(); ranges.size() == 1)
+      if (auto next = placed.upper_bound(from); next != placed.begin()) {
+        const RankLayout::Segment &s = layout.segments[std::prev(next)->second];
+        if (from + bytes <= s.from + s.bytes && (from - s.from) % kAlignment == 0) {
+          layout.offsets[i] = static_cast<int64_t>(s.to + (from - s.from));
+          return;
+        }
       }
-    }
-    const uint64_t to = roundUp(layout.bytes, kAlignment);
-    placed[from] = layout.segments.size();
+    layout.bytes = roundUp(layout.bytes, kAlignment);
+    layout.offsets[i] = static_cast<int64_t>(layout.bytes);
     const WeightEntry &w = manifest.weights[i];
     const uint64_t part = checkedBytes(w);
-    layout.segments.push_back({from, to, bytes, part, sums.first[i] + (from - w.offset) / part});
-    layout.offsets[i] = static_cast<int64_t>(to);
-    layout.bytes = to + bytes;
+    for (auto [from, bytes] : ranges) { // experts stand without gaps
+      placed[from] = layout.segments.size();
+      layout.segments.push_back({from, layout.bytes, bytes, part, sums.first[i] + (from - w.offset) / part});
+      layout.bytes += bytes;
+    }
   };
   for (bool whole : {true, false})
     for (size_t i = 0; i < manifest.weights.size(); ++i)

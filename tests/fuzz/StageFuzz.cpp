@@ -118,6 +118,12 @@ TinyConfig gemma() {
   c.architecture = "gemma3", c.headDim = 32, c.window = 48, c.weights = Format::Q8_0;
   return c;
 }
+TinyConfig oss() {
+  TinyConfig c = gemma();
+  c.architecture = "gpt-oss", c.experts = 4;
+  c.formats = {{"ffn_gate_inp", Format::F32}, {"ffn_down_exps", Format::F16}};
+  return c;
+}
 
 } // namespace
 
@@ -132,7 +138,7 @@ int main(int argc, char **argv) {
     std::vector<std::string> texts;
   };
   std::vector<Stages> models;
-  for (const TinyConfig &config : {llama(), gemma()}) {
+  for (const TinyConfig &config : {llama(), gemma(), oss()}) {
     Stages &m = models.emplace_back();
     m.model = fs::path(folder) / (config.architecture + ".gguf");
     writeGguf(makeTinyModel(config), m.model);

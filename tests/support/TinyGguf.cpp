@@ -100,7 +100,7 @@ void writeMetadata(Writer &w, const TinyConfig &c) {
   w.number(a + "attention.value_length", c.headDim);
   w.real(a + "attention.layer_norm_rms_epsilon", c.architecture == "gemma3" ? 1e-6 : 1e-5);
   w.real(a + "rope.freq_base", c.ropeBase);
-  if (c.architecture != "gemma3")
+  if (c.architecture != "gemma3" && c.architecture != "gpt-oss")
     w.number(a + "rope.dimension_count", c.headDim);
   if (c.ropeScale != 1)
     w.string(a + "rope.scaling.type", "linear"), w.real(a + "rope.scaling.factor", c.ropeScale);
@@ -115,6 +115,12 @@ void writeMetadata(Writer &w, const TinyConfig &c) {
     w.real(a + "attention.scale", c.attentionScale);
     w.real(a + "residual_scale", c.residualScale);
     w.real(a + "logit_scale", c.logitScale);
+  }
+  if (c.experts) {
+    w.number(a + "expert_count", c.experts);
+    w.number(a + "expert_used_count", c.chosen);
+    if (c.architecture != "llama")
+      w.number(a + "expert_feed_forward_length", c.feedForward);
   }
   if (c.window)
     w.number(a + "attention.sliding_window", c.window);
@@ -158,10 +164,16 @@ std::vector<std::byte> ggufBytes(const TinyModel &model) {
   uint64_t offset = 0;
   for (const auto &[name, weight] : tensors) {
     w.text(name);
-    w.put<uint32_t>(weight.vector ? 1 : 2);
-    w.put<uint64_t>(static_cast<uint64_t>(weight.columns)); // the fastest dimension first
-    if (!weight.vector)
-      w.put<uint64_t>(static_cast<uint64_t>(weight.rows));
+    std::vector<int64_t> dims; // the fastest first
+    if (weight.vector)
+      dims = {weight.columns / weight.experts};
+    else
+      dims = {weight.columns, weight.rows / weight.experts};
+    if (weight.experts > 1)
+      dims.push_back(weight.experts);
+    w.put(static_cast<uint32_t>(dims.size()));
+    for (int64_t dim : dims)
+      w.put(static_cast<uint64_t>(dim));
     w.put<uint32_t>(traits(weight.format).ggmlType);
     w.put<uint64_t>(offset);
     offset = (offset + weight.fileBytes.size() + kAlignment - 1) / kAlignment * kAlignment;

@@ -12,7 +12,7 @@ class Builder {
 public:
   explicit Builder(TinyModel &model) : model_(model), config_(model.config) {}
 
-  void matrix(const std::string &tensor, const std::string &role, int64_t rows, int64_t columns) {
+  void matrix(const std::string &tensor, const std::string &role, int64_t rows, int64_t columns, int64_t experts = 1) {
     auto named = config_.formats.find(tensor), byRole = config_.formats.find(role);
     Format format = named != config_.formats.end()    ? named->second
                     : byRole != config_.formats.end() ? byRole->second
@@ -20,18 +20,19 @@ public:
     if (columns % traits(format).blockElements)
       throw std::invalid_argument(tensor + ": rows of " + std::to_string(columns) + " do not divide into blocks of " +
                                   std::string(traits(format).name));
-    WeightData data{format, rows, columns, false, {}};
+    WeightData data{format, experts * rows, columns, false, {}, experts};
     auto random = generator(tensor);
-    for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t r = 0; r < experts * rows; ++r) {
       auto row = randomRow(format, columns, random);
       data.fileBytes.insert(data.fileBytes.end(), row.begin(), row.end());
     }
     model_.weights.emplace(tensor, std::move(data));
   }
 
-  void vector(const std::string &tensor, const std::vector<float> &values) {
-    WeightData data{Format::F32, 1, static_cast<int64_t>(values.size()), true,
-                    std::vector<std::byte>(values.size() * sizeof(float))};
+  void vector(const std::string &tensor, const std::vector<float> &values, int64_t experts = 1) {
+    WeightData data{
+        Format::F32, 1, static_cast<int64_t>(values.size()), true, std::vector<std::byte>(values.size() * sizeof(float)),
+        experts};
     std::memcpy(data.fileBytes.data(), values.data(), data.fileBytes.size());
     model_.weights.emplace(tensor, std::move(data));
   }
@@ -45,12 +46,12 @@ public:
   }
 
   /// Around 0, about as large as the products that it is added to.
-  void bias(const std::string &tensor, int64_t n) {
+  void bias(const std::string &tensor, int64_t n, int64_t experts = 1) {
     auto random = generator(tensor);
     std::vector<float> values;
-    for (int64_t i = 0; i < n; ++i)
+    for (int64_t i = 0; i < experts * n; ++i)
       values.push_back(static_cast<float>(random() % 1024) / 1024 - 0.5f);
-    vector(tensor, values);
+    vector(tensor, values, experts);
   }
 
 private:
@@ -71,9 +72,9 @@ private:
 TinyModel makeTinyModel(const TinyConfig &c) {
   TinyModel model{c, {}};
   Builder b(model);
-  const bool gemma = c.architecture == "gemma3", gpt2 = c.architecture == "gpt2";
-  if (!gemma && !gpt2 && c.architecture != "llama" && c.architecture != "granite")
-    throw std::invalid_argument("tiny models are llama, granite, gemma3 or gpt2, not " + c.architecture);
+  const bool gemma = c.architecture == "gemma3", gpt2 = c.architecture == "gpt2", oss = c.architecture == "gpt-oss";
+  if (!gemma && !gpt2 && !oss && c.architecture != "llama" && c.architecture != "granite")
+    throw std::invalid_argument("tiny models are llama, granite, gemma3, gpt2 or gpt-oss, not " + c.architecture);
   b.matrix("token_embd.weight", "token_embd", c.vocabulary, c.width);
   auto norm = [&](const std::string &name, int64_t n) {
     b.norm(name + ".weight", n);
@@ -91,13 +92,15 @@ TinyModel makeTinyModel(const TinyConfig &c) {
     b.vector("rope_factors_long.weight", c.longFactors);
   for (int64_t layer = 0; layer < c.layers; ++layer) {
     std::string block = "blk." + std::to_string(layer) + ".";
-    auto matrix = [&](const char *role, int64_t rows, int64_t columns) {
-      b.matrix(block + role + ".weight", role, rows, columns);
-      if (c.biases || gpt2)
-        b.bias(block + role + ".bias", rows);
+    auto matrix = [&](const char *role, int64_t rows, int64_t columns, int64_t experts = 1) {
+      b.matrix(block + role + ".weight", role, rows, columns, experts);
+      if (c.biases || gpt2 || oss)
+        b.bias(block + role + ".bias", rows, experts);
     };
     norm(block + "attn_norm", c.width);
-    norm(block + "ffn_norm", c.width);
+    norm(block + (oss ? "post_attention_norm" : "ffn_norm"), c.width);
+    if (oss)
+      b.bias(block + "attn_sinks.weight", c.heads);
     if (gemma) {
       norm(block + "attn_q_norm", c.headDim);
       norm(block + "attn_k_norm", c.headDim);
@@ -108,6 +111,13 @@ TinyModel makeTinyModel(const TinyConfig &c) {
     matrix("attn_k", c.kvHeads * c.headDim, c.width);
     matrix("attn_v", c.kvHeads * c.headDim, c.width);
     matrix("attn_output", c.width, c.heads * c.headDim);
+    if (c.experts) {
+      matrix("ffn_gate_inp", c.experts, c.width);
+      matrix("ffn_gate_exps", c.feedForward, c.width, c.experts);
+      matrix("ffn_up_exps", c.feedForward, c.width, c.experts);
+      matrix("ffn_down_exps", c.width, c.feedForward, c.experts);
+      continue;
+    }
     if (!gpt2)
       matrix("ffn_gate", c.feedForward, c.width);
     matrix("ffn_up", c.feedForward, c.width);

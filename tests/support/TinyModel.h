@@ -14,12 +14,14 @@ namespace heddle::test {
 
 struct TinyConfig {
   /// Or "gemma3": QK norms, sandwich norms, sliding windows, tied head; "granite": constants; or "gpt2": learned positions, layer
-  /// norms, biases, one product for q, k and v in the file (apart in TinyModel, as in the plan), GELU without a gate, tied head.
+  /// norms, biases, one product for q, k and v in the file (apart in TinyModel, as in the plan), GELU without a gate, tied head;
+  /// or "gpt-oss": experts, sinks, biases, a window in every other layer.
   std::string architecture = "llama";
   int64_t width = 64, layers = 2, heads = 4, kvHeads = 2, headDim = 16, feedForward = 96, vocabulary = 300, context = 2048;
   Format weights = Format::F32;          // of every matrix that `formats` does not name
   std::map<std::string, Format> formats; // by role ("attn_q", "ffn_down", "token_embd", "output") or by whole tensor name
-  bool biases = false;                   // of every product of a block; gpt2 always has them, gemma3 never
+  bool biases = false;                   // of every product of a block; gpt2 and gpt-oss always have them, gemma3 never
+  int64_t experts = 0, chosen = 2;       // llama and gpt-oss: a mixture of experts of width feedForward; 0: none
   bool tiedHead = false;                 // no output.weight; gemma3 never has one
   int64_t window = 0;                    // attention.sliding_window; gemma3 needs one
   double ropeBase = 10000, ropeScale = 1;
@@ -39,6 +41,7 @@ struct WeightData {
   int64_t rows, columns; // a vector has one row
   bool vector;
   std::vector<std::byte> fileBytes; // rows of file blocks
+  int64_t experts = 1;              // matrices, or vectors, that stand one after another
 };
 
 struct TinyModel {

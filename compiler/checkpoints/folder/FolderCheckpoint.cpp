@@ -17,9 +17,11 @@ static std::string readModelType(const fs::path &folder, const Json &config) {
     throw CompileError((folder / "config.json").string() + ": model_type is missing: download the model again");
   if (config.contains("quantization_config") && !config["quantization_config"].is_null()) {
     const Json &how = config["quantization_config"];
-    const std::string method = how.is_object() ? how.value("quant_method", Json("?")).dump() : "?";
-    throw CompileError((folder / "config.json").string() + ": quantization_config says that the weights are quantised by " +
-                       method + ", which is not supported: use the model in F32, F16 or BF16 and --quantize, or a GGUF file");
+    const Json method = how.is_object() ? how.value("quant_method", Json("?")) : Json("?");
+    if (method != "mxfp4") // whose tensors say what they are
+      throw CompileError((folder / "config.json").string() + ": quantization_config says that the weights are quantised by " +
+                         method.dump() +
+                         ", which is not supported: use the model in F32, F16 or BF16 and --quantize, or a GGUF file");
   }
   return found->get<std::string>();
 }
@@ -58,6 +60,15 @@ std::optional<StoredTensor> FolderCheckpoint::tensor(std::string_view tensorName
   if (out.bytes.empty())
     throw CompileError(where + " is empty: " + again());
   return out;
+}
+
+std::optional<StoredBytes> FolderCheckpoint::bytes(std::string_view tensorName) const {
+  auto [file, tensor] = tensors_.find(tensorName);
+  if (!tensor || tensor->type != "U8" || tensor->bytes.empty())
+    return std::nullopt;
+  std::lock_guard lock(mutex_);
+  readTensors_.emplace(tensorName);
+  return StoredBytes{file->fileName() + ": tensor " + std::string(tensorName), tensor->shape, tensor->bytes};
 }
 
 std::string FolderCheckpoint::shownTensor(std::string_view tensorName) const {

@@ -26,6 +26,8 @@ public:
     return (folder_ / "config.json").string() + ": " + std::string(key);
   }
   std::optional<StoredTensor> tensor(std::string_view name) const override;
+  std::optional<StoredBytes> bytes(std::string_view name) const override;
+  bool has(std::string_view tensor) const override { return tensors_.find(tensor).tensor; }
   std::string shownTensor(std::string_view name) const override;
   int64_t tokenCount() const override { return tokenizer_.count(); }
   TokenizerFiles tokenizer() const override { return tokenizer_.files(); }

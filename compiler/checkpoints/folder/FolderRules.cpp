@@ -77,6 +77,8 @@ constexpr Rule kKeyRules[] = {
     {"@chunk_size_feed_forward", "*", "cuts a computation in parts that give the same"},
     {"@tf_legacy_loss", "*", "only training has a loss"},
     {"@use_bfloat16", "*", "tensors say their own types"},
+    {"@quantization_config.quant_method", "mxfp4", ""},
+    {"@quantization_config.modules_to_not_convert*", "*", "tensors say their own types"},
     // What changes the mathematics wherever it stands.
     {"@attention_bias", "false", ""}, // families that have biases read it
     {"@mlp_bias", "false", ""},

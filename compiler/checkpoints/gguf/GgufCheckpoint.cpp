@@ -72,6 +72,12 @@ std::optional<StoredTensor> GgufCheckpoint::tensor(std::string_view tensorName) 
                       found->data};
 }
 
+bool GgufCheckpoint::has(std::string_view tensorName) const {
+  return std::ranges::any_of(parts_, [&](const GgufFile &part) {
+    return std::ranges::find(part.tensors(), tensorName, &GgufTensor::name) != part.tensors().end();
+  });
+}
+
 std::string GgufCheckpoint::shownTensor(std::string_view tensorName) const {
   for (const GgufFile &part : parts_)
     if (std::ranges::find(part.tensors(), tensorName, &GgufTensor::name) != part.tensors().end())

@@ -17,6 +17,7 @@ public:
   std::optional<Setting> setting(std::string_view key) const override { return file().setting(key); }
   std::string shownKey(std::string_view key) const override { return name() + ": metadata " + std::string(key); }
   std::optional<StoredTensor> tensor(std::string_view name) const override;
+  bool has(std::string_view tensor) const override;
   std::string shownTensor(std::string_view name) const override;
   int64_t tokenCount() const override { return tokens_; }
   TokenizerFiles tokenizer() const override;

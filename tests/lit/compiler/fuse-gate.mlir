@@ -71,3 +71,31 @@ func.func private @no_activation(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
   %0 = heddle.mul %x, %x : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
   return %0 : tensor<?x64xf32>
 }
+
+// -----
+
+// A function of up goes along; gpt-oss's two are no different from others.
+// CHECK-LABEL: func.func private @both_through_functions
+//       CHECK:   heddle.linear %arg0 weights(%arg2, %arg1) gate oss_gate up oss_up :
+func.func private @both_through_functions(%x: tensor<?x32xf32>, %up: tensor<64x32xf16>, %gate: tensor<64x32xf16>) -> tensor<?x64xf32> {
+  %0 = heddle.linear %x weights(%up) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
+  %1 = heddle.linear %x weights(%gate) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
+  %2 = heddle.activate oss_gate %1 : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  %3 = heddle.activate oss_up %0 : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  %4 = heddle.mul %2, %3 : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
+  return %4 : tensor<?x64xf32>
+}
+
+// -----
+
+// Experts that different choices name stay apart.
+// CHECK-LABEL: func.func private @other_experts
+//       CHECK:   heddle.mul
+func.func private @other_experts(%x: tensor<?x32xf32>, %w: tensor<4x64x32xf16>, %e: tensor<?x2xi32>, %o: tensor<?x2xi32>) -> tensor<?x64xf32> {
+  %0 = heddle.linear %x weights(%w) experts(%e) : (tensor<?x32xf32>, tensor<4x64x32xf16>, tensor<?x2xi32>) -> tensor<?x64xf32>
+  %1 = heddle.linear %x weights(%w) experts(%o) : (tensor<?x32xf32>, tensor<4x64x32xf16>, tensor<?x2xi32>) -> tensor<?x64xf32>
+  %2 = heddle.activate silu %1 : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  // expected-remark@+1 {{not fused: the two products are of different experts}}
+  %3 = heddle.mul %0, %2 : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
+  return %3 : tensor<?x64xf32>
+}

@@ -102,6 +102,31 @@ std::vector<Case> cases() {
   gpt2.name = "gpt2_quantised", gpt2.exactBound = 0.15;
   gpt2.config.feedForward = 96, gpt2.config.weights = Format::Q8_0, gpt2.config.formats = {{"position_embd", Format::F16}};
   all.push_back(gpt2);
+  // Experts: of floats, of quantised formats, a row group each, more choices than a vector has lanes, every one of them.
+  Case experts{"experts", config(64, 4, 2, 16, 48, Format::F32), 0.01};
+  experts.config.experts = 5;
+  all.push_back(experts);
+  experts.name = "experts_requantised", experts.exactBound = 0.3; // a token may choose others
+  experts.config.weights = Format::Q4_0, experts.config.feedForward = 96;
+  experts.config.formats = {{"ffn_gate_inp", Format::F32}, {"ffn_up_exps", Format::Q8_0}, {"ffn_down_exps", Format::Q5_0}};
+  all.push_back(experts);
+  experts.name = "twenty_of_forty_experts";
+  experts.config.experts = 40, experts.config.chosen = 20, experts.config.feedForward = 32, experts.config.layers = 1;
+  experts.config.formats = {{"ffn_gate_inp", Format::F32}};
+  all.push_back(experts);
+  experts.name = "all_of_three_experts", experts.config.experts = experts.config.chosen = 3;
+  all.push_back(experts);
+  // Sinks, biases of experts, a gate of its own, a window in every other layer.
+  Case oss{"gpt_oss", config(64, 4, 2, 16, 48, Format::F32), 0.01};
+  oss.config.architecture = "gpt-oss", oss.config.experts = 4, oss.config.window = 40;
+  all.push_back(oss);
+  oss.name = "gpt_oss_mxfp4", oss.exactBound = 0.3;
+  oss.config.headDim = 32, oss.config.feedForward = 96, oss.config.weights = Format::BF16;
+  oss.config.formats = {{"ffn_gate_exps", Format::MXFP4}, {"ffn_up_exps", Format::MXFP4}, {"ffn_down_exps", Format::MXFP4}};
+  all.push_back(oss);
+  oss.name = "gpt_oss_eight_heads_8_bit_cache", oss.kvType = KvType::Q8;
+  oss.config.heads = 8, oss.config.kvHeads = 1;
+  all.push_back(oss);
   // Attention tiles of other heights: of few tokens, the query heads of a KV head make up one.
   all.push_back({"eight_heads_of_48_8_bit_cache", config(64, 8, 1, 48, 96, Format::F32), 0.05, KvType::Q8});
   all.push_back({"seven_heads_of_112", config(64, 7, 1, 112, 96, Format::F32), 0.01});

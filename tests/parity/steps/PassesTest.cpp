@@ -85,11 +85,18 @@ TinyConfig config(const char *architecture, Format format, int64_t heads, int64_
   TinyConfig c;
   c.architecture = architecture, c.weights = format;
   c.width = 64, c.heads = heads, c.kvHeads = kvHeads, c.headDim = headDim, c.feedForward = 96, c.vocabulary = 1100;
-  c.window = c.architecture == "gemma3" ? 4 : 0;
+  c.window = c.architecture == "gemma3" || c.architecture == "gpt-oss" ? 4 : 0;
+  return c;
+}
+TinyConfig withExperts(TinyConfig c) {
+  c.experts = 5;
+  c.formats = {{"ffn_gate_inp", Format::F32}};
   return c;
 }
 INSTANTIATE_TEST_SUITE_P(Tiny, Passes,
                          testing::Values(config("llama", Format::F32, 4, 2, 16), config("llama", Format::Q4_0, 5, 1, 32),
-                                         config("gemma3", Format::Q8_0, 4, 2, 48), config("gemma3", Format::F16, 4, 4, 16)));
+                                         config("gemma3", Format::Q8_0, 4, 2, 48), config("gemma3", Format::F16, 4, 4, 16),
+                                         withExperts(config("llama", Format::Q8_0, 4, 2, 16)),
+                                         withExperts(config("gpt-oss", Format::Q4_0, 4, 1, 32))));
 
 } // namespace

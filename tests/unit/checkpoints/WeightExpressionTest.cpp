@@ -32,6 +32,15 @@ public:
     auto found = stored_.find(std::string(name));
     return found == stored_.end() ? std::nullopt : std::optional(found->second);
   }
+  std::optional<StoredBytes> bytes(std::string_view name) const override {
+    auto found = plain_.find(std::string(name));
+    return found == plain_.end() ? std::nullopt : std::optional(found->second);
+  }
+  void addPlain(const std::string &name, std::vector<int64_t> shape, std::vector<std::byte> bytes) {
+    bytes_[name] = std::move(bytes);
+    plain_.insert_or_assign(name, StoredBytes{"m: tensor " + name, std::move(shape), bytes_[name]});
+  }
+  bool has(std::string_view name) const override { return stored_.contains(std::string(name)); }
   std::string shownTensor(std::string_view name) const override { return "m: tensor " + std::string(name); }
   int64_t tokenCount() const override { return 0; }
   TokenizerFiles tokenizer() const override { return {}; }
@@ -47,6 +56,7 @@ private:
   std::map<std::string, std::vector<float>> floats_;
   std::map<std::string, std::vector<std::byte>> bytes_;
   std::map<std::string, StoredTensor> stored_;
+  std::map<std::string, StoredBytes> plain_;
 };
 
 class Weights : public testing::Test {
@@ -186,6 +196,43 @@ TEST_F(Weights, WhatIsNoExpression) {
   for (int i = 0; i < 1000; ++i)
     deep += "f32(";
   EXPECT_SAYS(refusal(deep + "m" + std::string(1000, ')')), "nested deeper");
+}
+
+TEST_F(Weights, ToTheEnd) {
+  EXPECT_EQ(values("rows(v, 1, end, 2)"), (std::vector<float>{2, 4}));
+  EXPECT_EQ(values("rows(s, 1, end)"), (std::vector<float>{3, 4, 5, 9, 10, 11})); // of each matrix
+  EXPECT_EQ(values("columns(s, 0, end, 2)"), (std::vector<float>{0, 2, 3, 5, 6, 8, 9, 11}));
+  EXPECT_EQ(values("flatten(s)"), (std::vector<float>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}));
+}
+
+TEST_F(Weights, Experts) {
+  for (int i = 0; i < 3; ++i)
+    tensors.add("layers.0.experts." + std::to_string(i) + ".w1", {2, 2}, std::vector<float>(4, static_cast<float>(i)));
+  EXPECT_EQ(values("experts('layers.0.experts.#.w1', 3)"), (std::vector<float>{0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2}));
+  EXPECT_EQ(parseWeight("experts('layers.0.experts.#.w1', 2)", tensors)->shape(), (std::vector<int64_t>{2, 2, 2}));
+  EXPECT_CONTAINS(refusal("experts('layers.0.experts.#.w1', 4)"), "layers.0.experts.3.w1 is missing");
+  EXPECT_CONTAINS(refusal("experts('layers.0.experts.#.w1', 0)"), "or not 1 to 4096");
+  EXPECT_CONTAINS(refusal("experts(m, 2)"), "without a #");
+  tensors.add("layers.0.experts.1.w1", {1, 4}, {1, 2, 3, 4});
+  EXPECT_CONTAINS(refusal("experts('layers.0.experts.#.w1', 3)"), "different shapes");
+}
+
+TEST_F(Weights, Mxfp4BlocksOfAFolder) {
+  std::vector<std::byte> codes, exponents = {std::byte{127}, std::byte{128}}; // 1 and 2
+  for (int i = 0; i < 32; ++i) // of two blocks: elements 2i and 2i + 1 are codes i % 8 and 1
+    codes.push_back(static_cast<std::byte>(i % 8 | 1 << 4));
+  tensors.addPlain("w_blocks", {1, 1, 2, 16}, codes);
+  tensors.addPlain("w_scales", {1, 1, 2}, exponents);
+  const float numbers[8] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
+  std::vector<float> expected;
+  for (int i = 0; i < 32; ++i)
+    expected.insert(expected.end(), {numbers[i % 8] * (i < 16 ? 1.0f : 2.0f), i < 16 ? 0.5f : 1.0f});
+  EXPECT_EQ(values("mxfp4_blocks(w_blocks)"), expected);
+  EXPECT_EQ(parseWeight("mxfp4_blocks(w_blocks)", tensors)->shape(), (std::vector<int64_t>{1, 1, 64}));
+  EXPECT_CONTAINS(refusal("mxfp4_blocks(w)"), "does not end in _blocks");
+  EXPECT_CONTAINS(refusal("mxfp4_blocks(x_blocks)"), "x_blocks is missing or not of bytes");
+  tensors.addPlain("w_scales", {1, 2, 1}, exponents);
+  EXPECT_CONTAINS(refusal("mxfp4_blocks(w_blocks)"), "is of another shape");
 }
 
 } // namespace

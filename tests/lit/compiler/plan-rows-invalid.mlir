@@ -1,0 +1,38 @@
+// RUN: heddle-opt %s -split-input-file -verify-diagnostics -heddle-plan-memory
+
+// An edited stage must not give an op fewer rows than it reads.
+
+func.func private @block(%x: tensor<?x32xf32>, %w: tensor<4x32x32xf32>, %e: tensor<?x2xi32>) -> tensor<?x32xf32> {
+  %y = heddle.linear %x weights(%w) experts(%e) : (tensor<?x32xf32>, tensor<4x32x32xf32>, tensor<?x2xi32>) -> tensor<?x32xf32>
+  // expected-error@+1 {{has operands of different numbers of rows}}
+  %z = heddle.add %x, %y : (tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x32xf32>
+  return %z : tensor<?x32xf32>
+}
+
+// -----
+
+func.func private @block(%x: tensor<?x32xf32>, %w: tensor<4x32x32xf32>, %s: tensor<?x4xf32>) -> tensor<?x32xf32> {
+  %a, %e = heddle.choose_experts %s choices 2 of 4 : (tensor<?x4xf32>) -> (tensor<?x2xf32>, tensor<?x2xi32>)
+  %y = heddle.linear %x weights(%w) experts(%e) : (tensor<?x32xf32>, tensor<4x32x32xf32>, tensor<?x2xi32>) -> tensor<?x32xf32>
+  // expected-error@+1 {{has operands of different numbers of rows}}
+  %z = heddle.linear %y weights(%w) experts(%e) : (tensor<?x32xf32>, tensor<4x32x32xf32>, tensor<?x2xi32>) -> tensor<?x32xf32>
+  return %z : tensor<?x32xf32>
+}
+
+// -----
+
+heddle.weight @t : tensor<64x32xf32>
+heddle.weight @w : tensor<4x32x32xf32>
+heddle.weight @r : tensor<4x32xf32>
+func.func @step() -> tensor<?x32xf32> {
+  %ids = heddle.batch ids : tensor<?xi32>
+  %t = heddle.get @t : tensor<64x32xf32>
+  %x = heddle.embed %ids, %t : (tensor<?xi32>, tensor<64x32xf32>) -> tensor<?x32xf32>
+  %r = heddle.get @r : tensor<4x32xf32>
+  %s = heddle.linear %x weights(%r) : (tensor<?x32xf32>, tensor<4x32xf32>) -> tensor<?x4xf32>
+  %a, %e = heddle.choose_experts %s choices 2 of 4 : (tensor<?x4xf32>) -> (tensor<?x2xf32>, tensor<?x2xi32>)
+  %w = heddle.get @w : tensor<4x32x32xf32>
+  %y = heddle.linear %x weights(%w) experts(%e) : (tensor<?x32xf32>, tensor<4x32x32xf32>, tensor<?x2xi32>) -> tensor<?x32xf32>
+  // expected-error@+1 {{entry step cannot return 2 rows a token}}
+  return %y : tensor<?x32xf32>
+}
