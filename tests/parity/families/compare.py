@@ -36,9 +36,6 @@ ALONE = {"kl": 3e-5, "largest": 0.1}  # of models that llama.cpp cannot say: wha
 ROUNDED = {"mix": models.EXACT, "mxfp4": "f32"}  # and the form that holds the same numbers without rounding
 CONTEXT = 128  # on the same side of LongRoPE's original context as the text alone
 
-# Parts of families that are known without them: what heddle says while it cannot do them yet.
-NOT_YET = {"mixtral": "mixtures of experts are not supported"}
-
 
 class Refused(Exception):
     """heddle's line for a model that it does not take."""
@@ -121,7 +118,7 @@ def only_unknown(model, kind, line):
     if known:
         name = model.architecture if kind == "gguf" else model.config["model_type"]
         return name not in [word.strip() for word in known.group(1).split(",")]
-    return model.name in NOT_YET and NOT_YET[model.name] in line
+    return False
 
 
 class Check:
