@@ -22,12 +22,15 @@ static std::string difference(const Manifest &made, const Manifest &plan) {
     };
     return all(a) == all(b);
   };
-  auto sameState = [](const PagedState &a, const PagedState &b) {
-    auto all = [](const PagedState &s) { return std::tie(s.name, s.layers, s.heads, s.kvHeads, s.headDim, s.type); };
+  auto sameState = [](const StateEntry &a, const StateEntry &b) {
+    auto all = [](const StateEntry &s) {
+      return std::tie(s.name, s.layers, s.heads, s.kvHeads, s.headDim, s.type, s.kind, s.features);
+    };
     return all(a) == all(b);
   };
   auto sameEntry = [](const Entry &a, const Entry &b) {
-    return a.name == b.name && std::ranges::equal(a.outputs, b.outputs, [](const EntryOutput &x, const EntryOutput &y) {
+    return a.name == b.name && a.states == b.states &&
+           std::ranges::equal(a.outputs, b.outputs, [](const EntryOutput &x, const EntryOutput &y) {
              return std::tie(x.rows, x.columns, x.stride) == std::tie(y.rows, y.columns, y.stride);
            });
   };
@@ -38,7 +41,7 @@ static std::string difference(const Manifest &made, const Manifest &plan) {
   if (!std::ranges::equal(made.ropes, plan.ropes, sameRope))
     return "RoPE tables";
   if (!std::ranges::equal(made.states, plan.states, sameState))
-    return "KV cache";
+    return "states";
   return std::ranges::equal(made.entries, plan.entries, sameEntry) ? "" : "entries";
 }
 

@@ -8,6 +8,7 @@
 #include "runtime/plan/Targets.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/JSON.h"
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -63,8 +64,9 @@ void Compilation::begin(const ModelSource &model, KvType kvType) {
   refuseUnsupported(model.checkpoint(), model.rules());
   module_ = buildGraph(&context_, model);
   refuseUnread(model.checkpoint(), model.rules());
-  for (auto state : module_->getOps<ir::PagedStateOp>())
-    state.setType(kvType == KvType::Q8 ? ir::CacheType::Q8 : ir::CacheType::F16);
+  for (auto state : module_->getOps<ir::StateOp>())
+    if (state.getKind() == ir::StateKind::Paged || state.getKind() == ir::StateKind::Fixed) // what takes memory for long
+      state.setType(kvType == KvType::Q8 ? ir::CacheType::Q8 : ir::CacheType::F16);
   verifyModule();
 }
 
@@ -73,7 +75,7 @@ void Compilation::begin(const ModelSource &model, KvType kvType) {
 static LogicalResult checkTiles(ModuleOp module) {
   auto agrees = [&](auto tile, Value memory) -> WalkResult {
     auto pages = memory.getDefiningOp<ir::PagesOp>();
-    auto state = pages ? module.lookupSymbol<ir::PagedStateOp>(pages.getState()) : ir::PagedStateOp();
+    auto state = pages ? module.lookupSymbol<ir::StateOp>(pages.getState()) : ir::StateOp();
     if (!state)
       return tile.emitOpError("does not get its memory from heddle.pages"), WalkResult::interrupt();
     if (tile.getType() != state.getType() || tile.getHeadDim() != state.getHeadDim())
@@ -176,8 +178,21 @@ Manifest heddle::describe(const Compilation &compilation, const ModelSource &mod
   return m;
 }
 
-/// The outputs of a planned entry, in order.
-static Entry describeEntry(func::FuncOp function) {
+static StateKind kindOf(ir::StateOp state) {
+  switch (state.getKind()) {
+  case ir::StateKind::Paged:
+    return StateKind::Paged;
+  case ir::StateKind::Fixed:
+    return StateKind::Fixed;
+  case ir::StateKind::Recurrent:
+    return StateKind::Recurrent;
+  case ir::StateKind::Transient:
+    return StateKind::Transient;
+  }
+}
+
+/// The outputs of a planned entry, in order, and what it does with which of the `states`.
+static Entry describeEntry(func::FuncOp function, const std::vector<StateEntry> &states) {
   std::map<int64_t, EntryOutput> outputs;
   function.walk([&](ir::OutputOp op) {
     auto count = op.getRows().getDefiningOp<ir::CountOp>();
@@ -191,6 +206,12 @@ static Entry describeEntry(func::FuncOp function) {
     if (number != static_cast<int64_t>(entry.outputs.size()))
       throw CompileError("the stage's entry " + entry.name + " has no output number " + std::to_string(entry.outputs.size()));
     entry.outputs.push_back(output);
+  }
+  for (const ir::StateAccess &use : ir::stateAccesses(function)) {
+    auto state = std::ranges::find(states, use.state.getValue().str(), &StateEntry::name);
+    entry.states.push_back({state - states.begin(), use.access == ir::Access::Read    ? Access::Read
+                                                    : use.access == ir::Access::Write ? Access::Write
+                                                                                      : Access::Update});
   }
   return entry;
 }
@@ -242,13 +263,15 @@ Manifest heddle::describe(ModuleOp module) {
       table.magnitude = magnitude->convertToDouble();
     m.ropes.push_back(std::move(table));
   }
-  for (auto state : module.getOps<ir::PagedStateOp>())
-    m.states.push_back({state.getSymName().str(), static_cast<int64_t>(state.getLayers()), static_cast<int64_t>(state.getHeads()),
-                        static_cast<int64_t>(state.getKvHeads()), static_cast<int64_t>(state.getHeadDim()),
-                        state.getType() == ir::CacheType::Q8 ? KvType::Q8 : KvType::F16});
+  for (auto state : module.getOps<ir::StateOp>()) {
+    ir::KvGeometry g = state.geometry();
+    m.states.push_back({state.getSymName().str(), g.layers, g.heads, g.kvHeads, g.headDim,
+                        g.type == ir::CacheType::Q8 ? KvType::Q8 : KvType::F16, kindOf(state),
+                        static_cast<int64_t>(state.getFeatures())});
+  }
   m.frameVersion = kFrameVersion;
   for (auto function : module.getOps<func::FuncOp>())
     if (function.isPublic() && !function.isDeclaration())
-      m.entries.push_back(describeEntry(function));
+      m.entries.push_back(describeEntry(function, m.states));
   return m;
 }

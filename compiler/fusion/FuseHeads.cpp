@@ -6,7 +6,13 @@
 //   %a = heddle.attention batch query(%q2) keys(%k2) values(%v) state @kv
 //
 // Attention becomes one online-softmax op over the cache alone, so that a token's result cannot depend on which keys arrived in
-// the same step. Norm and rotation work on one head at a time and are done where the head is in registers.
+// the same step. Keys that no state keeps go into a transient one, which lasts for the step:
+//
+//   %a = heddle.attention batch query(%q)             heddle.state transient @transient heads 12 kv_heads 12 head_dim 64
+//        keys(%k) values(%v) {mask none}       →      heddle.store_kv keys(%k) values(%v) state @transient
+//                                                     %a = heddle.attention transient query(%q) state @transient {mask none}
+//
+// Norm and rotation work on one head at a time and are done where the head is in registers.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/fusion/Fusion.h"
 
@@ -45,23 +51,48 @@ struct SplitAttention : OpRewritePattern<AttentionOp> {
     return p;
   }
 
+  /// The state that the keys go to. One transient state serves all attention of one geometry: a kernel's keys are read before the
+  /// next kernel writes its own.
+  static StateOp stateOf(AttentionOp op, PatternRewriter &rewriter) {
+    auto module = op->getParentOfType<ModuleOp>();
+    if (op.getState())
+      return module.lookupSymbol<StateOp>(*op.getState());
+    std::string name = "transient";
+    for (int n = 2; Operation *taken = module.lookupSymbol(name); ++n) {
+      auto state = dyn_cast<StateOp>(taken);
+      if (state && state.getKind() == ir::StateKind::Transient && state.getHeads() == op.getHeads() &&
+          state.getKvHeads() == op.getKvHeads() && state.getHeadDim() == op.getHeadDim())
+        return state;
+      name = "transient_" + std::to_string(n);
+    }
+    OpBuilder::InsertionGuard guard(rewriter);
+    rewriter.setInsertionPoint(*module.getOps<func::FuncOp>().begin()); // declarations stand before the functions
+    return rewriter.create<StateOp>(op.getLoc(), ir::StateKind::Transient, name,
+                                    KvGeometry{1, static_cast<int64_t>(op.getHeads()), static_cast<int64_t>(op.getKvHeads()),
+                                               static_cast<int64_t>(op.getHeadDim())});
+  }
+
   LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
-    if (op.getSource() != KeySource::Batch || !op.getState())
-      return rewriter.notifyMatchFailure(op, "its keys do not go through a paged state");
+    if (op.getSource() != KeySource::Batch)
+      return rewriter.notifyMatchFailure(op, "its keys are in a state already");
+    if (!op.getState() && (op.getBias() || op.getProbeHeads())) // whose columns are tokens of the step
+      return rewriter.notifyMatchFailure(op, "a bias or probed weights tell the tokens of the step apart");
+    StateOp state = stateOf(op, rewriter);
     Value query = op.getQuery(), keys = op.getKeys();
     Prologue q = peel(query, op.getHeads(), rewriter), k = peel(keys, op.getKvHeads(), rewriter);
     rewriter.create<StoreKvOp>(op.getLoc(), StoreKvSpec{.keys = k.raw,
                                                         .values = op.getValues(),
                                                         .layer = op.getLayer(),
                                                         .keyNorm = k.norm,
-                                                        .state = op.getStateAttr(),
+                                                        .state = FlatSymbolRefAttr::get(state),
                                                         .kvHeads = static_cast<int64_t>(op.getKvHeads()),
                                                         .headDim = static_cast<int64_t>(op.getHeadDim()),
                                                         .normEps = k.eps,
                                                         .rope = k.table,
                                                         .style = k.style});
     rewriter.modifyOpInPlace(op, [&] {
-      op.setSource(KeySource::Paged);
+      op.setSource(state.getKind() == ir::StateKind::Paged ? KeySource::Paged : KeySource::Transient);
+      op.setStateAttr(FlatSymbolRefAttr::get(state));
       op.getQueryMutable().assign(q.raw);
       op.getKeysMutable().clear();
       op.getValuesMutable().clear();

@@ -59,7 +59,7 @@ void GraphBuilder::declareRope(StringRef name, int64_t dims, const Rotation &r) 
 }
 
 void GraphBuilder::declareState(StringRef name, int64_t layers, int64_t heads, int64_t kvHeads, int64_t headDim) {
-  builder_.create<PagedStateOp>(loc_, name, layers, heads, kvHeads, headDim);
+  builder_.create<StateOp>(loc_, ir::StateKind::Paged, name, KvGeometry{layers, heads, kvHeads, headDim});
 }
 
 void GraphBuilder::beginEntry(StringRef name) {

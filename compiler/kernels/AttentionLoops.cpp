@@ -10,7 +10,7 @@ using namespace heddle::ir;
 /// Queries of a prompt in a tile: with 4 vectors of keys they take 29 of 32 registers, with one 15 of 16.
 constexpr int64_t kPromptQueries = 6;
 
-AttentionLoops::AttentionLoops(AttentionOp op, PagedStateOp state, int64_t ropeDims, bool wide)
+AttentionLoops::AttentionLoops(AttentionOp op, StateOp state, int64_t ropeDims, bool wide)
     : op_(op), state_(state), ropeDims_(ropeDims), wide_(wide) {
   int64_t group = op.getHeads() / op.getKvHeads();
   tokenQueries_ = std::min<int64_t>(group, 4); // of a larger prime, what is left goes by itself
@@ -51,10 +51,15 @@ std::pair<Value, Value> AttentionLoops::geometry(Emit &e, Value kvHead) {
 Value AttentionLoops::firstPage(Emit &e, PagesOp pages, Value token) { return e.mul(e.sequenceOf(token), pages.getWidth()); }
 /// Chunks of keys that a token sees: [first, end).
 std::pair<Value, Value> AttentionLoops::chunksOf(Emit &e, Value token) {
-  Value position = e.positionOf(token), lowest = e.index(0), tokens = e.index(kPageTokens);
+  Value lowest = e.index(0), tokens = e.index(kPageTokens), length = lengthOf(e, token);
+  Value last = length ? e.sub(length, e.index(1)) : e.positionOf(token);
   if (op_.getWindow())
-    lowest = e.maximum(e.sub(position, e.index(op_.getWindow() - 1)), lowest);
-  return {e.div(lowest, tokens), e.add(e.div(position, tokens), e.index(1))};
+    lowest = e.maximum(e.sub(last, e.index(op_.getWindow() - 1)), lowest);
+  return {e.div(lowest, tokens), e.add(e.div(last, tokens), e.index(1))};
+}
+/// How many keys a token sees, from its sequence's first one on, where no mask says so; null where one does.
+Value AttentionLoops::lengthOf(Emit &e, Value token) {
+  return op_.getMask() == Mask::None ? e.lengthOf(op_.getStateAttr(), token) : Value();
 }
 SmallVector<Value> AttentionLoops::positionsOf(Emit &e, ArrayRef<Value> tokens) {
   return llvm::map_to_vector(tokens, [&](Value token) { return e.positionOf(token); });
@@ -66,10 +71,10 @@ void AttentionLoops::attend(Emit &e, ArrayRef<Value> tokens, ArrayRef<Value> hea
   PagesOp pages = e.pages(op_.getStateAttr());
   e.b.create<TileAttentionOp>(e.loc, op_.getQuery(), tokens, heads, positionsOf(e, tokens), pages.getTable(),
                               firstPage(e, pages, tokens[0]), pages.getMemory(), stride, base, op_.getOut(), op_.getSinks(),
-                              op_.getQNorm(), e.angles(op_.getRopeAttr()), op_.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims_),
-                              op_.getScaleAttr(), op_.getWindowAttr(), op_.getSoftCapAttr(), op_.getNormEpsAttr(),
-                              op_.getStyleAttr(), e.b.getI64IntegerAttr(fit.rows), e.b.getI64IntegerAttr(fit.vectors),
-                              state_.getTypeAttr());
+                              op_.getQNorm(), e.angles(op_.getRopeAttr()), lengthOf(e, tokens[0]), op_.getHeadDimAttr(),
+                              e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(), op_.getWindowAttr(), op_.getSoftCapAttr(),
+                              op_.getNormEpsAttr(), op_.getStyleAttr(), e.b.getI64IntegerAttr(fit.rows),
+                              e.b.getI64IntegerAttr(fit.vectors), state_.getTypeAttr());
 }
 
 void AttentionLoops::tilesOfToken(Emit &e, Value from, Value to, llvm::function_ref<void(Emit &, ArrayRef<Value>)> tile) {
@@ -158,7 +163,7 @@ void AttentionLoops::overChunks(Emit e) {
         e.b.create<TileAttendChunksOp>(e.loc, op_.getQuery(), rows, heads, positionsOf(e, rows), pages.getTable(),
                                        firstPage(e, pages, t), pages.getMemory(), stride, base, from, to, partials,
                                        stateOf(e, t, heads[0]), headStride, op_.getQNorm(), e.angles(op_.getRopeAttr()),
-                                       op_.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(),
+                                       lengthOf(e, t), op_.getHeadDimAttr(), e.b.getI64IntegerAttr(ropeDims_), op_.getScaleAttr(),
                                        op_.getWindowAttr(), op_.getSoftCapAttr(), op_.getNormEpsAttr(), op_.getStyleAttr(),
                                        e.b.getI64IntegerAttr(fit.rows), e.b.getI64IntegerAttr(fit.vectors), state_.getTypeAttr());
       });
@@ -197,18 +202,16 @@ static LogicalResult checkHead(Operation *op, int64_t headDim, int64_t ropeDims)
 }
 
 LogicalResult heddle::emitAttention(AttentionOp op, Emit &e, const LoopShape &shape) {
-  if (op.getSource() != KeySource::Paged)
-    return op.emitOpError("cannot be lowered yet from source ") << stringifyKeySource(op.getSource());
-  if (op.getBias() || op.getProbeHeads() || op.getMask() == Mask::None)
-    return op.emitOpError("cannot be lowered yet with ") << (op.getBias()         ? "a bias"
-                                                             : op.getProbeHeads() ? "probe_heads"
-                                                                                  : "mask none");
+  if (op.getBias() || op.getProbeHeads())
+    return op.emitOpError("cannot be lowered yet with ") << (op.getBias() ? "a bias" : "probe_heads");
+  if (op.getSource() == KeySource::Batch)
+    return op.emitOpError("cannot be lowered with keys of its own: heddle-fuse-heads stores them in a state");
   if (op.getShares().empty())
     return op.emitOpError("has no shares: stage sharded gives them");
   int64_t ropeDims = rotatedDims(op, op.getRope());
   if (failed(checkHead(op, op.getHeadDim(), ropeDims)))
     return failure();
-  auto state = op->getParentOfType<ModuleOp>().lookupSymbol<PagedStateOp>(*op.getState());
+  auto state = op->getParentOfType<ModuleOp>().lookupSymbol<StateOp>(*op.getState());
   AttentionLoops loops(op, state, ropeDims, hasWideRegisters(shape.registers));
   Value few = e.b.create<arith::CmpIOp>(e.loc, arith::CmpIPredicate::ule, e.dim(op.getQuery()), e.index(kSplitTokens));
   auto branch = e.b.create<scf::IfOp>(e.loc, few, /*withElseRegion=*/true);
@@ -224,11 +227,11 @@ LogicalResult heddle::emitStoreKv(StoreKvOp op, Emit &e, const LoopShape &) {
   int64_t ropeDims = rotatedDims(op, op.getRope());
   if (failed(checkHead(op, op.getHeadDim(), ropeDims)))
     return failure();
-  auto state = op->getParentOfType<ModuleOp>().lookupSymbol<PagedStateOp>(op.getState());
+  auto state = op->getParentOfType<ModuleOp>().lookupSymbol<StateOp>(op.getState());
   Value begin = op.getShares()[0], count = e.sub(op.getShares()[1], begin), tokens = e.dim(op.getKeys());
   forItems(e, e.mul(tokens, count), [&](Emit &e, Value item) {
     Value t = e.rem(item, tokens), local = e.div(item, tokens), position = e.positionOf(t);
-    PagesOp pages = e.pages(op.getStateAttr());
+    PagesOp pages = e.pages(op.getStateAttr(), ir::Access::Write);
     Value row = e.mul(e.sequenceOf(t), pages.getWidth());
     Value page = e.loadIndex(pages.getTable(), e.add(row, e.div(position, e.index(kPageTokens))));
     auto [base, stride] = pageGeometry(e, state, op.getLayer(), local, count);

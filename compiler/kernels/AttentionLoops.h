@@ -7,7 +7,7 @@ namespace heddle {
 /// Loops over the tiles of one attention op, in two ways that give the same bits. `wide`: 32 registers of 16 f32, not 16 of 8.
 class AttentionLoops {
 public:
-  AttentionLoops(ir::AttentionOp op, ir::PagedStateOp state, int64_t ropeDims, bool wide);
+  AttentionLoops(ir::AttentionOp op, ir::StateOp state, int64_t ropeDims, bool wide);
 
   /// Many tokens: pairs of (token, query head) of one KV head, in blocks that threads take in turn, as later tokens see more
   /// keys. Where each token is of another sequence, a block is a token.
@@ -31,6 +31,7 @@ private:
   using Range = std::pair<Value, Value>; // [first, second)
   Range headsOf(Emit &e, Value kvHead);
   Range chunksOf(Emit &e, Value token);
+  Value lengthOf(Emit &e, Value token);
   std::pair<Value, Value> geometry(Emit &e, Value kvHead);
   Value firstPage(Emit &e, ir::PagesOp pages, Value token);
   mlir::SmallVector<Value> positionsOf(Emit &e, mlir::ArrayRef<Value> tokens);
@@ -44,7 +45,7 @@ private:
   void tilesOfToken(Emit &e, Value from, Value to, llvm::function_ref<void(Emit &, mlir::ArrayRef<Value>)> tile);
 
   ir::AttentionOp op_;
-  ir::PagedStateOp state_;
+  ir::StateOp state_;
   int64_t ropeDims_;
   bool wide_;
   int64_t tokenQueries_; // of a tile of one token: query heads of a KV head

@@ -36,7 +36,7 @@ KernelAttr heddle::describeKernel(ComputeOp op) {
     (isQuantized(type.getElementType()) ? integerMacs : floatMacs) += ofRow(type.getNumElements());
   }
   if (cost.keys)
-    if (auto state = op->getParentOfType<ModuleOp>().lookupSymbol<PagedStateOp>(cost.keys))
+    if (auto state = op->getParentOfType<ModuleOp>().lookupSymbol<StateOp>(cost.keys))
       keyBytes =
           static_cast<int64_t>(state.getKvHeads()) * headPageBytes(state.getHeadDim(), kvType(state.getType())) / kPageTokens;
   std::string role;

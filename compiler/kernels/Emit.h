@@ -50,10 +50,16 @@ struct Emit {
   /// Position, or row of the page table, of a token.
   Value positionOf(Value token) { return loadIndex(batch(ir::BatchList::Positions), token); }
   Value sequenceOf(Value token) { return loadIndex(batch(ir::BatchList::Sequences), token); }
-  /// A paged state's memory, page table and the table's width.
-  ir::PagesOp pages(mlir::FlatSymbolRefAttr state) {
+  /// A state's memory, page table and the table's width.
+  ir::PagesOp pages(mlir::FlatSymbolRefAttr state, ir::Access access = ir::Access::Read) {
     auto list = [&](mlir::Type element) { return mlir::MemRefType::get({mlir::ShapedType::kDynamic}, element); };
-    return b.create<ir::PagesOp>(loc, list(b.getI8Type()), list(b.getI32Type()), b.getIndexType(), state);
+    return b.create<ir::PagesOp>(loc, list(b.getI8Type()), list(b.getI32Type()), b.getIndexType(), state,
+                                 ir::AccessAttr::get(b.getContext(), access));
+  }
+  /// How many positions of the token's sequence a state holds.
+  Value lengthOf(mlir::FlatSymbolRefAttr state, Value token) {
+    auto list = mlir::MemRefType::get({mlir::ShapedType::kDynamic}, b.getI32Type());
+    return loadIndex(b.create<ir::LengthsOp>(loc, list, state), sequenceOf(token));
   }
   /// The values of a RoPE table; null without one.
   Value angles(mlir::FlatSymbolRefAttr table) {

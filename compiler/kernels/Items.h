@@ -19,12 +19,13 @@ inline void forItems(Emit &e, mlir::Value count, llvm::function_ref<void(Emit &,
 /// The dialect's word for it and the runtime's, which knows no MLIR.
 inline KvType kvType(ir::CacheType type) { return type == ir::CacheType::Q8 ? KvType::Q8 : KvType::F16; }
 
-/// Bytes of the page of (layer, local KV head) inside a physical page, and of a whole physical page.
-inline std::pair<mlir::Value, mlir::Value> pageGeometry(Emit &e, ir::PagedStateOp state, mlir::Value layer, mlir::Value localHead,
+/// Bytes of the page of (layer, local KV head) inside a physical page, and of a whole physical page. No layer: of a state that
+/// has none.
+inline std::pair<mlir::Value, mlir::Value> pageGeometry(Emit &e, ir::StateOp state, mlir::Value layer, mlir::Value localHead,
                                                         mlir::Value localHeads) {
   mlir::Value headBytes = e.index(headPageBytes(state.getHeadDim(), kvType(state.getType())));
-  mlir::Value base = e.mul(e.add(e.mul(layer, localHeads), localHead), headBytes);
-  return {base, e.mul(e.mul(e.index(state.getLayers()), localHeads), headBytes)};
+  mlir::Value base = e.mul(layer ? e.add(e.mul(layer, localHeads), localHead) : localHead, headBytes);
+  return {base, e.mul(e.mul(e.index(state.layerCount()), localHeads), headBytes)};
 }
 
 } // namespace heddle

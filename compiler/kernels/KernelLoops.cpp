@@ -108,6 +108,29 @@ static LogicalResult emitRope(RopeOp op, Emit &e, const LoopShape &) {
   return success();
 }
 
+/// Threads share the rank's units of 16 features; each goes through all tokens, in whose order every sequence's row changes.
+static LogicalResult emitRecurrence(RecurrenceOp op, Emit &e, const LoopShape &) {
+  if (op.getShares().empty())
+    return op.emitOpError("has no shares: stage sharded gives them");
+  auto state = op->getParentOfType<ModuleOp>().lookupSymbol<StateOp>(op.getState());
+  constexpr int64_t unitBytes = RecurrenceOp::kUnit * sizeof(float);
+  Value begin = op.getShares()[0], units = e.sub(op.getShares()[1], begin);
+  PagesOp rows = e.pages(op.getStateAttr(), ir::Access::Update);
+  forItems(e, units, [&](Emit &e, Value unit) {
+    Value column = e.mul(e.add(begin, unit), e.index(RecurrenceOp::kUnit));
+    e.forLoop(e.index(0), e.dim(op.getInput()), 1, [&](Emit &e, Value t) {
+      Value row = e.loadIndex(rows.getTable(), e.mul(e.sequenceOf(t), rows.getWidth()));
+      Value layer = e.add(e.mul(row, e.index(state.layerCount())), op.getLayer());
+      Value at = e.mul(e.add(e.mul(layer, units), unit), e.index(unitBytes));
+      Value h = e.loadBytes(rows.getMemory(), {at}, unitBytes, e.b.getF32Type());
+      h = e.fma(e.load(op.getKeep(), {t, column}), h, e.load(op.getInput(), {t, column}));
+      e.storeBytes(h, rows.getMemory(), {at});
+      e.store(h, op.getOut(), {t, column});
+    });
+  });
+  return success();
+}
+
 template <class Op, LogicalResult (*emit)(Op, Emit &, const LoopShape &)> static constexpr KernelLoops loops() {
   return {Op::getOperationName(), [](Operation *op, Emit &e, const LoopShape &shape) { return emit(cast<Op>(op), e, shape); }};
 }
@@ -130,6 +153,7 @@ const KernelLoops *heddle::kernelLoopsOf(Operation *op) {
       loops<SumExpertsOp, emitSumExperts>(),
       loops<StoreKvOp, heddle::emitStoreKv>(),
       loops<AttentionOp, heddle::emitAttention>(),
+      loops<RecurrenceOp, emitRecurrence>(),
   };
   for (const KernelLoops &known : list)
     if (known.op == op->getName().getStringRef())

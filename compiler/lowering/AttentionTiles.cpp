@@ -204,9 +204,9 @@ static Value upperHalf(Emit &e, Value v) { return e.shuffle(v, v, {8, 9, 10, 11,
 
 namespace {
 /// The chunk of keys that a query's first visible one lies in, and the end of its chunks.
-std::pair<Value, Value> visibleChunks(Emit &e, Value lowest, Value position) {
+std::pair<Value, Value> visibleChunks(Emit &e, Value lowest, Value last) {
   Value tokens = e.index(kPageTokens);
-  return {e.div(lowest, tokens), e.add(e.div(position, tokens), e.index(1))};
+  return {e.div(lowest, tokens), e.add(e.div(last, tokens), e.index(1))};
 }
 
 /// What a query's softmax has come to, o excepted: vectors of 16, lane i is query i, of at most 8.
@@ -227,14 +227,14 @@ public:
                           op.getNormEps(), op.getStyle()};
     Value scale = e.lanes(op.getScale().convertToFloat());
     for (int64_t m = 0; m < queries_; ++m) {
-      Value position = op.getPositions()[m];
+      Value position = op.getPositions()[m], last = op.getLength() ? e.sub(op.getLength(), e.index(1)) : position;
       for (auto [i, v] : llvm::enumerate(loadHead(e, op.getQuery(), op.getTokens()[m], op.getHeads()[m], position, prologue)))
         e.store(e.mulf(v, scale), query_, {e.index(m * dims_ + 16 * static_cast<int64_t>(i))});
       Value lowest = e.index(0); // first visible position
       if (op.getWindow())
-        lowest = e.maximum(e.sub(position, e.index(op.getWindow() - 1)), lowest);
-      lowest_.push_back(lowest);
-      chunks_.push_back(visibleChunks(e, lowest, position));
+        lowest = e.maximum(e.sub(last, e.index(op.getWindow() - 1)), lowest);
+      lowest_.push_back(lowest), last_.push_back(last);
+      chunks_.push_back(visibleChunks(e, lowest, last));
     }
     if (sameKeys())
       return;
@@ -249,8 +249,8 @@ public:
   Value stack(Emit &e, int64_t floats) { return e.stackBuffer(op_, MemRefType::get({floats}, e.b.getF32Type())); }
   int64_t dims() const { return dims_; }
   int64_t queries() const { return queries_; }
-  /// Whether all queries are of one token, so that they see the same keys.
-  bool sameKeys() { return llvm::all_equal(op_.getPositions()); }
+  /// Whether all queries see the same keys: those of one token do, and those that no mask tells apart.
+  bool sameKeys() { return op_.getLength() || llvm::all_equal(op_.getPositions()); }
   /// Chunks that any query of the tile sees: positions do not decrease.
   Value firstChunk() const { return chunks_.front().first; }
   Value endChunk() const { return chunks_.back().second; }
@@ -277,7 +277,7 @@ public:
     Value base = e.mul(chunk, e.index(kPageTokens));
     SoftmaxState state = softmax(e, chunk, base);
     // Positions do not decrease: the first query sees the earliest key of any, the last one the latest.
-    addValues(e, values, from(e, lowest_.front(), base), to(e, op_.getPositions().back(), base), out, at, {nextKeys, nextValues});
+    addValues(e, values, from(e, lowest_.front(), base), to(e, last_.back(), base), out, at, {nextKeys, nextValues});
     return state;
   }
 
@@ -289,13 +289,13 @@ private:
 
   // Keys of the chunk that a query sees: [from, to).
   static Value from(Emit &e, Value lowest, Value base) { return e.sub(e.maximum(lowest, base), base); }
-  static Value to(Emit &e, Value position, Value base) {
-    return e.minimum(e.add(e.sub(position, base), e.index(1)), e.index(kPageTokens));
+  static Value to(Emit &e, Value last, Value base) {
+    return e.minimum(e.add(e.sub(last, base), e.index(1)), e.index(kPageTokens));
   }
   /// Of each vector of keys of the chunk, which a query sees: vectors of 16 i1.
-  SmallVector<Value> visible(Emit &e, Value lowest, Value position, Value base) {
+  SmallVector<Value> visible(Emit &e, Value lowest, Value last, Value base) {
     VectorType bits = e.vectorType(16, e.b.getI1Type());
-    Value begin = op_.getWindow() ? from(e, lowest, base) : Value(), end = to(e, position, base);
+    Value begin = op_.getWindow() ? from(e, lowest, base) : Value(), end = to(e, last, base);
     SmallVector<Value> masks;
     for (int64_t i = 0; i < kPageTokens; i += 16) {
       Value mask = e.b.create<vector::CreateMaskOp>(e.loc, bits, e.sub(end, e.index(i)));
@@ -392,7 +392,7 @@ private:
     SmallVector<Value> best, sums;         // of each query, 16 lanes
     auto score = [&](int64_t m, int64_t i) { return e.select(masks[m][i], e.load(weights_, {at(m, i)}), e.lanes(-INFINITY)); };
     for (int64_t m = 0; m < queries_; ++m) {
-      masks.push_back(m && sameKeys() ? masks[0] : visible(e, lowest_[m], op_.getPositions()[m], base));
+      masks.push_back(m && sameKeys() ? masks[0] : visible(e, lowest_[m], last_[m], base));
       for (int64_t i = 0; i < vectors; ++i) {
         if (op_.getSoftCap()) {
           Value cap = e.lanes(op_.getSoftCap()->convertToFloat()), s = e.load(weights_, {at(m, i)});
@@ -467,10 +467,10 @@ private:
   Op op_;
   int64_t dims_, queries_;
   PageLayout layout_;
-  Value query_, weights_;     // f32 [queries · head_dim], [queries · 64]
-  Value maxima_;              // f32 [16], where lanes become splats
-  SmallVector<Value> lowest_; // first visible position of each query
-  Value first_, end_;         // chunks_ as two vectors of 16 i32, lane i is query i, where queries see different keys
+  Value query_, weights_;            // f32 [queries · head_dim], [queries · 64]
+  Value maxima_;                     // f32 [16], where lanes become splats
+  SmallVector<Value> lowest_, last_; // first and last visible position of each query
+  Value first_, end_;                // chunks_ as two vectors of 16 i32, lane i is query i, where queries see different keys
   SmallVector<std::pair<Value, Value>> chunks_;
 };
 

@@ -91,7 +91,7 @@ struct LowerEnvironment : heddle::ModulePass<LowerEnvironment> {
       lower(function);
     // Declarations have told the runtime what it must know (the manifest); object code has no place for them.
     for (Operation &op : llvm::make_early_inc_range(*getOperation().getBody()))
-      if (isa<WeightOp, RopeTableOp, PagedStateOp>(op))
+      if (isa<WeightOp, RopeTableOp, StateOp>(op))
         op.erase();
   }
 
@@ -165,6 +165,11 @@ private:
     /// Of a list of i64: element `number`.
     auto listed = [&](size_t offset, int64_t number) { return f.loadInteger(pointer(offset), static_cast<size_t>(number) * 8); };
 
+    auto stateView = [&](StringRef state) {
+      return f.loadPointer(pointer(offsetof(Frame, states)),
+                           static_cast<size_t>(numberOf<StateOp>(module, state)) * sizeof(void *));
+    };
+
     if (auto batch = dyn_cast<BatchOp>(op)) {
       size_t list = batch.getList() == BatchList::Ids         ? offsetof(Frame, ids)
                     : batch.getList() == BatchList::Positions ? offsetof(Frame, positions)
@@ -201,13 +206,16 @@ private:
       return {f.buffer(address, resultType(0), f.i64(output.getRows()))};
     }
     if (auto pages = dyn_cast<PagesOp>(op)) {
-      int64_t number = numberOf<PagedStateOp>(module, pages.getState());
-      Value view = f.loadPointer(pointer(offsetof(Frame, states)), static_cast<size_t>(number) * sizeof(void *));
+      Value view = stateView(pages.getState());
       Value width = f.loadInteger(view, offsetof(StateView, pageTableWidth));
       Value entries = f.e.b.create<arith::MulIOp>(f.e.loc, count(RowCount::Sequences), width);
       // Nothing asks for the size of the memory.
       return {f.buffer(f.loadPointer(view, offsetof(StateView, memory)), resultType(0), f.constant(INT64_MAX)),
               f.buffer(f.loadPointer(view, offsetof(StateView, pageTable)), resultType(1), entries), f.index(width)};
+    }
+    if (auto lengths = dyn_cast<LengthsOp>(op)) {
+      Value view = stateView(lengths.getState());
+      return {f.buffer(f.loadPointer(view, offsetof(StateView, lengths)), resultType(0), count(RowCount::Sequences))};
     }
     if (auto angles = dyn_cast<AnglesOp>(op)) {
       Value first = listed(offsetof(Frame, ropeOffsets), numberOf<RopeTableOp>(module, angles.getTable()));

@@ -2,6 +2,7 @@
 #include "ir/dialect/Dialect.h"
 #include "ir/dialect/Verify.h"
 #include "mlir/IR/Matchers.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 using namespace heddle::ir;
@@ -32,19 +33,28 @@ template <class Op> static LogicalResult verifyPrologue(Op op, Value norm) {
   return success();
 }
 
-/// A state's geometry is what is stored in it and read from it.
+/// A state's geometry is what is stored in it and read from it. `kinds`: those that will do.
 template <class Op>
-static LogicalResult verifyState(Op op, FlatSymbolRefAttr state, FlatSymbolRefAttr rope, std::optional<uint64_t> heads,
-                                 SymbolTableCollection &symbols) {
-  if (state) {
-    auto paged = symbols.lookupNearestSymbolFrom<PagedStateOp>(op, state);
-    if (!paged)
-      return op.emitOpError("names no declared state: ") << state;
-    if (paged.getKvHeads() != op.getKvHeads() || paged.getHeadDim() != op.getHeadDim() || (heads && paged.getHeads() != *heads))
+static LogicalResult verifyState(Op op, FlatSymbolRefAttr name, ArrayRef<StateKind> kinds, FlatSymbolRefAttr rope,
+                                 std::optional<uint64_t> heads, SymbolTableCollection &symbols) {
+  if (name) {
+    auto state = symbols.lookupNearestSymbolFrom<StateOp>(op, name);
+    if (!state)
+      return op.emitOpError("names no declared state: ") << name;
+    if (!llvm::is_contained(kinds, state.getKind()))
+      return op.emitOpError("takes a ") << llvm::join(
+                                               llvm::map_range(kinds, [](StateKind kind) { return stringifyStateKind(kind); }),
+                                               " or ")
+                                        << " state; " << name << " is " << stringifyStateKind(state.getKind());
+    if (state.getKvHeads() != op.getKvHeads() || state.getHeadDim() != op.getHeadDim() || (heads && state.getHeads() != *heads))
       return op.emitOpError("differs from its state in heads, kv_heads or head_dim");
+    if (static_cast<bool>(op.getLayer()) != state.getLayers().has_value())
+      return op.emitOpError(op.getLayer() ? "names a layer of a state that has none" : "with a state needs a layer");
     llvm::APInt layer;
-    if (op.getLayer() && matchPattern(op.getLayer(), m_ConstantInt(&layer)) && !layer.ult(paged.getLayers()))
-      return op.emitOpError("layer ") << layer.getSExtValue() << " is none of the " << paged.getLayers() << " of its state";
+    if (op.getLayer() && matchPattern(op.getLayer(), m_ConstantInt(&layer)) && !layer.ult(*state.getLayers()))
+      return op.emitOpError("layer ") << layer.getSExtValue() << " is none of the " << *state.getLayers() << " of its state";
+  } else if (op.getLayer()) {
+    return op.emitOpError("names a layer and no state");
   }
   if (!rope)
     return success();
@@ -67,13 +77,11 @@ LogicalResult AttentionOp::verify() {
   bool keys = static_cast<bool>(getKeys()), values = static_cast<bool>(getValues());
   if (keys != values)
     return emitOpError("needs both keys and values or neither");
-  if (getSource() == KeySource::Paged ? keys : !keys)
+  if (keys != (getSource() == KeySource::Batch))
     return emitOpError("source ") << stringifyKeySource(getSource())
                                   << (keys ? " takes no keys and values" : " needs keys and values");
-  if (getSource() == KeySource::Paged && !getState())
-    return emitOpError("source paged needs a state");
-  if (getState() && !getLayer())
-    return emitOpError("with a state needs a layer");
+  if (!keys && !getState())
+    return emitOpError("source ") << stringifyKeySource(getSource()) << " needs a state";
   if (keys && lastDim(getKeys().getType()) != static_cast<int64_t>(getKvHeads() * getHeadDim()))
     return emitOpError("keys have ") << lastDim(getKeys().getType()) << " features; " << getKvHeads() << " KV heads of "
                                      << getHeadDim() << " need " << getKvHeads() * getHeadDim();
@@ -100,7 +108,28 @@ LogicalResult AttentionOp::verify() {
 }
 
 LogicalResult AttentionOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  return verifyState(*this, getStateAttr(), getRopeAttr(), getHeads(), symbols);
+  SmallVector<StateKind> kinds;
+  if (getSource() == KeySource::Batch)
+    kinds = {StateKind::Paged, StateKind::Transient};
+  else
+    kinds = {getSource() == KeySource::Paged   ? StateKind::Paged
+             : getSource() == KeySource::Fixed ? StateKind::Fixed
+                                               : StateKind::Transient};
+  if (failed(verifyState(*this, getStateAttr(), kinds, getRopeAttr(), getHeads(), symbols)))
+    return failure();
+  auto state = getState() ? symbols.lookupNearestSymbolFrom<StateOp>(*this, getStateAttr()) : StateOp();
+  if (state && state.getKind() == StateKind::Fixed && getMask() != Mask::None)
+    return emitOpError("sees all of a fixed state: mask none, not ") << stringifyMask(getMask());
+  if (state && state.getKind() == StateKind::Paged && getMask() == Mask::None)
+    return emitOpError("with mask none would see more or less of a paged state by how a prompt comes in steps: "
+                       "mask causal or window, or a transient state");
+  return success();
+}
+
+std::optional<StateAccess> AttentionOp::stateAccess() {
+  if (!getState())
+    return std::nullopt;
+  return StateAccess{getStateAttr(), getSource() == KeySource::Batch ? Access::Update : Access::Read};
 }
 
 SmallVector<std::string> AttentionOp::operandNames() {
@@ -121,7 +150,11 @@ SmallVector<std::string> AttentionOp::operandNames() {
 }
 /// A rank's share must end on a block.
 bool AttentionOp::canStoreQuantized(unsigned result) { return result == 0 && getHeadDim() % 32 == 0; }
-std::string AttentionOp::kernelName() { return getWindow() ? "attention_window" + std::to_string(getWindow()) : "attention"; }
+std::string AttentionOp::kernelName() {
+  if (getSource() == KeySource::Fixed)
+    return "cross_attention";
+  return getWindow() ? "attention_window" + std::to_string(getWindow()) : "attention";
+}
 
 ShardAttr AttentionOp::unitRead(OpOperand &operand) {
   int64_t dims = getHeadDim(), group = getHeads() / getKvHeads();
@@ -158,11 +191,16 @@ LogicalResult StoreKvOp::verify() {
 }
 
 LogicalResult StoreKvOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  return verifyState(*this, getStateAttr(), getRopeAttr(), std::nullopt, symbols);
+  return verifyState(*this, getStateAttr(), {StateKind::Paged, StateKind::Fixed, StateKind::Transient}, getRopeAttr(),
+                     std::nullopt, symbols);
 }
 
+std::optional<StateAccess> StoreKvOp::stateAccess() { return StateAccess{getStateAttr(), Access::Write}; }
+
 SmallVector<std::string> StoreKvOp::operandNames() {
-  SmallVector<std::string> names{"keys", "values", "layer"};
+  SmallVector<std::string> names{"keys", "values"};
+  if (getLayer())
+    names.push_back("layer");
   if (getKNorm())
     names.push_back("k_norm");
   if (!getShares().empty())
@@ -172,7 +210,7 @@ SmallVector<std::string> StoreKvOp::operandNames() {
 
 /// Query heads of the state, which the ranks share.
 static int64_t headsOf(StoreKvOp op) {
-  auto state = SymbolTable::lookupNearestSymbolFrom<PagedStateOp>(op, op.getStateAttr());
+  auto state = SymbolTable::lookupNearestSymbolFrom<StateOp>(op, op.getStateAttr());
   return state ? state.getHeads() : op.getKvHeads();
 }
 ShardAttr StoreKvOp::unitRead(OpOperand &operand) {

@@ -1,16 +1,18 @@
 //===- AttentionOps.td - attention and its key/value cache ----------------------------------------------------------===//
 
-def Heddle_AttentionOp : Heddle_Compute<"attention", ["kernelName", "canStoreQuantized", "unitRead", "cut", "shares", "setShares", "addCost"],
+def Heddle_AttentionOp : Heddle_Compute<"attention", ["kernelName", "stateAccess", "canStoreQuantized", "unitRead", "cut", "shares", "setShares", "addCost"],
                                         [AttrSizedOperandSegments, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "softmax(scale · q·kᵀ + bias, masked) · v, per head";
   let description = [{
     q [T × heads·head_dim] f32. Keys and values come from `source`:
-    - `batch`: operands `keys`, `values` [T × kv_heads·head_dim]. With a `state` they are appended to it first, at each token's position,
-      and attention sees the state (stage graph of a decoder); without one attention sees just the batch (encoders).
-    - `paged`: the state alone, written before by `heddle.store_kv` (stage fused on).
-    - `fixed`: operands `keys`, `values` [S × kv_heads·head_dim] of another sequence (cross attention).
-    Where each token stands, and in which sequence, the batch says.
-    `mask` none, causal, or window (causal and position > query − window). `soft_cap` c: s = c·tanh(s/c) when c > 0. `bias` [heads × T × S] f32.
+    - `batch`: operands `keys`, `values` [T × kv_heads·head_dim]. With a paged `state` they are appended to it first, at each token's
+      position, and attention sees the state (stage graph of a decoder); with a transient one, or none, attention sees just the
+      tokens of this step (encoders).
+    - `paged`, `transient`: that state alone, written before by `heddle.store_kv` (stage fused on).
+    - `fixed`: that state, which another entry has written (cross attention).
+    Where each token stands, and in which sequence, the batch says: it sees its own sequence's keys alone.
+    `mask` none, causal, or window (causal and position > query − window). All of a fixed state is seen: none. Of a paged one a token never
+    sees later ones, as whether they are there already depends on how a prompt comes in steps. `soft_cap` c: s = c·tanh(s/c) when c > 0. `bias` [heads × T × S] f32.
     From stage `fused` on q may arrive raw: `q_norm` [head_dim] with `norm_eps`, then `rope` with `style`, are applied per head first.
     `sinks` [heads]: the score of a further key of each head, which every query sees and which has no value (Xiao et al., arXiv:2309.17453).
     `shares`: [begin, end) of query heads, then of KV heads. The optional second result, asked for by `probe_heads`, holds the
@@ -34,15 +36,15 @@ def Heddle_AttentionOp : Heddle_Compute<"attention", ["kernelName", "canStoreQua
   let hasVerifier = 1;
 }
 
-def Heddle_StoreKvOp : Heddle_Compute<"store_kv", ["unitRead", "shares", "setShares"],
+def Heddle_StoreKvOp : Heddle_Compute<"store_kv", ["stateAccess", "unitRead", "shares", "setShares"],
                                       [AttrSizedOperandSegments, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
-  let summary = "norms and rotates keys, then writes keys and values of the step's tokens into a paged state, rounded to its type";
+  let summary = "norms and rotates keys, then writes keys and values of the step's tokens into a state, rounded to its type";
   let description = "keys, values [T × kv_heads·head_dim] f32, raw; `shares`: [begin, end) of KV heads.";
-  let arguments = (ins Heddle_RealRows:$keys, Heddle_RealRows:$values, Index:$layer, Optional<Heddle_Vector>:$k_norm, Variadic<Index>:$shares,
+  let arguments = (ins Heddle_RealRows:$keys, Heddle_RealRows:$values, Optional<Index>:$layer, Optional<Heddle_Vector>:$k_norm, Variadic<Index>:$shares,
                        FlatSymbolRefAttr:$state, Heddle_Positive:$kv_heads, Heddle_Positive:$head_dim,
                        OptionalAttr<Heddle_Epsilon>:$norm_eps, OptionalAttr<FlatSymbolRefAttr>:$rope, OptionalAttr<Heddle_RopeStyle>:$style);
   let assemblyFormat = [{
-    `keys` `(` $keys `)` `values` `(` $values `)` `state` $state `layer` `(` $layer `)` (`k_norm` `(` $k_norm^ `)`)? (`shares` `(` $shares^ `)`)?
+    `keys` `(` $keys `)` `values` `(` $values `)` `state` $state (`layer` `(` $layer^ `)`)? (`k_norm` `(` $k_norm^ `)`)? (`shares` `(` $shares^ `)`)?
     attr-dict `:` type(operands)
   }];
   let builders = [OpBuilder<(ins "const StoreKvSpec &":$spec)>];

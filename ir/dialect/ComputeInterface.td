@@ -22,6 +22,9 @@ def Heddle_ComputeInterface : OpInterface<"ComputeOp"> {
     InterfaceMethod<"The operand whose buffer result number `result` may take over when nothing else reads it any more: each element is read before it is written, by the same thread.",
       "::mlir::OpOperand *", "updated", (ins "unsigned":$result), [{}], [{ return nullptr; }]>,
 
+    InterfaceMethod<"The state that the op acts on, and what it does with it.",
+      "std::optional<::heddle::ir::StateAccess>", "stateAccess", (ins), [{}], [{ return std::nullopt; }]>,
+
     // Fusion.
     InterfaceMethod<"Whether result number `result` may be requantised as it is stored.",
       "bool", "canStoreQuantized", (ins "unsigned":$result), [{}], [{ return false; }]>,

@@ -37,6 +37,12 @@ template <class Op> struct OneForm : mlir::OpTrait::TraitBase<Op, OneForm> {
 #include "ir/dialect/Attributes.h.inc"
 
 namespace heddle::ir {
+/// What the keys and values of a state are; the declaration of one without layers has 1.
+struct KvGeometry {
+  int64_t layers, heads, kvHeads, headDim;
+  CacheType type = CacheType::F16;
+};
+
 /// The largest `ahead` of a tile_product, for edited stages: far more than is under way from memory.
 constexpr int64_t kMostAheadBytes = 1 << 20;
 
@@ -89,6 +95,12 @@ struct KernelCost {
   int64_t keyMacs = 0, window = 0;        // multiply-adds for each visible key; the most keys that a row sees, 0: no limit
 };
 
+/// What an op, or an entry with all that it calls, does with a state.
+struct StateAccess {
+  mlir::FlatSymbolRefAttr state;
+  Access access;
+};
+
 // ---- ops with many operands are made from these, by name ----
 struct LinearSpec {
   mlir::TypeRange results;
@@ -134,4 +146,8 @@ namespace heddle::ir {
 inline bool isOnBuffers(mlir::Operation *op) {
   return llvm::any_of(op->getOperandTypes(), [](mlir::Type type) { return mlir::isa<mlir::MemRefType>(type); });
 }
+
+/// What a function does with the states of its module, itself or by what it calls: each state once, in the order of their use.
+/// Stages up to `loops` can be asked.
+llvm::SmallVector<StateAccess> stateAccesses(mlir::func::FuncOp function);
 } // namespace heddle::ir

@@ -67,8 +67,18 @@ def Heddle_MaskKind : Heddle_Enum<"Mask",
 def Heddle_Mask : Heddle_EnumAttr<Heddle_MaskKind, "mask">;
 
 def Heddle_SourceKind : Heddle_Enum<"KeySource",
-  [I32EnumAttrCase<"Batch", 0, "batch">, I32EnumAttrCase<"Paged", 1, "paged">, I32EnumAttrCase<"Fixed", 2, "fixed">]>;
+  [I32EnumAttrCase<"Batch", 0, "batch">, I32EnumAttrCase<"Paged", 1, "paged">, I32EnumAttrCase<"Fixed", 2, "fixed">,
+   I32EnumAttrCase<"Transient", 3, "transient">]>;
 def Heddle_Source : Heddle_EnumAttr<Heddle_SourceKind, "key_source">;
+
+def Heddle_StateKindKind : Heddle_Enum<"StateKind",
+  [I32EnumAttrCase<"Paged", 0, "paged">, I32EnumAttrCase<"Fixed", 1, "fixed">, I32EnumAttrCase<"Recurrent", 2, "recurrent">,
+   I32EnumAttrCase<"Transient", 3, "transient">]>;
+def Heddle_StateKind : Heddle_EnumAttr<Heddle_StateKindKind, "state_kind">;
+
+def Heddle_AccessKind : Heddle_Enum<"Access",
+  [I32EnumAttrCase<"Read", 0, "read">, I32EnumAttrCase<"Write", 1, "write">, I32EnumAttrCase<"Update", 2, "update">]>;
+def Heddle_Access : Heddle_EnumAttr<Heddle_AccessKind, "access">;
 
 def Heddle_CacheKind : Heddle_Enum<"CacheType",
   [I32EnumAttrCase<"F16", 0, "f16">, I32EnumAttrCase<"Q8", 1, "q8">]>;

@@ -28,9 +28,17 @@ LogicalResult OutputOp::verify() {
 }
 
 LogicalResult PagesOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  return symbols.lookupNearestSymbolFrom<PagedStateOp>(*this, getStateAttr())
+  return symbols.lookupNearestSymbolFrom<StateOp>(*this, getStateAttr())
              ? success()
-             : emitOpError("names no declared paged state: ") << getStateAttr();
+             : emitOpError("names no declared state: ") << getStateAttr();
+}
+
+LogicalResult LengthsOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto state = symbols.lookupNearestSymbolFrom<StateOp>(*this, getStateAttr());
+  if (!state)
+    return emitOpError("names no declared state: ") << getStateAttr();
+  return state.getKind() == StateKind::Recurrent ? emitOpError("a recurrent state has rows, not positions: ") << getStateAttr()
+                                                 : success();
 }
 
 LogicalResult AnglesOp::verifySymbolUses(SymbolTableCollection &symbols) {

@@ -48,10 +48,18 @@ def Heddle_OutputOp : Heddle_Op<"output", [Pure]> {
 }
 
 def Heddle_PagesOp : Heddle_Op<"pages", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
-  let summary = "a paged state's memory on this rank, its page table [sequences · width] and the table's width";
-  let arguments = (ins FlatSymbolRefAttr:$state);
+  let summary = "a state's memory on this rank, its page table [sequences · width] and the table's width";
+  let description = "`access` says what is done with the memory: entries are described by it. A page of a recurrent state is a sequence's row.";
+  let arguments = (ins FlatSymbolRefAttr:$state, DefaultValuedAttr<Heddle_Access, "::heddle::ir::Access::Read">:$access);
   let results = (outs Heddle_Bytes:$memory, Heddle_Indices:$table, Index:$width);
   let assemblyFormat = "$state attr-dict `:` type($memory) `,` type($table)";
+}
+
+def Heddle_LengthsOp : Heddle_Op<"lengths", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "how many positions of each sequence a state holds, those of this step included";
+  let arguments = (ins FlatSymbolRefAttr:$state);
+  let results = (outs Heddle_Indices:$result);
+  let assemblyFormat = "$state attr-dict `:` type($result)";
 }
 
 def Heddle_AnglesOp : Heddle_Op<"angles", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {

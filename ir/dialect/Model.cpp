@@ -42,19 +42,6 @@ LogicalResult RopeTableOp::verify() {
   return success();
 }
 
-LogicalResult PagedStateOp::verify() {
-  if (getHeads() % getKvHeads())
-    return emitOpError() << getHeads() << " query heads do not divide over " << getKvHeads() << " KV heads";
-  return success();
-}
-
-/// Exactly one of a tensor result and a buffer in outs.
-template <class Op> static LogicalResult verifyDestination(Op op) {
-  return static_cast<bool>(op.getResult()) != static_cast<bool>(op.getOut())
-             ? success()
-             : op.emitOpError("needs either a tensor result or a buffer in outs");
-}
-
 /// The result is f32 like the input, with as many features.
 static LogicalResult verifySameRows(Operation *op, Value input, Value result) {
   return input.getType() == result.getType()

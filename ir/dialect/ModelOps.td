@@ -28,11 +28,29 @@ def Heddle_RopeTableOp : Heddle_Declaration<"rope_table"> {
   let hasVerifier = 1;
 }
 
-def Heddle_PagedStateOp : Heddle_Declaration<"paged_state"> {
-  let summary = "declares keys and values in pages of 64 positions, f16 or 8 bits (docs/arithmetic.md, Attention)";
-  let arguments = (ins SymbolNameAttr:$sym_name, Heddle_Positive:$layers, Heddle_Positive:$heads, Heddle_Positive:$kv_heads, Heddle_Positive:$head_dim,
+def Heddle_StateOp : Heddle_Declaration<"state", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "declares what outlives a kernel and is no value: keys and values, or a row, of each sequence";
+  let description = [{
+    Keys and values stand in pages of 64 positions, f16 or 8 bits (docs/arithmetic.md, Attention):
+    - `paged`: grows by the tokens of a step; later steps read it.
+    - `fixed`: written once by one entry, read by others, all of it, as long as it is for each sequence.
+    - `transient`: of the tokens of this very step; without layers, as the next one may write over it.
+
+    `recurrent`: a row of `features` f32 for each sequence and layer, from zeros on, which the tokens of a step update one after another.
+  }];
+  let arguments = (ins Heddle_StateKind:$kind, SymbolNameAttr:$sym_name, OptionalAttr<Heddle_Positive>:$layers,
+                       DefaultValuedAttr<Heddle_NonNegative, "0">:$heads, DefaultValuedAttr<Heddle_NonNegative, "0">:$kv_heads,
+                       DefaultValuedAttr<Heddle_NonNegative, "0">:$head_dim, DefaultValuedAttr<Heddle_NonNegative, "0">:$features,
                        DefaultValuedAttr<Heddle_CacheType, "::heddle::ir::CacheType::F16">:$type);
-  let assemblyFormat = "$sym_name `layers` $layers `heads` $heads `kv_heads` $kv_heads `head_dim` $head_dim attr-dict";
+  let assemblyFormat = [{
+    `` $kind $sym_name (`layers` $layers^)? (`heads` $heads^ `kv_heads` $kv_heads `head_dim` $head_dim)? (`features` $features^)? attr-dict
+  }];
+  let builders = [OpBuilder<(ins "StateKind":$kind, "::mlir::StringRef":$name, "const KvGeometry &":$geometry)>];
+  let extraClassDeclaration = [{
+    int64_t layerCount() { return getLayers().value_or(1); }
+    /// Of keys and values.
+    KvGeometry geometry() { return {layerCount(), int64_t(getHeads()), int64_t(getKvHeads()), int64_t(getHeadDim()), getType()}; }
+  }];
   let hasVerifier = 1;
 }
 

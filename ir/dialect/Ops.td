@@ -13,7 +13,8 @@ def Heddle_InModule : NativeOpTrait<"InModule"> { let cppNamespace = "::heddle::
 /// Tensor results, or their buffers in `outs`: never both, and operands likewise.
 def Heddle_OneForm : NativeOpTrait<"OneForm"> { let cppNamespace = "::heddle::ir"; }
 class Heddle_Op<string mnemonic, list<Trait> traits = []> : Op<Heddle_Dialect, mnemonic, !listconcat([Heddle_InFunction], traits)>;
-class Heddle_Declaration<string mnemonic> : Op<Heddle_Dialect, mnemonic, [Heddle_InModule, Symbol]>;
+class Heddle_Declaration<string mnemonic, list<Trait> traits = []>
+    : Op<Heddle_Dialect, mnemonic, !listconcat([Heddle_InModule, Symbol], traits)>;
 /// An op that computes. `methods` names what it answers besides its operands' names.
 class Heddle_Compute<string mnemonic, list<string> methods = [], list<Trait> traits = []>
     : Heddle_Op<mnemonic, !listconcat([Heddle_OneForm, DeclareOpInterfaceMethods<Heddle_ComputeInterface, methods>], traits)>;
@@ -23,6 +24,7 @@ include "ir/dialect/ModelOps.td"
 include "ir/dialect/LinearOps.td"
 include "ir/dialect/NormOps.td"
 include "ir/dialect/AttentionOps.td"
+include "ir/dialect/RecurrentOps.td"
 include "ir/dialect/CollectiveOps.td"
 include "ir/dialect/TileOps.td"
 #endif

@@ -129,12 +129,13 @@ def Heddle_TileStoreKvOp : Heddle_Op<"tile_store_kv", [AttrSizedOperandSegments,
 }
 
 // What the two tiles share that attend: 1 to 8 queries whose positions do not decrease and that read one KV head of one sequence, so
-// that a key and a value come from memory once for all of them. Registers hold `rows` of them times `vectors` vectors of keys or
+// that a key and a value come from memory once for all of them. A query sees the keys up to its own position or, with a `length`,
+// as many as that says. Registers hold `rows` of them times `vectors` vectors of keys or
 // features, for which each is widened once.
 class Heddle_AttentionTile<string name, dag result> : Heddle_Op<name, [AttrSizedOperandSegments, MemoryEffects<[MemRead, MemWrite]>]> {
   dag before = (ins Heddle_RealRows:$query, Variadic<Index>:$tokens, Variadic<Index>:$heads, Variadic<Index>:$positions,
                     Heddle_Indices:$page_table, Index:$first_page, Heddle_Bytes:$kv, Index:$page_stride, Index:$page_base);
-  dag after = (ins Optional<Heddle_Vector>:$q_norm, Optional<Heddle_Floats>:$rope,
+  dag after = (ins Optional<Heddle_Vector>:$q_norm, Optional<Heddle_Floats>:$rope, Optional<Index>:$length,
                    Heddle_Positive:$head_dim, Heddle_NonNegative:$rope_dims, Heddle_Factor:$scale, Heddle_NonNegative:$window, OptionalAttr<Heddle_Factor>:$soft_cap,
                    OptionalAttr<Heddle_Epsilon>:$norm_eps, OptionalAttr<Heddle_RopeStyle>:$style, Heddle_Positive:$rows, Heddle_Positive:$vectors,
                    DefaultValuedAttr<Heddle_CacheType, "::heddle::ir::CacheType::F16">:$type);
@@ -151,7 +152,7 @@ def Heddle_TileAttentionOp : Heddle_AttentionTile<"tile_attention", (ins Heddle_
   let assemblyFormat = [{
     $query `tokens` `(` $tokens `)` `heads` `(` $heads `)` `at` `(` $positions `)` `pages` $page_table `[` $first_page `]`
     `kv` $kv `[` $page_stride `,` $page_base `]` `->` $out (`sinks` `(` $sinks^ `:` type($sinks) `)`)? (`q_norm` `(` $q_norm^ `)`)?
-    (`rope` `(` $rope^ `)`)? attr-dict `:` type($query) `,` type($page_table) `,` type($kv) `,` type($out)
+    (`rope` `(` $rope^ `)`)? (`length` `(` $length^ `)`)? attr-dict `:` type($query) `,` type($page_table) `,` type($kv) `,` type($out)
     (`,` type($q_norm)^)? (`rope` type($rope)^)?
   }];
 }
@@ -165,7 +166,7 @@ def Heddle_TileAttendChunksOp : Heddle_AttentionTile<"tile_attend_chunks", (ins 
   let assemblyFormat = [{
     $query `tokens` `(` $tokens `)` `heads` `(` $heads `)` `at` `(` $positions `)` `pages` $page_table `[` $first_page `]`
     `kv` $kv `[` $page_stride `,` $page_base `]` `chunks` `[` $from `,` $to `]` `->` $partials `[` $state `,` $head_stride `]`
-    (`q_norm` `(` $q_norm^ `)`)? (`rope` `(` $rope^ `)`)? attr-dict
+    (`q_norm` `(` $q_norm^ `)`)? (`rope` `(` $rope^ `)`)? (`length` `(` $length^ `)`)? attr-dict
     `:` type($query) `,` type($page_table) `,` type($kv) `,` type($partials) (`,` type($q_norm)^)? (`rope` type($rope)^)?
   }];
 }

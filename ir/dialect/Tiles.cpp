@@ -109,6 +109,8 @@ template <class Op> static LogicalResult verifyAttentionTile(Op op) {
   int64_t vectors = op.getVectors();
   if (vectors != 1 && vectors != 2 && vectors != 4)
     return op.emitOpError("vectors must be 1, 2 or 4, not ") << vectors;
+  if (op.getLength() && op.getWindow())
+    return op.emitOpError("sees a length or a window of keys, not both");
   return verifyHead(op, op.getQNorm());
 }
 

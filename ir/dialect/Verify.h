@@ -15,6 +15,13 @@ template <class Op> mlir::Value destination(Op op) {
   return op.getResult() ? mlir::Value(op.getResult()) : mlir::Value(op.getOut());
 }
 
+/// Exactly one of a tensor result and a buffer in outs.
+template <class Op> llvm::LogicalResult verifyDestination(Op op) {
+  return static_cast<bool>(op.getResult()) != static_cast<bool>(op.getOut())
+             ? mlir::success()
+             : op.emitOpError("needs either a tensor result or a buffer in outs");
+}
+
 /// Operands that must be whole on every rank must not carry a #heddle.shard.
 inline llvm::LogicalResult verifyWhole(mlir::Operation *op, mlir::Value value, llvm::StringRef what) {
   auto type = mlir::dyn_cast_if_present<mlir::RankedTensorType>(value ? value.getType() : mlir::Type());

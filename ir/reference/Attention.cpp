@@ -21,11 +21,17 @@ static Problem checkPlacement(const Placement &p, int64_t tokens) {
   }
   if (p.pageTable && !p.pageTable->as<std::vector<int32_t>>())
     return "page table must be i32";
+  const auto *lengths = p.lengths ? p.lengths->as<std::vector<int32_t>>() : nullptr;
+  for (int64_t t = 0; p.lengths && t < tokens; ++t)
+    if (!lengths || sequenceOf(p, t) >= static_cast<int64_t>(lengths->size()))
+      return "a fixed state needs the length of every sequence";
   return {};
 }
 
 /// The page of a position; -1 outside the page table.
 static int64_t pageOf(const Placement &p, int64_t sequence, int64_t position) {
+  if (!p.pageTable)
+    return sequence << 32 | position / kChunk;
   const auto &table = *p.pageTable->as<std::vector<int32_t>>();
   int64_t width = p.pageTable->shape.size() == 2 ? p.pageTable->columns() : p.pageWidth, chunk = position / kChunk;
   int64_t at = sequence * width + chunk;
@@ -86,9 +92,8 @@ namespace {
 class KeyFinder {
 public:
   explicit KeyFinder(const AttentionCall &call) : call_(call) {
-    int64_t rows = call.state || !call.keys ? call.query->rows() : call.keys->rows();
-    for (int64_t r = 0; r < rows; ++r)
-      last_ = std::max(last_, call.state ? positionOf(call.place, r) : r);
+    for (int64_t r = 0; r < call.query->rows(); ++r)
+      last_ = std::max(last_, call.place.lengths ? lengthOf(r) - 1 : call.state ? positionOf(call.place, r) : r);
   }
   /// Keys along the last dimension of bias and probed weights: positions of a state, rows of keys otherwise.
   int64_t span() const { return last_ + 1; }
@@ -109,13 +114,21 @@ public:
   }
 
 private:
+  /// Of a fixed state.
+  int64_t lengthOf(int64_t token) const {
+    const auto *lengths = call_.place.lengths->as<std::vector<int32_t>>();
+    auto sequence = static_cast<size_t>(sequenceOf(call_.place, token));
+    return lengths && sequence < lengths->size() ? (*lengths)[sequence] : 0; // checkPlacement refuses what is missing
+  }
   bool visible(int64_t key, int64_t query) const {
     return call_.mask == MaskKind::none || (key <= query && (call_.mask == MaskKind::causal || key > query - call_.window));
   }
 
   Problem findInState(int64_t token, int64_t kvHead, std::vector<Key> &out) const {
     int64_t query = positionOf(call_.place, token), sequence = sequenceOf(call_.place, token), end = query;
-    if (call_.mask == MaskKind::none)
+    if (call_.place.lengths)
+      end = lengthOf(token) - 1;
+    else if (call_.mask == MaskKind::none)
       for (int64_t t = 0; t < call_.query->rows(); ++t)
         if (sequenceOf(call_.place, t) == sequence)
           end = std::max(end, positionOf(call_.place, t));
@@ -137,8 +150,8 @@ private:
   Problem findInCall(int64_t token, int64_t kvHead, std::vector<Key> &out) const {
     int64_t query = positionOf(call_.place, token), columns = call_.kvHeads * call_.headDim;
     for (int64_t r = 0; r < call_.keys->rows(); ++r) {
-      int64_t position = call_.fixed ? r : positionOf(call_.place, r);
-      if (!call_.fixed && sequenceOf(call_.place, r) != sequenceOf(call_.place, token))
+      int64_t position = positionOf(call_.place, r);
+      if (sequenceOf(call_.place, r) != sequenceOf(call_.place, token))
         continue;
       int64_t at = r * columns + kvHead * call_.headDim;
       if (visible(position, query))
@@ -159,8 +172,8 @@ template <class A> static Problem checkAttention(const AttentionCall &call, int6
   for (const Tensor *t : {call.query, call.keys, call.values, call.bias})
     if (t && !isReal<A>(*t))
       return "query, keys, values and bias must be reals";
-  if (call.keys && (call.keys->shape != call.values->shape || (!call.fixed && call.keys->rows() != call.query->rows())))
-    return "keys and values must have one shape, and in source batch a row per query";
+  if (call.keys && (call.keys->shape != call.values->shape || call.keys->rows() != call.query->rows()))
+    return "keys and values must have one shape, and a row per query";
   if (call.keys && !call.state) {
     Columns needed{call.keyHeads.begin * call.headDim, call.keyHeads.end * call.headDim};
     if (!call.keys->valid.contains(needed) || !call.values->valid.contains(needed))

@@ -5,9 +5,27 @@ using namespace mlir;
 using namespace heddle;
 using namespace heddle::reference;
 
-PagedState *Interpreter::state(StringRef name) {
-  auto found = states_.find(name);
-  return found == states_.end() ? nullptr : &found->second;
+KvState *Interpreter::keysOf(StringRef name) {
+  auto found = states_.keys.find(name);
+  return found == states_.keys.end() ? nullptr : &found->second;
+}
+
+FailureOr<Placement> Interpreter::placeIn(Operation *op, std::optional<StringRef> state) {
+  Placement place{batch_.positions.get(), batch_.sequences.get()};
+  if (!state)
+    return place;
+  ir::StateKind kind = symbols_.states.lookup(*state).getKind(); // verified: declared
+  if (kind == ir::StateKind::Transient)
+    return place;
+  const StateTensors &own = batch_.tables(*state);
+  if (!own.pageTable)
+    return fail(op, "this run has no batch with a page table of @" + *state);
+  if (kind == ir::StateKind::Fixed && !own.lengths && isa<ir::AttentionOp>(op))
+    return fail(op, "this run has no batch with the lengths of @" + *state);
+  place.pageTable = own.pageTable.get(), place.pageWidth = own.pageWidth;
+  if (kind == ir::StateKind::Fixed)
+    place.lengths = own.lengths.get();
+  return place;
 }
 
 HeadPrologue Interpreter::prologue(Value norm, std::optional<llvm::APFloat> eps, std::optional<StringRef> rope,
@@ -26,12 +44,15 @@ LogicalResult Interpreter::visit(ir::StoreKvOp op, Frame &frame) {
   StoreCall call{};
   call.keys = &at(op.getKeys(), frame);
   call.values = &at(op.getValues(), frame);
-  call.place = place();
+  FailureOr<Placement> place = placeIn(op, op.getState());
+  if (failed(place))
+    return failure();
+  call.place = *place;
+  call.place.lengths = nullptr; // what is stored makes them
   call.prologue = prologue(op.getKNorm(), op.getNormEps(), op.getRope(), op.getStyle(), frame);
-  call.state = state(op.getState());
-  if (!call.place.pageTable)
-    return fail(op, "this run has no batch with a page table");
-  call.layer = index(op.getLayer(), frame);
+  call.state = keysOf(op.getState());
+  if (op.getLayer())
+    call.layer = index(op.getLayer(), frame);
   call.kvHeads = static_cast<int64_t>(op.getKvHeads());
   call.headDim = static_cast<int64_t>(op.getHeadDim());
   call.heads = {0, call.kvHeads};
@@ -49,15 +70,13 @@ LogicalResult Interpreter::visit(ir::AttentionOp op, Frame &frame) {
   call.values = maybe(op.getValues(), frame);
   call.bias = maybe(op.getBias(), frame);
   call.sinks = maybe(op.getSinks(), frame);
-  call.place = place();
+  FailureOr<Placement> place = placeIn(op, op.getState());
+  if (failed(place))
+    return failure();
+  call.place = *place;
   call.prologue = prologue(op.getQNorm(), op.getNormEps(), op.getRope(), op.getStyle(), frame);
   if (op.getState())
-    call.state = state(*op.getState());
-  call.fixed = op.getSource() == ir::KeySource::Fixed;
-  if (call.fixed && call.state)
-    return fail(op, "source fixed takes its keys from operands, not from a paged state");
-  if (call.state && !call.place.pageTable)
-    return fail(op, "this run has no batch with a page table");
+    call.state = keysOf(*op.getState());
   if (op.getLayer())
     call.layer = index(op.getLayer(), frame);
   if (call.state && (call.layer < 0 || call.layer >= call.state->layers()))

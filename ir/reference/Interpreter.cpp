@@ -11,7 +11,7 @@ using namespace heddle::reference;
 Symbols::Symbols(ModuleOp module) {
   for (auto function : module.getOps<func::FuncOp>())
     functions[function.getName()] = function;
-  for (auto state : module.getOps<ir::PagedStateOp>())
+  for (auto state : module.getOps<ir::StateOp>())
     states[state.getSymName()] = state;
   for (auto table : module.getOps<ir::RopeTableOp>()) {
     Rope rope{
@@ -107,7 +107,7 @@ LogicalResult Interpreter::visit(Operation &op, Frame &frame) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case<ir::BatchOp, ir::GetOp, ir::EmbedOp, ir::SelectRowsOp, ir::AddOp, ir::MulOp, ir::ActivateOp, ir::ScaleOp,
             ir::LinearOp, ir::ChooseExpertsOp, ir::SumExpertsOp, ir::QuantizeOp, ir::RmsNormOp, ir::LayerNormOp, ir::RopeOp,
-            ir::AttentionOp, ir::StoreKvOp, ir::ShareOp, ir::AllGatherOp, func::CallOp>(
+            ir::AttentionOp, ir::StoreKvOp, ir::RecurrenceOp, ir::ShareOp, ir::AllGatherOp, func::CallOp>(
           [&](auto known) { return visit(known, frame); })
       .Default([&](Operation *other) -> LogicalResult {
         auto value = other->getAttrOfType<IntegerAttr>("value"); // arith.constant, without arith's headers
@@ -301,6 +301,28 @@ LogicalResult Interpreter::visit(ir::RopeOp op, Frame &frame) {
     return fail(op, "this run has no batch with positions");
   Problem problem = kernels_.rope(at(op.getInput(), frame), *batch_.positions, *rope, op.getStyle() == ir::RopeStyle::Interleaved,
                                   static_cast<int64_t>(op.getHeads()), out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
+LogicalResult Interpreter::visit(ir::RecurrenceOp op, Frame &frame) {
+  const TensorPtr &rows = batch_.tables(op.getState()).pageTable;
+  if (!batch_.sequences || !rows)
+    return fail(op, "this run has no batch with sequences and their rows of @" + op.getState());
+  RecurrenceCall call{&at(op.getKeep(), frame),
+                      &at(op.getInput(), frame),
+                      batch_.sequences.get(),
+                      rows.get(),
+                      &states_.rows.find(op.getState())->second,
+                      index(op.getLayer(), frame)};
+  if (call.layer < 0 || call.layer >= call.state->layers())
+    return fail(op, "layer " + Twine(call.layer) + " is outside the state");
+  int64_t features = call.state->features();
+  call.columns = {0, features};
+  if (!op.getShares().empty()) // the last unit may be short
+    call.columns = {std::min(index(op.getShares()[0], frame) * ir::RecurrenceOp::kUnit, features),
+                    std::min(index(op.getShares()[1], frame) * ir::RecurrenceOp::kUnit, features)};
+  Tensor out;
+  Problem problem = kernels_.recurrence(call, out);
   return bind(op, std::move(problem), std::move(out), frame);
 }
 

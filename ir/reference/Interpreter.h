@@ -18,16 +18,34 @@ struct RopeTables {
 struct Symbols {
   explicit Symbols(mlir::ModuleOp module);
   llvm::StringMap<mlir::func::FuncOp> functions;
-  llvm::StringMap<ir::PagedStateOp> states;
+  llvm::StringMap<ir::StateOp> states;
   llvm::StringMap<RopeTables> ropes;
   /// Null where none is declared.
   const Rope *rope(llvm::StringRef name, int64_t context) const;
 };
 
+/// Where a state's pages are, or its rows.
+struct StateTensors {
+  TensorPtr pageTable, lengths;
+  int64_t pageWidth = 0;
+};
+
 /// A step's batch as tensors, shared by all ranks; a list that was not given is null.
 struct BatchTensors {
-  TensorPtr ids, positions, sequences, wanted, pageTable;
-  int64_t pageWidth = 0, context = 0;
+  TensorPtr ids, positions, sequences, wanted;
+  StateTensors usual; // of states that `own` does not name
+  int64_t context = 0;
+  llvm::StringMap<StateTensors> own = {};
+  const StateTensors &tables(llvm::StringRef state) const {
+    auto found = own.find(state);
+    return found == own.end() ? usual : found->second;
+  }
+};
+
+/// One rank's states, by name.
+struct RankStates {
+  llvm::StringMap<KvState> keys;
+  llvm::StringMap<RecurrentState> rows;
 };
 
 /// One rank's walk. Lives for one run; the states outlive it.
@@ -36,8 +54,8 @@ public:
   struct Rank {
     int index, ranks;
   };
-  Interpreter(const Symbols &symbols, const Kernels &kernels, const WeightSource &weights, Exchange &exchange,
-              llvm::StringMap<PagedState> &states, Rank rank, const BatchTensors &batch)
+  Interpreter(const Symbols &symbols, const Kernels &kernels, const WeightSource &weights, Exchange &exchange, RankStates &states,
+              Rank rank, const BatchTensors &batch)
       : symbols_(symbols), kernels_(kernels), weights_(weights), exchange_(exchange), states_(states), rank_(rank),
         batch_(batch) {}
 
@@ -65,6 +83,7 @@ private:
   mlir::LogicalResult visit(ir::RopeOp op, Frame &frame);
   mlir::LogicalResult visit(ir::AttentionOp op, Frame &frame);
   mlir::LogicalResult visit(ir::StoreKvOp op, Frame &frame);
+  mlir::LogicalResult visit(ir::RecurrenceOp op, Frame &frame);
   mlir::LogicalResult visit(ir::ShareOp op, Frame &frame);
   mlir::LogicalResult visit(ir::AllGatherOp op, Frame &frame);
   mlir::LogicalResult visit(mlir::func::CallOp op, Frame &frame);
@@ -78,8 +97,9 @@ private:
   const Tensor &at(mlir::Value value, Frame &frame) const { return *frame.at(value); }
   const Tensor *maybe(mlir::Value value, Frame &frame) const { return value ? frame.at(value).get() : nullptr; }
   int64_t index(mlir::Value value, Frame &frame) const;
-  PagedState *state(llvm::StringRef name);
-  Placement place() const { return {batch_.positions.get(), batch_.sequences.get(), batch_.pageTable.get(), batch_.pageWidth}; }
+  KvState *keysOf(llvm::StringRef name);
+  /// Where the step's tokens stand in a state that `op` acts on, or in none.
+  mlir::FailureOr<Placement> placeIn(mlir::Operation *op, std::optional<llvm::StringRef> state);
   HeadPrologue prologue(mlir::Value norm, std::optional<llvm::APFloat> eps, std::optional<llvm::StringRef> rope,
                         std::optional<ir::RopeStyle> style, Frame &frame) const;
 
@@ -87,7 +107,7 @@ private:
   const Kernels &kernels_;
   const WeightSource &weights_;
   Exchange &exchange_;
-  llvm::StringMap<PagedState> &states_;
+  RankStates &states_;
   Rank rank_;
   const BatchTensors &batch_;
   int depth_ = 0; // of calls

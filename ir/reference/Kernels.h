@@ -48,17 +48,19 @@ struct HeadPrologue {
   bool interleaved = false;
 };
 
-/// Where the step's tokens stand. Missing positions count up from 0; missing sequences are all 0.
+/// Where the step's tokens stand, and their keys in a state. Missing positions count up from 0; missing sequences are all 0.
 struct Placement {
-  const Tensor *positions = nullptr, *sequences = nullptr, *pageTable = nullptr;
+  const Tensor *positions = nullptr, *sequences = nullptr;
+  const Tensor *pageTable = nullptr; // null for a transient state, whose pages nobody else has
   int64_t pageWidth = 0;
+  const Tensor *lengths = nullptr; // of a fixed state
 };
 
 struct StoreCall {
   const Tensor *keys, *values; // [T × kvHeads·headDim]
   Placement place;
   HeadPrologue prologue;
-  PagedState *state;
+  KvState *state;
   int64_t layer = 0, kvHeads = 0, headDim = 0;
   Columns heads; // KV heads to store
 };
@@ -69,8 +71,7 @@ struct AttentionCall {
   const Tensor *query, *keys = nullptr, *values = nullptr, *bias = nullptr, *sinks = nullptr; // sinks [heads]
   Placement place;
   HeadPrologue prologue;
-  PagedState *state = nullptr;
-  bool fixed = false; // keys are another sequence, their rows its positions
+  KvState *state = nullptr;
   int64_t layer = 0, heads = 0, kvHeads = 0, headDim = 0, window = 0;
   Columns queryHeads, keyHeads;
   float scale = 1;
@@ -78,6 +79,14 @@ struct AttentionCall {
   std::optional<float> softCap;
   std::optional<std::vector<int64_t>> probeHeads;
   bool q8Result = false;
+};
+
+struct RecurrenceCall {
+  const Tensor *keep, *input;     // [T × features]
+  const Tensor *sequences, *rows; // [T], and of each sequence its row of the state
+  RecurrentState *state;
+  int64_t layer = 0;
+  Columns columns = {}; // to compute
 };
 
 class Kernels {
@@ -102,6 +111,7 @@ public:
   virtual Problem store(const StoreCall &call) const = 0;
   /// out: the result, and the probed weights if asked for.
   virtual Problem attention(const AttentionCall &call, std::vector<Tensor> &out) const = 0;
+  virtual Problem recurrence(const RecurrenceCall &call, Tensor &out) const = 0;
   /// All ranks' values of one tensor → the whole tensor; each column comes from the first rank that has it.
   virtual Problem gather(const std::vector<TensorPtr> &parts, Tensor &out) const = 0;
 };

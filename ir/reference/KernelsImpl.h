@@ -25,6 +25,7 @@ public:
                Tensor &out) const override;
   Problem store(const StoreCall &call) const override;
   Problem attention(const AttentionCall &call, std::vector<Tensor> &out) const override;
+  Problem recurrence(const RecurrenceCall &call, Tensor &out) const override;
   Problem gather(const std::vector<TensorPtr> &parts, Tensor &out) const override;
 
 private:

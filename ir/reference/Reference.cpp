@@ -14,21 +14,30 @@ struct Reference::Implementation {
     clear();
   }
   void clear() {
-    for (auto &rank : states) {
-      rank.clear();
-      for (auto &entry : symbols.states) {
-        ir::PagedStateOp op = entry.second;
-        rank.try_emplace(entry.first(), static_cast<int64_t>(op.getLayers()), static_cast<int64_t>(op.getKvHeads()),
-                         static_cast<int64_t>(op.getHeadDim()), op.getType() == ir::CacheType::Q8);
-      }
-    }
+    for (RankStates &rank : states)
+      for (auto &[name, op] : symbols.states)
+        if (op.getKind() == ir::StateKind::Recurrent)
+          rank.rows[name] = {op.layerCount(), static_cast<int64_t>(op.getFeatures())};
+        else
+          clearKeys(rank, name, op);
+  }
+  /// What a transient state holds is gone after a step.
+  void clearTransient() {
+    for (RankStates &rank : states)
+      for (auto &[name, op] : symbols.states)
+        if (op.getKind() == ir::StateKind::Transient)
+          clearKeys(rank, name, op);
+  }
+  static void clearKeys(RankStates &rank, StringRef name, ir::StateOp op) {
+    ir::KvGeometry g = op.geometry();
+    rank.keys[name] = {g.layers, g.kvHeads, g.headDim, g.type == ir::CacheType::Q8};
   }
 
   ModuleOp module;
   Symbols symbols;
   const WeightSource &weights;
   std::unique_ptr<Kernels> kernels;
-  std::vector<llvm::StringMap<PagedState>> states; // by rank
+  std::vector<RankStates> states; // by rank
 };
 
 Reference::Reference(ModuleOp module, Mode mode, const WeightSource &weights, int ranks)
@@ -74,13 +83,15 @@ FailureOr<std::vector<TensorPtr>> Reference::call(std::string_view name, std::ve
   int64_t context = b.context;
   for (size_t t = 0; !b.context && t < b.positions.size(); ++t)
     context = std::max<int64_t>(context, b.positions[t] + 1);
-  const BatchTensors batch{integers(b.ids),
-                           integers(b.positions),
-                           integers(b.sequences),
-                           integers(b.rows, !b.ids.empty()),
-                           integers(b.pageTable),
-                           b.pageWidth,
-                           context};
+  BatchTensors batch{integers(b.ids),
+                     integers(b.positions),
+                     integers(b.sequences),
+                     integers(b.rows, !b.ids.empty()),
+                     {integers(b.pageTable), nullptr, b.pageWidth},
+                     context};
+  for (auto &[state, table] : b.states)
+    batch.own[state] = {integers(table.pages), integers(table.lengths), table.width};
+  impl_->clearTransient();
 
   Exchange exchange(ranks);
   std::vector<FailureOr<std::vector<TensorPtr>>> results(static_cast<size_t>(ranks));
@@ -108,6 +119,39 @@ FailureOr<std::vector<TensorPtr>> Reference::call(std::string_view name, std::ve
 
 // ---- entries ----
 
+/// What a state that an entry acts on lacks in a batch; empty: nothing.
+static std::string problemOf(const Batch &b, StringRef name, ir::StateKind kind, ir::Access access) {
+  if (kind == ir::StateKind::Transient) {
+    for (size_t t = 0; t < b.positions.size(); ++t)
+      if (bool first = t == 0 || b.sequences[t] != b.sequences[t - 1]; b.positions[t] != (first ? 0 : b.positions[t - 1] + 1))
+        return ("token " + Twine(t) + " does not follow the one before, but @" + name +
+                " needs sequences whole, from position 0 on")
+            .str();
+    return {};
+  }
+  auto own = b.states.find(name.str());
+  const StateTable table = own != b.states.end() ? own->second : StateTable{b.pageTable, b.pageWidth};
+  if (table.width <= 0 || table.pages.size() % static_cast<size_t>(table.width))
+    return "page table is no multiple of its width";
+  auto sequences = static_cast<int64_t>(table.pages.size()) / table.width;
+  const bool lengths = kind == ir::StateKind::Fixed && access == ir::Access::Read, rows = kind == ir::StateKind::Recurrent;
+  for (size_t t = 0; t < b.ids.size(); ++t) {
+    int64_t sequence = b.sequences[t];
+    if (rows && t && sequence == b.sequences[t - 1] && b.positions[t] <= b.positions[t - 1])
+      return ("token " + Twine(t) + " comes after a later one of its sequence").str();
+    if (sequence >= sequences)
+      return ("token " + Twine(t) + " is of no sequence of the page table").str();
+    if (lengths && (static_cast<size_t>(sequence) >= table.lengths.size() || table.lengths[static_cast<size_t>(sequence)] < 1))
+      return ("token " + Twine(t) + " is of a sequence without a length in @" + name).str();
+    int64_t last = rows ? 0 : (lengths ? table.lengths[static_cast<size_t>(sequence)] - 1 : b.positions[t]) / kChunk;
+    if (last >= table.width)
+      return ("token " + Twine(t) + " stands at a position without a page").str();
+    if (table.pages[static_cast<size_t>(sequence * table.width + last)] < 0)
+      return ("token " + Twine(t) + " has a negative page").str();
+  }
+  return {};
+}
+
 FailureOr<std::vector<TensorPtr>> Reference::run(std::string_view name, const Batch &b) {
   StringRef symbol(name.data(), name.size());
   func::FuncOp function = impl_->symbols.functions.lookup(symbol);
@@ -117,17 +161,14 @@ FailureOr<std::vector<TensorPtr>> Reference::run(std::string_view name, const Ba
   size_t tokens = b.ids.size();
   if (b.positions.size() != tokens || b.sequences.size() != tokens)
     return bad("ids, positions and sequences differ in length");
-  if (b.pageWidth <= 0 || b.pageTable.size() % static_cast<size_t>(b.pageWidth))
-    return bad("page table is no multiple of its width");
-  auto sequences = static_cast<int64_t>(b.pageTable.size()) / b.pageWidth;
-  for (size_t t = 0; t < tokens; ++t) {
-    if (b.sequences[t] < 0 || b.sequences[t] >= sequences)
-      return bad("token " + Twine(t) + " is of no sequence of the page table");
-    int64_t chunk = b.positions[t] / kChunk;
-    if (b.positions[t] < 0 || chunk >= b.pageWidth)
-      return bad("token " + Twine(t) + " stands at a position without a page");
-    if (b.pageTable[static_cast<size_t>(b.sequences[t] * b.pageWidth + chunk)] < 0)
-      return bad("token " + Twine(t) + " has a negative page");
+  for (size_t t = 0; t < tokens; ++t)
+    if (b.positions[t] < 0 || b.sequences[t] < 0)
+      return bad("token " + Twine(t) + " has a negative position or sequence");
+  for (const ir::StateAccess &access : ir::stateAccesses(function)) {
+    StringRef name = access.state.getValue();
+    ir::StateKind kind = impl_->symbols.states.lookup(name).getKind();
+    if (std::string problem = problemOf(b, name, kind, access.access); !problem.empty())
+      return bad(problem);
   }
   for (int32_t row : b.rows)
     if (row < 0 || static_cast<size_t>(row) >= tokens)

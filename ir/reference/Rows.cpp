@@ -1,6 +1,7 @@
 //===- Rows.cpp - element-wise ops, norms, rotary embedding ---------------------------------------------------------===//
 #include "ir/reference/KernelsImpl.h"
 #include <algorithm>
+#include <cmath>
 
 using namespace heddle::reference;
 
@@ -129,6 +130,31 @@ Problem KernelsOf<A>::rope(const Tensor &input, const Tensor &positions, const R
   return {};
 }
 
+template <class A> Problem KernelsOf<A>::recurrence(const RecurrenceCall &call, Tensor &out) const {
+  const Tensor &keep = *call.keep, &input = *call.input;
+  if (!isReal<A>(keep) || !isReal<A>(input) || keep.shape != input.shape)
+    return "operands must hold reals of one shape";
+  if (!keep.valid.contains(call.columns) || !input.valid.contains(call.columns))
+    return "operands are not whole over the features to compute";
+  const auto *sequences = call.sequences->as<std::vector<int32_t>>(), *rows = call.rows->as<std::vector<int32_t>>();
+  if (!sequences || !rows || static_cast<int64_t>(sequences->size()) != input.rows())
+    return "needs a sequence of each token and a row of each sequence";
+  out = makeReals<Real>(input.shape);
+  out.valid = call.columns;
+  for (int64_t t = 0; t < input.rows(); ++t) {
+    auto sequence = static_cast<size_t>((*sequences)[static_cast<size_t>(t)]);
+    if (sequence >= rows->size())
+      return "sequence " + std::to_string(sequence) + " has no row of the state";
+    double *state = call.state->row((*rows)[sequence], call.layer);
+    for (int64_t j = call.columns.begin; j < call.columns.end; ++j) {
+      int64_t at = t * input.columns() + j;
+      Real h = std::fma(reals<Real>(keep)[at], static_cast<Real>(state[j]), reals<Real>(input)[at]);
+      reals<Real>(out)[at] = h, state[j] = h;
+    }
+  }
+  return {};
+}
+
 namespace heddle::reference {
 #define HEDDLE_ROWS_OF(A)                                                                                                        \
   template Problem KernelsOf<A>::add(const Tensor &, const Tensor &, Tensor &) const;                                            \
@@ -138,6 +164,7 @@ namespace heddle::reference {
   template Problem KernelsOf<A>::selectRows(const Tensor &, const Tensor &, Tensor &) const;                                     \
   template std::vector<A::Real> KernelsOf<A>::vectorOf(const Tensor &, int64_t) const;                                           \
   template Problem KernelsOf<A>::norm(const NormCall &, Tensor &) const;                                                         \
+  template Problem KernelsOf<A>::recurrence(const RecurrenceCall &, Tensor &) const;                                             \
   template Problem KernelsOf<A>::rope(const Tensor &, const Tensor &, const Rope &, bool, int64_t, Tensor &) const;
 HEDDLE_ROWS_OF(Exact)
 HEDDLE_ROWS_OF(One)

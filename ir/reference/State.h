@@ -1,8 +1,8 @@
-//===- State.h - one rank's KV cache in the interpreter -------------------------------------------------------------===//
+//===- State.h - one rank's states in the interpreter ----------------------------------------------------------------===//
 //
-// Keys and values by (page, layer, KV head, slot), kept as f64 after rounding to the cache's type (exact for f16 and for q8,
-// whose scale is multiplied in). Each slot remembers whether it was written: reading one that was not is an error, so a wrong
-// page table or share cannot pass for numbers.
+// Keys and values, of paged, fixed and transient states alike, by (page, layer, KV head, slot), kept as f64 after rounding to the
+// cache's type (exact for f16 and for q8, whose scale is multiplied in). Each slot remembers whether it was written: reading one
+// that was not is an error, so a wrong page table or share cannot pass for numbers.
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
 #include "ir/reference/Formulas.h"
@@ -10,10 +10,10 @@
 
 namespace heddle::reference {
 
-class PagedState {
+class KvState {
 public:
-  PagedState() = default;
-  PagedState(int64_t layers, int64_t kvHeads, int64_t headDim, bool q8)
+  KvState() = default;
+  KvState(int64_t layers, int64_t kvHeads, int64_t headDim, bool q8)
       : layers_(layers), kvHeads_(kvHeads), headDim_(headDim), q8_(q8) {}
 
   int64_t layers() const { return layers_; }
@@ -55,6 +55,25 @@ private:
   int64_t layers_ = 0, kvHeads_ = 0, headDim_ = 0;
   bool q8_ = false;
   std::unordered_map<int64_t, Page> pages_;
+};
+
+/// Rows of a recurrent state, by (row, layer), in f64, which holds f32 exactly. A row begins as zeros.
+class RecurrentState {
+public:
+  RecurrentState() = default;
+  RecurrentState(int64_t layers, int64_t features) : layers_(layers), features_(features) {}
+  int64_t layers() const { return layers_; }
+  int64_t features() const { return features_; }
+  /// [features]; lives as long as the state.
+  double *row(int64_t row, int64_t layer) {
+    std::vector<double> &all = rows_[row];
+    all.resize(static_cast<size_t>(layers_ * features_));
+    return all.data() + layer * features_;
+  }
+
+private:
+  int64_t layers_ = 0, features_ = 0;
+  std::unordered_map<int64_t, std::vector<double>> rows_; // [layers × features]
 };
 
 } // namespace heddle::reference

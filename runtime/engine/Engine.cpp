@@ -39,7 +39,7 @@ int64_t rowsOf(const EngineOptions &options, const ModelNeeds &needs, const std:
 
 EngineSettings decide(const EngineOptions &options, const ModelNeeds &needs, std::vector<RankMemory> ranks) {
   const int64_t modelContext = needs.context;
-  const KvShapes &kv = needs.kv;
+  const StateShapes &kv = needs.kv;
   checkOption(options.threads >= 1 && options.threads <= kMostThreads,
               "threads must be in [1, " + std::to_string(kMostThreads) + "], not " + std::to_string(options.threads));
   checkOption(options.context >= 0 && options.context <= modelContext,
@@ -71,6 +71,8 @@ EngineSettings decide(const EngineOptions &options, const ModelNeeds &needs, std
               fit.refusal(least, options.kvBytes ? "the KV memory that was asked for"
                                                  : "a KV cache of " + std::to_string(least * kPageTokens) + " tokens"));
   pages = std::min(pages, fit.pages());
+  if (!kv.keep())
+    pages = KvCache::pagesFor(context); // numbers without memory
   context = std::min(context, pages * kPageTokens);
   return {context, pages, options.tokenBudget, room.rows};
 }
@@ -123,6 +125,9 @@ void Engine::follow() { impl_->follow(); }
 void Engine::evaluate(const std::vector<int32_t> &tokens, int64_t chunk, const std::function<void(int64_t, const float *)> &row) {
   impl_->evaluate(tokens, chunk, row);
 }
+std::vector<EntryRows> Engine::call(const EntryCall &call) { return impl_->call(call); }
+void Engine::fork(uint64_t parent, uint64_t child) { impl_->fork(parent, child); }
+void Engine::forget(uint64_t sequence) { impl_->forget(sequence); }
 void Engine::leaveStepsWhile(const std::atomic<bool> &flag) { impl_->leaveStepsWhile(flag); }
 void Engine::startProfile() { impl_->startProfile(); }
 std::vector<KernelTime> Engine::endProfile() { return impl_->endProfile(); }

@@ -71,6 +71,23 @@ struct EngineOptions {
   std::string target = {};   // code of the plan to run; empty: the best for this CPU
 };
 
+/// A call of an entry by its name, for some sequences at once.
+struct EntryCall {
+  struct Part {
+    uint64_t sequence;                // the caller's name for it
+    std::vector<int32_t> tokens;      // at least one
+    std::vector<int32_t> wanted = {}; // of them, in increasing order: those with a row in outputs of wanted rows
+  };
+  std::string entry;
+  std::vector<Part> parts; // each of another sequence
+};
+/// An output of a call: rows of f32, in the order of the call.
+struct EntryRows {
+  RowsOf of;
+  int64_t rows, columns;
+  std::vector<float> values; // [rows × columns]
+};
+
 struct KernelTime; // runtime/engine/StepProfile.h
 struct StepModel;  // runtime/engine/StepExecutor.h
 class TextDecoder; // runtime/engine/OutputText.h
@@ -120,6 +137,16 @@ public:
   /// `row(position, logits[vocabulary])` in order (eval). Rank 0, while idle(). Throws std::invalid_argument when the tokens are
   /// none, unknown or more than the context.
   void evaluate(const std::vector<int32_t> &tokens, int64_t chunk, const std::function<void(int64_t, const float *)> &row);
+
+  /// Calls any entry. Rank 0, while idle(). Tokens of an entry that acts on a paged or recurrent state go on where the sequence's
+  /// last ones ended; of others they begin at position 0. What an entry leaves in states stays until forget(). Throws
+  /// std::invalid_argument, one line, for a name that is no entry, tokens that are none, unknown or too many, and states that an
+  /// entry cannot find or write: nothing is changed then. A call that is left early (leaveStepsWhile) throws std::runtime_error,
+  /// and its sequences are forgotten.
+  std::vector<EntryRows> call(const EntryCall &call);
+  /// `child`, a new sequence, goes on as `parent` stands: fixed states are shared, pages copied when one of them writes.
+  void fork(uint64_t parent, uint64_t child);
+  void forget(uint64_t sequence); // gives back what it holds; an unknown one holds nothing
 
 private:
   class Impl;

@@ -8,8 +8,13 @@ namespace heddle {
 
 Engine::Impl::Impl(const StepModel &model, const EngineSettings &settings, int64_t threads, Communicator &group,
                    TextDecoderFactory text)
-    : model_(model), settings_(settings), group_(group), text_(std::move(text)), cache_(settings.pages),
-      executor_(model, settings.room(), settings.pages, threads, group) {}
+    : model_(model), settings_(settings), group_(group), text_(std::move(text)), cache_(settings.pages), limits_(limits()),
+      executor_(model, settings.room(), settings.pages, threads, group) {
+  for (const StateShape &state : model.kv.states)
+    pools_.push_back(state.kind == StateKind::Fixed || state.kind == StateKind::Recurrent
+                         ? std::make_unique<KvCache>(settings.pages)
+                         : nullptr);
+}
 
 Engine::Impl::~Impl() {
   if (group_.rank() != 0 || broken_)
@@ -39,6 +44,7 @@ void Engine::Impl::checkTokens(const std::vector<int32_t> &tokens, const char *w
 void Engine::Impl::submit(Request request) {
   if (auto error = validate(request.sampling))
     throw std::invalid_argument(error->message);
+  logitsStep(); // is there one?
   checkTokens(request.prompt, "prompt");
   if (static_cast<int64_t>(request.prompt.size()) >= settings_.context)
     throw std::invalid_argument("the prompt has " + std::to_string(request.prompt.size()) + " tokens, but the context of " +
@@ -74,8 +80,8 @@ std::vector<Event> Engine::Impl::step() {
   StepPlan next;
   Schedule schedule = plan(next);
   if (!next.ids.empty())
-    if (const float *logits = execute(next))
-      update(schedule, logits); // else nothing was computed, and the next step plans the same again
+    if (const StepOutputs *outputs = execute(next))
+      update(schedule, outputs->front()); // else nothing was computed, and the next step plans the same again
   return std::exchange(events_, {});
 }
 
@@ -150,22 +156,25 @@ Schedule Engine::Impl::plan(StepPlan &step) {
   }
   preemptions_ += static_cast<int64_t>(decided.preempted.size());
   std::vector<KvCache::Sequence> sequences;
+  PageWork work;
+  if (!decided.work.empty())
+    step = logitsStep();
   for (auto [index, tokens] : decided.work) {
     const Running &r = running_[index];
-    addSequence(step, r.sequence, std::span(r.known).subspan(r.computed, tokens), r.computed, false);
+    addSequence(step, r.sequence, std::span(r.known).subspan(r.computed, tokens), r.computed, false, work);
     if (r.computed + tokens == static_cast<int64_t>(r.known.size()))
       step.rows.push_back(static_cast<int32_t>(step.ids.size()) - 1);
     sequences.push_back(r.sequence);
   }
-  setPageTable(step, sequences);
+  setPages(step, sequences, std::move(work));
   return decided;
 }
 
 /// Adds positions [begin, begin + tokens) of a sequence, as the next row of the page table.
 void Engine::Impl::addSequence(StepPlan &step, KvCache::Sequence sequence, std::span<const int32_t> tokens, int64_t begin,
-                               bool allRows) {
+                               bool allRows, PageWork &work) {
   int64_t end = begin + static_cast<int64_t>(tokens.size());
-  if (!cache_.reserve(sequence, begin, end, step.pageWork))
+  if (!cache_.reserve(sequence, begin, end, work))
     throw std::logic_error("engine: the scheduler promised pages that the KV cache does not have");
   int32_t row = step.sequences.empty() ? 0 : step.sequences.back() + 1;
   for (size_t i = 0; i < tokens.size(); ++i) {
@@ -177,44 +186,63 @@ void Engine::Impl::addSequence(StepPlan &step, KvCache::Sequence sequence, std::
   }
 }
 
-/// A row of the table per sequence, padded with page 0, which is never read there.
-void Engine::Impl::setPageTable(StepPlan &step, std::span<const KvCache::Sequence> sequences) const {
-  for (KvCache::Sequence s : sequences)
-    step.pageTableWidth = std::max<int64_t>(step.pageTableWidth, static_cast<int64_t>(cache_.pages(s).size()));
-  for (size_t s = 0; s < sequences.size(); ++s) {
-    std::span<const int32_t> pages = cache_.pages(sequences[s]);
-    step.pageTable.insert(step.pageTable.end(), pages.begin(), pages.end());
-    step.pageTable.resize((s + 1) * step.pageTableWidth, 0);
-  }
+StepPlan Engine::Impl::logitsStep() const {
+  if (model_.logits < 0)
+    throw std::invalid_argument("the program has no entry that gives logits, so it cannot continue a text");
+  const ModelEntry &entry = model_.entries[static_cast<size_t>(model_.logits)];
+  for (const StateUse &use : entry.states)
+    if (StateKind kind = model_.kv.states[static_cast<size_t>(use.state)].kind; kind != StateKind::Paged)
+      throw std::invalid_argument("entry '" + entry.name + "' acts on a " + std::string(stateKindName(kind)) +
+                                  " state, so it cannot continue a text by itself yet: call the program's entries by name");
+  StepPlan step;
+  step.entry = model_.logits;
+  return step;
 }
 
-const float *Engine::Impl::execute(StepPlan &step) {
+/// In each paged state a row of the table per sequence, padded with page 0, which is never read there.
+void Engine::Impl::setPages(StepPlan &step, std::span<const KvCache::Sequence> sequences, PageWork work) const {
+  StatePages paged{std::move(work), {}};
+  for (KvCache::Sequence s : sequences)
+    paged.width = std::max<int64_t>(paged.width, static_cast<int64_t>(cache_.pages(s).size()));
+  for (size_t s = 0; s < sequences.size(); ++s) {
+    std::span<const int32_t> pages = cache_.pages(sequences[s]);
+    paged.table.insert(paged.table.end(), pages.begin(), pages.end());
+    paged.table.resize((s + 1) * paged.width, 0);
+  }
+  for (const StateShape &state : model_.kv.states)
+    step.states.push_back(state.kind == StateKind::Paged ? paged : StatePages());
+}
+
+const StepOutputs *Engine::Impl::execute(StepPlan &step) {
   step.epoch = ++epoch_;
-  step.entry = static_cast<int64_t>(model_.logits);
   broken_ = true; // until it is over
   if (group_.size() > 1) {
     std::vector<std::byte> message = step.serialize();
     group_.broadcast(message);
   }
-  const float *logits = executor_.run(step); // the entry that gives them has no other output
+  const StepOutputs *outputs = executor_.run(step);
   broken_ = false;
-  if (logits) { // the step was not left
+  if (outputs) { // the step was not left
     ++steps_;
     computedTokens_ += static_cast<int64_t>(step.ids.size());
   }
-  return logits;
+  return outputs;
 }
 
 StepLimits Engine::Impl::limits() const {
-  return {model_.vocabulary,     settings_.context, settings_.pages,
-          settings_.tokenBudget, settings_.rows,    static_cast<int64_t>(model_.entries.size())};
+  StepLimits limits{model_.vocabulary, settings_.context, settings_.pages, settings_.tokenBudget, settings_.rows, {}, {}};
+  for (const StateShape &state : model_.kv.states)
+    limits.states.push_back(state.kind);
+  for (const ModelEntry &entry : model_.entries)
+    limits.entries.push_back(entry.states);
+  return limits;
 }
 
 void Engine::Impl::follow() {
   for (;;) {
     std::vector<std::byte> message;
     group_.broadcast(message);
-    StepPlan step = StepPlan::parse(message, limits());
+    StepPlan step = StepPlan::parse(message, limits_);
     if (step.epoch != ++epoch_)
       throw StepPlanError("step plan: rank " + std::to_string(group_.rank()) + " expected step " + std::to_string(epoch_) +
                           ", got " + std::to_string(step.epoch));
@@ -331,14 +359,15 @@ void Engine::Impl::evaluate(const std::vector<int32_t> &tokens, int64_t chunk,
   } giveBack{*this, sequence};
   for (int64_t begin = 0; begin < count; begin += chunk) {
     int64_t size = std::min(chunk, count - begin);
-    StepPlan step;
-    addSequence(step, sequence, std::span(tokens).subspan(begin, size), begin, true);
-    setPageTable(step, std::span(&sequence, 1));
-    const float *logits = execute(step);
-    if (!logits)
+    StepPlan step = logitsStep();
+    PageWork work;
+    addSequence(step, sequence, std::span(tokens).subspan(begin, size), begin, true, work);
+    setPages(step, std::span(&sequence, 1), std::move(work));
+    const StepOutputs *outputs = execute(step);
+    if (!outputs)
       throw std::runtime_error("the evaluation was interrupted");
     for (int64_t i = 0; i < size; ++i)
-      row(begin + i, logits + i * model_.logitStride());
+      row(begin + i, outputs->front() + i * model_.logitStride());
   }
 }
 

@@ -5,6 +5,7 @@
 #include "runtime/engine/Sampler.h"
 #include "runtime/engine/StepExecutor.h"
 #include "runtime/scheduler/Scheduler.h"
+#include <unordered_map>
 
 namespace heddle {
 
@@ -18,7 +19,7 @@ struct EngineSettings {
 /// What ranks of a model take beside the KV cache.
 struct ModelNeeds {
   int64_t context; // the longest that the model can have
-  KvShapes kv;
+  StateShapes kv;
   std::vector<uint64_t> weights; // bytes of each rank
   int64_t arenaBytesPerToken;
   std::vector<EntryOutputs> outputs; // of each entry
@@ -40,6 +41,9 @@ public:
   std::vector<Event> step();
   void follow();
   void evaluate(const std::vector<int32_t> &tokens, int64_t chunk, const std::function<void(int64_t, const float *)> &row);
+  std::vector<EntryRows> call(const EntryCall &call);
+  void fork(uint64_t parent, uint64_t child);
+  void forget(uint64_t sequence);
   EngineStats stats() const;
   void startProfile() { executor_.startProfile(); }
   std::vector<KernelTime> endProfile() { return executor_.endProfile(); }
@@ -62,9 +66,13 @@ private:
   Schedule decide();
   std::vector<int64_t> shareBeginnings();
   void leave(const Running &running, bool failed); // its pages, to later requests
-  void addSequence(StepPlan &step, KvCache::Sequence sequence, std::span<const int32_t> tokens, int64_t begin, bool allRows);
-  void setPageTable(StepPlan &step, std::span<const KvCache::Sequence> sequences) const;
-  const float *execute(StepPlan &step);
+  /// A step of the entry that gives logits, without tokens yet. Throws std::invalid_argument where there is none that continues
+  /// texts.
+  StepPlan logitsStep() const;
+  void addSequence(StepPlan &step, KvCache::Sequence sequence, std::span<const int32_t> tokens, int64_t begin, bool allRows,
+                   PageWork &work);
+  void setPages(StepPlan &step, std::span<const KvCache::Sequence> sequences, PageWork work) const;
+  const StepOutputs *execute(StepPlan &step);
   void update(const Schedule &schedule, const float *logits);
   void extend(Running &running, Sampler::Result &&sampled);
   StopReason stopReason(const Running &running, int32_t token) const;
@@ -73,11 +81,26 @@ private:
   void checkTokens(const std::vector<int32_t> &tokens, const char *what) const;
   StepLimits limits() const;
 
+  /// A sequence that its caller has named.
+  struct Named {
+    KvCache::Sequence sequence;   // its name in all caches
+    int64_t computed = 0;         // positions in paged states, and steps of recurrent ones
+    std::vector<int32_t> lengths; // by state: positions in a fixed one
+  };
+  Named &named(uint64_t sequence);
+  bool actsOn(const ModelEntry &entry, std::initializer_list<StateKind> kinds) const;
+  KvCache &pagesOf(int64_t state) { return pools_[static_cast<size_t>(state)] ? *pools_[static_cast<size_t>(state)] : cache_; }
+  void checkCall(const EntryCall &call, const ModelEntry &entry);
+  void takePages(StepPlan &step, const EntryCall &call, const ModelEntry &entry);
+
   StepModel model_;
   EngineSettings settings_;
   Communicator &group_;
   TextDecoderFactory text_;
-  KvCache cache_;
+  KvCache cache_;                               // of all paged states
+  std::vector<std::unique_ptr<KvCache>> pools_; // by state: pages of a fixed or rows of a recurrent one, else null
+  std::unordered_map<uint64_t, Named> named_;
+  const StepLimits limits_;
   StepExecutor executor_;
   Sampler sampler_;
   std::vector<Running> running_; // in order of arrival

@@ -48,9 +48,9 @@ int64_t MemoryFit::Place::pagesLeft() const {
   return page == 0 ? std::numeric_limits<int32_t>::max() : static_cast<int64_t>((available - taken) / page);
 }
 
-MemoryFit::MemoryFit(std::vector<RankMemory> ranks, std::vector<uint64_t> fixed, const KvShapes &kv)
+MemoryFit::MemoryFit(std::vector<RankMemory> ranks, std::vector<uint64_t> fixed, const StateShapes &kv)
     : ranks_(std::move(ranks)),
-      canShrink_(std::ranges::any_of(kv.states, [](const KvShape &s) { return s.type == KvType::F16; })) {
+      canShrink_(std::ranges::any_of(kv.states, [](const StateShape &s) { return s.type == KvType::F16; })) {
   auto count = static_cast<int64_t>(ranks_.size());
   std::map<std::string, size_t> placeOf;
   for (int64_t r = 0; r < count; ++r) {

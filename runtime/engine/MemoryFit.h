@@ -20,7 +20,7 @@ std::vector<RankMemory> exchangeMemory(Communicator &group);
 class MemoryFit {
 public:
   /// `fixed`: bytes that each rank takes whatever its KV cache: weights, tables, the buffers of a step.
-  MemoryFit(std::vector<RankMemory> ranks, std::vector<uint64_t> fixed, const KvShapes &kv);
+  MemoryFit(std::vector<RankMemory> ranks, std::vector<uint64_t> fixed, const StateShapes &kv);
 
   /// Pages of KV cache that every host, and every rank's process, has room for beside the rest; 0 when not even that fits.
   int64_t pages() const { return pages_; }

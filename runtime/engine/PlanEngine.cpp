@@ -71,13 +71,6 @@ TextDecoderFactory textOf(std::shared_ptr<const Tokenizer> tokenizer) {
   return [tokenizer] { return std::make_unique<StreamTextDecoder>(tokenizer); };
 }
 
-KvShapes kvShapesOf(const Manifest &manifest) {
-  KvShapes shapes;
-  for (const PagedState &s : manifest.states)
-    shapes.states.push_back({s.layers, s.heads, s.kvHeads, s.headDim, s.type});
-  return shapes;
-}
-
 ModelNeeds needsOf(const Manifest &manifest, int64_t ranks) {
   std::vector<uint64_t> weights;
   for (int64_t rank = 0; rank < ranks; ++rank)
@@ -85,10 +78,17 @@ ModelNeeds needsOf(const Manifest &manifest, int64_t ranks) {
   std::vector<EntryOutputs> outputs;
   for (const Entry &entry : manifest.entries)
     outputs.push_back(entry.outputs);
-  return {manifest.context, kvShapesOf(manifest), std::move(weights), manifest.arenaBytesPerToken, std::move(outputs)};
+  return {manifest.context, stateShapesOf(manifest), std::move(weights), manifest.arenaBytesPerToken, std::move(outputs)};
 }
 
 } // namespace
+
+StateShapes stateShapesOf(const Manifest &manifest) {
+  StateShapes shapes;
+  for (const StateEntry &s : manifest.states)
+    shapes.states.push_back({s.layers, s.heads, s.kvHeads, s.headDim, s.type, s.kind, s.features});
+  return shapes;
+}
 
 StepModel loadStepModel(const Plan &plan, const std::string &target, int64_t context, int64_t rank, int64_t ranks,
                         std::atomic<uint64_t> *progress) {
@@ -99,12 +99,9 @@ StepModel loadStepModel(const Plan &plan, const std::string &target, int64_t con
                                             RopeTables(manifest.ropes, context)});
   StepModel model;
   for (const Entry &entry : manifest.entries)
-    model.entries.push_back({entry.name, loaded->code.entry(entry.name), entry.outputs});
+    model.entries.push_back({entry.name, loaded->code.entry(entry.name), entry.outputs, entry.states});
   const Entry *logits = logitsEntry(manifest);
-  if (!logits)
-    throw std::runtime_error(plan.directory().string() +
-                             ": the program has no entry that gives logits, so it cannot continue a text");
-  model.logits = static_cast<size_t>(logits - manifest.entries.data());
+  model.logits = logits ? logits - manifest.entries.data() : -1;
   model.weights = loaded->weights.data();
   model.weightOffsets = loaded->weights.offsets().data();
   model.ropes = loaded->ropes.data();
@@ -112,7 +109,7 @@ StepModel loadStepModel(const Plan &plan, const std::string &target, int64_t con
   model.vocabulary = manifest.vocabulary;
   model.arenaBytesPerToken = manifest.arenaBytesPerToken;
   model.context = context;
-  model.kv = kvShapesOf(manifest);
+  model.kv = stateShapesOf(manifest);
   model.endOfText = manifest.endOfText;
   model.owner = std::move(loaded);
   return model;

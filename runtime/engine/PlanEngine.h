@@ -12,6 +12,8 @@ namespace heddle {
 StepModel loadStepModel(const Plan &plan, const std::string &target, int64_t context, int64_t rank, int64_t ranks,
                         std::atomic<uint64_t> *progress = nullptr);
 
+StateShapes stateShapesOf(const Manifest &manifest);
+
 /// Checks that every rank opened the same plan (collective); all ranks throw the same line, naming the host, when not. A rank
 /// that could not open it passes the reason as `problem`, so that the others learn of it instead of waiting.
 void checkSamePlan(Communicator &group, const std::string &key, const std::string &problem = "");

@@ -87,7 +87,7 @@ int64_t startThreads(int64_t threads) {
 namespace {
 
 /// f32 of attention's partial states, where a step has any (Frame.h).
-int64_t floatsOfPartials(int64_t tokens, int64_t pageTableWidth, const KvShapes &kv, int64_t rank, int64_t ranks) {
+int64_t floatsOfPartials(int64_t tokens, int64_t pageTableWidth, const StateShapes &kv, int64_t rank, int64_t ranks) {
   return tokens > kSplitTokens ? 0 : tokens * pageTableWidth * kv.partialFloats(rank, ranks);
 }
 
@@ -110,18 +110,20 @@ constexpr int64_t kFloat = sizeof(float);
 } // namespace
 
 StepBytes stepBytes(const StepRoom &room, int64_t arenaBytesPerToken, const std::vector<EntryOutputs> &entries,
-                    const KvShapes &kv, int64_t rank, int64_t ranks) {
+                    const StateShapes &kv, int64_t rank, int64_t ranks) {
   int64_t floats = 0;
   for (const EntryOutputs &outputs : entries)
     floats = std::max(floats, floatsOf(outputs, room.tokens, room.rows, room.tokens)); // a sequence has a token at least
   return {room.tokens * arenaBytesPerToken, floats * kFloat,
-          floatsOfPartials(std::min(room.tokens, kSplitTokens), KvCache::pagesFor(room.context), kv, rank, ranks) * kFloat};
+          floatsOfPartials(std::min(room.tokens, kSplitTokens), KvCache::pagesFor(room.context), kv, rank, ranks) * kFloat,
+          room.transientPages() * kv.transientBytes(rank, ranks)};
 }
 
 StepExecutor::StepExecutor(const StepModel &model, const StepRoom &room, int64_t pages, int64_t threads, Communicator &group)
     : model_(model), threads_(threads), group_(group), context_(std::make_unique<StepContext>(threads, group)) {
-  for (const KvShape &state : model.kv.states)
-    kv_.emplace_back(pages, state.pageBytes(group.rank(), group.size()));
+  for (const StateShape &state : model.kv.states)
+    memory_.emplace_back(state.kind == StateKind::Transient ? room.transientPages() : pages,
+                         state.pageBytes(group.rank(), group.size()));
   StepBytes bytes = stepBytes(room, model.arenaBytesPerToken, model.outputs(), model.kv, group.rank(), group.size());
   arena_ = HugeBuffer(static_cast<size_t>(bytes.arena), "the arena");
   outputs_ = HugeBuffer(static_cast<size_t>(bytes.outputs), "logits");
@@ -133,25 +135,53 @@ StepExecutor::StepExecutor(const StepModel &model, const StepRoom &room, int64_t
 
 StepExecutor::~StepExecutor() = default;
 
-const float *StepExecutor::run(StepPlan &plan) {
-  for (KvMemory &memory : kv_)
-    memory.apply(plan.pageWork);
+StepExecutor::Tables StepExecutor::tablesOf(const StepPlan &plan, bool transient) {
+  Tables made;
+  made.ends.resize(static_cast<size_t>(plan.sequenceCount()));
+  for (size_t t = 0; t < plan.ids.size(); ++t) // positions increase
+    made.ends[static_cast<size_t>(plan.sequences[t])] = plan.positions[t] + 1;
+  if (!transient)
+    return made;
+  for (int32_t end : made.ends)
+    made.width = std::max(made.width, KvCache::pagesFor(end));
+  made.transient.resize(made.ends.size() * static_cast<size_t>(made.width));
+  for (size_t s = 0; s < made.ends.size(); ++s)
+    for (int64_t p = 0; p < KvCache::pagesFor(made.ends[s]); ++p)
+      made.transient[s * static_cast<size_t>(made.width) + static_cast<size_t>(p)] = static_cast<int32_t>(made.pages++);
+  return made;
+}
+
+const StepOutputs *StepExecutor::run(StepPlan &plan) {
   const ModelEntry &entry = model_.entries[static_cast<size_t>(plan.entry)];
   const int64_t tokens = static_cast<int64_t>(plan.ids.size()), wanted = static_cast<int64_t>(plan.rows.size());
-  const int64_t width = plan.pageTableWidth, sequences = width ? static_cast<int64_t>(plan.pageTable.size()) / width : 0;
+  const int64_t sequences = plan.sequenceCount();
   std::byte *results = within(outputs_, floatsOf(entry.outputs, tokens, wanted, sequences) * kFloat, "its results");
   std::vector<std::byte *> outputs;
+  results_.clear();
   for (const EntryOutput &output : entry.outputs) {
     outputs.push_back(results);
+    results_.push_back(reinterpret_cast<const float *>(results));
     results += output.rowsOf(tokens, wanted, sequences) * output.stride * kFloat;
   }
-  const int64_t partials = floatsOfPartials(tokens, width, model_.kv, group_.rank(), group_.size());
+  const Tables made = tablesOf(plan, std::ranges::any_of(entry.states, [&](StateUse use) {
+                                 return model_.kv.states[static_cast<size_t>(use.state)].kind == StateKind::Transient;
+                               }));
+  int64_t width = made.width; // of the widest table
   std::vector<StateView> views;
-  for (KvMemory &memory : kv_)
-    views.push_back({memory.data(), plan.pageTable.data(), width});
+  for (size_t s = 0; s < memory_.size(); ++s) {
+    const bool transient = model_.kv.states[s].kind == StateKind::Transient;
+    const StatePages &pages = plan.states[s];
+    memory_[s].apply(pages.work);
+    if (transient && made.pages > memory_[s].pages())
+      throw std::logic_error("engine: a step has no room for its sequences");
+    width = std::max(width, pages.width);
+    views.push_back({memory_[s].data(), transient ? made.transient.data() : pages.table.data(),
+                     transient ? made.width : pages.width, pages.lengths.empty() ? made.ends.data() : pages.lengths.data()});
+  }
   std::vector<const StateView *> states;
   for (const StateView &view : views)
     states.push_back(&view);
+  const int64_t partials = floatsOfPartials(tokens, width, model_.kv, group_.rank(), group_.size());
   const Frame frame{.tokens = tokens,
                     .wanted = wanted,
                     .sequences = sequences,
@@ -188,7 +218,7 @@ const float *StepExecutor::run(StepPlan &plan) {
     std::rethrow_exception(context_->error);
   if (context_->leaveAfter != StepContext::kNever)
     return nullptr;
-  return reinterpret_cast<const float *>(outputs_.data());
+  return &results_;
 }
 
 void StepExecutor::leaveStepsWhile(const std::atomic<bool> &flag) {

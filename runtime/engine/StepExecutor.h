@@ -18,22 +18,23 @@ struct ModelEntry {
   std::string name;
   EntryFunction function;
   EntryOutputs outputs;
+  std::vector<StateUse> states = {};
 };
 
 /// A program as one rank runs it, and what it reads.
 struct StepModel {
   std::vector<ModelEntry> entries;
-  size_t logits = 0;                 // of them, the one that gives logits: its only output
+  int64_t logits = 0;                // of them, the one that gives logits, its only output; -1: none does
   std::shared_ptr<const void> owner; // keeps the code and what follows alive
   const std::byte *weights = nullptr;
   const int64_t *weightOffsets = nullptr;
   const float *ropes = nullptr; // for `context` positions
   const int64_t *ropeOffsets = nullptr;
   int64_t vocabulary = 0, arenaBytesPerToken = 0, context = 0;
-  KvShapes kv;
+  StateShapes kv;
   std::vector<int64_t> endOfText;
 
-  int64_t logitStride() const { return entries[logits].outputs[0].stride; }
+  int64_t logitStride() const { return entries[static_cast<size_t>(logits)].outputs[0].stride; }
   std::vector<EntryOutputs> outputs() const {
     std::vector<EntryOutputs> all;
     for (const ModelEntry &entry : entries)
@@ -45,14 +46,19 @@ struct StepModel {
 /// The largest step that there is room for.
 struct StepRoom {
   int64_t tokens, rows, context; // of all sequences; whose logits are wanted; longest position of a sequence
+  /// Of a transient state: those of all tokens, and a part of one for each of as many sequences as rows.
+  int64_t transientPages() const { return KvCache::pagesFor(tokens) + rows; }
 };
-/// Bytes that the buffers of such a step take on a rank, whichever entry it calls: arena, outputs, attention's partial states.
+/// Bytes that the buffers of such a step take on a rank, whichever entry it calls: arena, outputs, attention's partial states,
+/// transient states.
 struct StepBytes {
-  int64_t arena, outputs, partials;
-  int64_t all() const { return arena + outputs + partials; }
+  int64_t arena, outputs, partials, transient;
+  int64_t all() const { return arena + outputs + partials + transient; }
 };
+/// The outputs of a step, rows in the plan's order.
+using StepOutputs = std::vector<const float *>;
 StepBytes stepBytes(const StepRoom &room, int64_t arenaBytesPerToken, const std::vector<EntryOutputs> &entries,
-                    const KvShapes &kv, int64_t rank, int64_t ranks);
+                    const StateShapes &kv, int64_t rank, int64_t ranks);
 
 struct StepContext; // what heddle_barrier and heddle_all_gather find behind their `context`
 
@@ -64,9 +70,9 @@ public:
   /// Throws when `threads` threads cannot be had.
   StepExecutor(const StepModel &model, const StepRoom &room, int64_t pages, int64_t threads, Communicator &group);
   ~StepExecutor();
-  /// Does the page work and calls the plan's entry, which has room. Its first output, rows in the plan's order, until the next
-  /// run; null when the step was left early. Throws what the communicator threw; the executor cannot be used after that.
-  const float *run(StepPlan &plan);
+  /// Does the page work and calls the plan's entry, which has room. Its outputs, until the next run; null when the step was left
+  /// early. Throws what the communicator threw; the executor cannot be used after that.
+  const StepOutputs *run(StepPlan &plan);
   /// While `flag`, which outlives the executor, is true, all threads leave a step at its next barrier. In a group of one only:
   /// the other ranks would wait for this one.
   void leaveStepsWhile(const std::atomic<bool> &flag);
@@ -75,10 +81,19 @@ public:
   std::vector<KernelTime> endProfile();
 
 private:
+  /// What a step's tables are made of on this rank alone.
+  struct Tables {
+    StepInts ends;      // [sequences] positions of each
+    StepInts transient; // [sequences · width] pages, one after another; none where the entry has no use for them
+    int64_t width = 0, pages = 0;
+  };
+  static Tables tablesOf(const StepPlan &plan, bool transient);
+
   StepModel model_;
   int64_t threads_;
   Communicator &group_;
-  std::vector<KvMemory> kv_; // of each paged state
+  std::vector<KvMemory> memory_; // of each state
+  StepOutputs results_;          // of the last run
   HugeBuffer arena_, partials_, outputs_;
   std::unique_ptr<StepContext> context_;
 };

@@ -13,13 +13,19 @@
 
 namespace heddle {
 
-inline constexpr int64_t kFrameVersion = 1;
+inline constexpr int64_t kFrameVersion = 2;
+
+/// What a state is for (docs/stages.md, States). Keys and values of each sequence: `Paged` grows by the tokens of a call and is
+/// read by later ones, `Fixed` is written by one entry and read by others, `Transient` holds those of this very call. `Recurrent`
+/// is a row of f32 for each sequence, which its tokens update one after another.
+enum class StateKind : uint8_t { Paged, Fixed, Recurrent, Transient };
 
 /// A state of the program, as this rank has it.
 struct StateView {
-  std::byte *memory;        // paged: [pages] of pageBytes (below)
-  const int32_t *pageTable; // [sequences · pageTableWidth] physical page of each 64-position chunk of each sequence
-  int64_t pageTableWidth;
+  std::byte *memory;        // [pages]: of keys and values (below) or, of a recurrent state, f32 [layers][features of this rank]
+  const int32_t *pageTable; // [sequences · pageTableWidth] page of each 64-position chunk of each sequence, or its one row
+  int64_t pageTableWidth;   // 1 where a page is a row
+  const int32_t *lengths = nullptr; // [sequences] positions with keys, those of this call included; since version 2
 };
 
 /// What one call is given. T tokens, S sequences, R rows wanted. Tokens of a sequence stand together, in increasing position, and
@@ -49,7 +55,8 @@ using EntryFunction = void (*)(const Frame *frame, int64_t thread);
 /// What the function of an entry is called in a plan's code, before the entry's name.
 inline constexpr char kEntryPrefix[] = "heddle_entry_";
 
-/// KV cache geometry of a paged state (docs/arithmetic.md). Page p of layer l, local KV head h starts at
+/// How keys and values stand in a page (docs/arithmetic.md); a transient state has one layer. Page p of layer l, local KV head h
+/// starts at
 /// ((p · layers + l) · localHeads + h) · headPageBytes: K [headDim][64] (transposed), then V [64][headDim], of f16
 /// or, KvType::Q8, of int8, K followed by its scales f32 [kvBlocks][64] and V by its own [64][kvBlocks].
 inline constexpr int64_t kPageTokens = 64;

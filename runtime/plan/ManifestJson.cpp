@@ -159,11 +159,23 @@ RopeTable ropeFrom(const Node &node, int64_t context) {
   return rope;
 }
 
-PagedState stateFrom(const Node &node) {
-  PagedState state{node.at("name").text(), node.at("layers").integer(1, 65536), node.at("heads").integer(1, 65536),
-                   node.at("kv_heads").integer(1, 65536), node.at("head_dim").integer(1, 65536)};
-  if (node.at("kind").text() != "paged")
-    node.at("kind").fail("must be paged");
+StateEntry stateFrom(const Node &node) {
+  StateEntry state{node.at("name").text(), node.at("layers").integer(1, 65536), 0, 0, 0};
+  const std::string kind = node.at("kind").text();
+  bool known = false;
+  for (StateKind one : {StateKind::Paged, StateKind::Fixed, StateKind::Recurrent, StateKind::Transient})
+    if (stateKindName(one) == kind)
+      state.kind = one, known = true;
+  if (!known)
+    node.at("kind").fail("must be paged, fixed, recurrent or transient");
+  if (state.kind == StateKind::Transient && state.layers != 1)
+    node.at("layers").fail("must be 1 of a transient state");
+  if (state.kind == StateKind::Recurrent) {
+    state.features = node.at("features").integer(1, kMost31);
+    return state;
+  }
+  state.heads = node.at("heads").integer(1, 65536), state.kvHeads = node.at("kv_heads").integer(1, 65536);
+  state.headDim = node.at("head_dim").integer(1, 65536);
   std::optional<KvType> type = kvTypeByName(node.at("type").text());
   if (!type)
     node.at("type").fail("must be f16 or q8");
@@ -173,8 +185,27 @@ PagedState stateFrom(const Node &node) {
   return state;
 }
 
-Entry entryFrom(const Node &node) {
+StateUse useFrom(const Node &node, const std::vector<StateEntry> &states) {
+  StateUse use{node.at("state").integer(0, static_cast<int64_t>(states.size()) - 1), Access::Read};
+  const std::string access = node.at("access").text();
+  for (Access one : {Access::Read, Access::Write, Access::Update})
+    if (accessName(one) == access) {
+      use.access = one;
+      return use;
+    }
+  node.at("access").fail("must be read, write or update");
+}
+
+Entry entryFrom(const Node &node, const std::vector<StateEntry> &states) {
   Entry entry{node.at("name").word(), {}};
+  std::set<int64_t> used;
+  node.at("states").each([&](const Node &one) {
+    if (!used.insert(entry.states.emplace_back(useFrom(one, states)).state).second)
+      one.fail("names a state twice");
+    const StateUse &use = entry.states.back();
+    if (states[static_cast<size_t>(use.state)].kind == StateKind::Fixed && use.access == Access::Update)
+      one.at("access").fail("cannot be update of a fixed state");
+  });
   node.at("outputs").each([&](const Node &output) {
     std::string rows = output.at("rows").text();
     EntryOutput &out = entry.outputs.emplace_back();
@@ -312,16 +343,18 @@ std::string manifestToJson(const Manifest &m, uint64_t weightsBytes) {
     json outputs = json::array();
     for (const EntryOutput &output : entry.outputs)
       outputs.push_back({{"rows", rowsName(output.rows)}, {"columns", output.columns}, {"stride", output.stride}});
-    entries.push_back({{"name", entry.name}, {"outputs", outputs}});
+    json uses = json::array();
+    for (const StateUse &use : entry.states)
+      uses.push_back({{"state", use.state}, {"access", accessName(use.access)}});
+    entries.push_back({{"name", entry.name}, {"outputs", outputs}, {"states", uses}});
   }
-  for (const PagedState &s : m.states)
-    states.push_back({{"name", s.name},
-                      {"kind", "paged"},
-                      {"layers", s.layers},
-                      {"heads", s.heads},
-                      {"kv_heads", s.kvHeads},
-                      {"head_dim", s.headDim},
-                      {"type", kvTypeName(s.type)}});
+  for (const StateEntry &s : m.states) {
+    json &row = states.emplace_back(json{{"name", s.name}, {"kind", stateKindName(s.kind)}, {"layers", s.layers}});
+    if (s.kind == StateKind::Recurrent)
+      row["features"] = s.features;
+    else
+      row.update({{"heads", s.heads}, {"kv_heads", s.kvHeads}, {"head_dim", s.headDim}, {"type", kvTypeName(s.type)}});
+  }
   json all = {{"heddle_plan", kManifestVersion},
               {"name", m.name},
               {"architecture", m.architecture},
@@ -383,15 +416,15 @@ ParsedManifest manifestFromJson(std::string_view text, const std::string &where)
     throw PlanError(where + ": its code was compiled for a newer Heddle (frame version " + std::to_string(m.frameVersion) +
                     "): compile the model again, or use that Heddle");
   std::set<std::string> names;
-  root.at("entries").each([&](const Node &entry) {
-    m.entries.push_back(entryFrom(entry));
-    if (!names.insert(m.entries.back().name).second || m.entries.size() > kMostEntries)
-      entry.fail("is named like another one, or is one of more than " + std::to_string(kMostEntries));
-  });
   root.at("states").each([&](const Node &state) {
     m.states.push_back(stateFrom(state));
     if (m.states.size() > kMostStates)
       state.fail("is one of more than " + std::to_string(kMostStates));
+  });
+  root.at("entries").each([&](const Node &entry) {
+    m.entries.push_back(entryFrom(entry, m.states));
+    if (!names.insert(m.entries.back().name).second || m.entries.size() > kMostEntries)
+      entry.fail("is named like another one, or is one of more than " + std::to_string(kMostEntries));
   });
   result.weightsBytes = static_cast<uint64_t>(root.at("weights_bytes").integer(0, INT64_MAX));
   root.at("weights").each([&](const Node &w) { m.weights.push_back(weightFrom(w, result.weightsBytes)); });

@@ -70,6 +70,10 @@ std::string_view rowsName(RowsOf rows) {
   return "?";
 }
 
+std::string_view accessName(Access access) {
+  return access == Access::Read ? "read" : access == Access::Write ? "write" : "update";
+}
+
 const Entry *logitsEntry(const Manifest &manifest) {
   for (const Entry &entry : manifest.entries)
     if (entry.outputs.size() == 1 && entry.outputs[0].rows == RowsOf::Wanted && entry.outputs[0].columns == manifest.vocabulary)

@@ -50,11 +50,30 @@ struct RopeTable {
   double magnitude = 1;                 // of cos and sin
 };
 
-/// Keys and values in pages (Frame.h); a row of the manifest for each that the program declares.
-struct PagedState {
+/// A state of the program (Frame.h); a row of the manifest for each that it declares.
+struct StateEntry {
   std::string name;
-  int64_t layers, heads, kvHeads, headDim;
+  int64_t layers, heads, kvHeads, headDim; // of keys and values; a transient state has one layer, a recurrent one no heads
   KvType type = KvType::F16;
+  StateKind kind = StateKind::Paged;
+  int64_t features = 0; // of a recurrent state's rows
+};
+inline std::string_view stateKindName(StateKind kind) {
+  return kind == StateKind::Paged       ? "paged"
+         : kind == StateKind::Fixed     ? "fixed"
+         : kind == StateKind::Recurrent ? "recurrent"
+                                        : "transient";
+}
+
+/// What an entry does with a state: a row for each that it acts on.
+enum class Access : uint8_t { Read, Write, Update };
+std::string_view accessName(Access access);
+struct StateUse {
+  int64_t state; // index into Manifest::states
+  Access access;
+  bool reads() const { return access != Access::Write; }
+  bool writes() const { return access != Access::Read; }
+  bool operator==(const StateUse &) const = default;
 };
 
 /// What a result of an entry has a row for: each token of the step, each token whose row is wanted, or each sequence.
@@ -74,6 +93,7 @@ using EntryOutputs = std::vector<EntryOutput>;
 struct Entry {
   std::string name;
   EntryOutputs outputs;
+  std::vector<StateUse> states = {};
 };
 
 /// A file of the plan other than manifest.json and weights.bin.
@@ -98,7 +118,7 @@ struct Manifest {
   std::vector<Entry> entries;
   std::vector<WeightEntry> weights; // order = index into Frame::weightOffsets
   std::vector<RopeTable> ropes;     // order = index into Frame::ropeOffsets
-  std::vector<PagedState> states;   // order = index into Frame::states
+  std::vector<StateEntry> states;   // order = index into Frame::states
   int64_t bos = -1, eos = -1;
   bool addBos = false;
   std::vector<int64_t> endOfText; // every id that ends generation

@@ -93,7 +93,9 @@ private:
   void noteMemory() {
     double bytes = 0; // of a token
     std::string types;
-    for (const PagedState &kv : model_.manifest().states) {
+    for (const StateEntry &kv : model_.manifest().states) {
+      if (kv.kind != StateKind::Paged)
+        continue;
       bytes += static_cast<double>(kv.layers * kv.kvHeads * headPageBytes(kv.headDim, kv.type)) / kPageTokens;
       if (std::string type(kvTypeName(kv.type)); types.find(type) == std::string::npos)
         types += (types.empty() ? "" : " and ") + type;

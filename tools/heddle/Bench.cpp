@@ -2,6 +2,7 @@
 //
 // The measurement itself is services/worker/Bench.h, so that it is the same one in this process and on a group of ranks.
 //===---------------------------------------------------------------------------------------------------------------===//
+#include "runtime/engine/PlanEngine.h"
 #include "runtime/host/Output.h"
 #include "runtime/plan/Frame.h"
 #include "tools/heddle/Command.h"
@@ -46,8 +47,7 @@ MemoryOptions memoryFor(const Plan &plan, const BenchOptions &bench) {
                      std::to_string(bench.depth) + " do not fit the model's context of " + std::to_string(manifest.context) +
                      " tokens");
   int64_t pages = (memory.context + kPageTokens - 1) / kPageTokens + 1;
-  for (const PagedState &kv : manifest.states)
-    memory.kvBytes += uint64_t(bench.parallel * pages * kv.layers * kv.kvHeads) * uint64_t(headPageBytes(kv.headDim, kv.type));
+  memory.kvBytes = uint64_t(bench.parallel * pages) * stateShapesOf(manifest).wholePageBytes();
   return memory;
 }
 

@@ -94,7 +94,7 @@ void addCompile(CLI::App &app, Action &action) {
     if (output->count() && options->output.empty())
       throw UsageError("-o is empty; give the name of a folder, or leave -o out");
     if (!options->kvType.empty() && !options->fromStage.empty())
-      throw UsageError("--kv-type goes with a model's graph; a saved stage says how it caches (heddle.paged_state)");
+      throw UsageError("--kv-type goes with a model's graph; a saved stage says how it caches (heddle.state)");
     if (!options->quantize.empty() && !options->fromStage.empty())
       throw UsageError(
           "--quantize goes with a model's graph; a saved stage says how its weights are made (heddle.weight … from)");

@@ -7,6 +7,7 @@
 #include "tools/heddle/Progress.h"
 #include "tools/heddle/StageFiles.h"
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <iostream>
@@ -89,22 +90,28 @@ static int printSummary(const fs::path &directory, bool json) {
                       {"lines", std::count(text.begin(), text.end(), '\n')},
                       {"functions", functionNames(text, stage)}});
   }
-  const PagedState *kv = manifest.states.empty() ? nullptr : &manifest.states.front(); // of decoders, whose states are alike
+  auto paged =
+      std::ranges::find(manifest.states, StateKind::Paged, &StateEntry::kind); // of decoders, whose paged states are alike
+  const StateEntry *kv = paged == manifest.states.end() ? nullptr : &*paged;
   nlohmann::json entries = nlohmann::json::array(), states = nlohmann::json::array();
   for (const Entry &entry : manifest.entries) {
     nlohmann::json outputs = nlohmann::json::array();
     for (const EntryOutput &output : entry.outputs)
       outputs.push_back({{"rows", rowsName(output.rows)}, {"columns", output.columns}});
-    entries.push_back({{"name", entry.name}, {"outputs", outputs}});
+    nlohmann::json uses = nlohmann::json::object();
+    for (const StateUse &use : entry.states)
+      uses[manifest.states[static_cast<size_t>(use.state)].name] = accessName(use.access);
+    entries.push_back({{"name", entry.name}, {"outputs", outputs}, {"states", uses}});
   }
-  for (const PagedState &state : manifest.states)
-    states.push_back({{"name", state.name},
-                      {"kind", "paged"},
-                      {"layers", state.layers},
-                      {"heads", state.heads},
-                      {"kv_heads", state.kvHeads},
-                      {"head_size", state.headDim},
-                      {"type", kvTypeName(state.type)}});
+  for (const StateEntry &state : manifest.states) {
+    nlohmann::json &row =
+        states.emplace_back(nlohmann::json{{"name", state.name}, {"kind", stateKindName(state.kind)}, {"layers", state.layers}});
+    if (state.kind == StateKind::Recurrent)
+      row["features"] = state.features;
+    else
+      row.update(
+          {{"heads", state.heads}, {"kv_heads", state.kvHeads}, {"head_size", state.headDim}, {"type", kvTypeName(state.type)}});
+  }
   if (json) {
     nlohmann::json report = {{"plan", directory.string()},
                              {"name", manifest.name},

@@ -139,8 +139,9 @@ fs::path planFor(const ResolvedModel &model, const PlanChoice &choice) {
   if (model.kind != ResolvedModel::Kind::Plan)
     return obtainPlan(compileOptions(model, choice), model.name).plan;
   const Plan plan = Plan::open(model.path);
-  for (const PagedState &state : plan.manifest().states)
-    if (!choice.kvType.empty() && choice.kvType != kvTypeName(state.type))
+  for (const StateEntry &state : plan.manifest().states)
+    if ((state.kind == StateKind::Paged || state.kind == StateKind::Fixed) && !choice.kvType.empty() &&
+        choice.kvType != kvTypeName(state.type))
       throw Failure(model.path.string() + " is a plan that caches keys and values as " + std::string(kvTypeName(state.type)) +
                     ", not " + choice.kvType + ": leave out --kv-type, or compile the model with it");
   if (!choice.quantize.empty())

@@ -52,7 +52,7 @@ func.func @b(%m: memref<64xf32> {heddle.name = "m"}, %y: memref<?x64xf32> {heddl
 //       CHECK:   call @attention(
 //       CHECK:   call @rms_norm(
 //       CHECK:   call @rms_norm_2(
-heddle.paged_state @kv layers 1 heads 1 kv_heads 1 head_dim 32
+heddle.state paged @kv layers 1 heads 1 kv_heads 1 head_dim 32
 heddle.rope_table @near base 1.0e+04 dims 32 scale 1.0
 heddle.rope_table @far base 1.0e+06 dims 32 scale 1.0
 func.func @kinds(%x: memref<?x32xf32> {heddle.name = "x"}, %n: memref<32xf32> {heddle.name = "n"}, %q: memref<?x32x!heddle.q8> {heddle.name = "q"}, %w: memref<16x32x!heddle.packed<q8_0>> {heddle.name = "w"}, %v: memref<16x32x!heddle.packed<q4_0>> {heddle.name = "v"}, %y: memref<?x16xf32> {heddle.name = "y"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {

@@ -97,7 +97,7 @@ func.func @norm(%n: memref<64xf32> {heddle.name = "n"}, %x: memref<?x64xf32> {he
 // AVX512-SAME: vectors = 4 : i64
 //       CHECK: } else {
 //       CHECK: heddle.tile_attention %arg0 tokens(%{{[^,]*}}) heads
-heddle.paged_state @kv layers 2 heads 6 kv_heads 2 head_dim 64
+heddle.state paged @kv layers 2 heads 6 kv_heads 2 head_dim 64
 func.func @attention(%x: memref<?x384xf32> {heddle.name = "x"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   heddle.attention paged query(%x) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 6 : i64, kv_heads = 2 : i64, head_dim = 64 : i64, scale = 0.125 : f32, mask = #heddle<mask causal>}
@@ -113,7 +113,7 @@ func.func @attention(%x: memref<?x384xf32> {heddle.name = "x"}, %b: index {heddl
 //   AVX2-SAME: rows = 4 : i64, {{.*}}vectors = 1 : i64
 // AVX512-SAME: rows = 8 : i64, {{.*}}vectors = 2 : i64
 //       CHECK: heddle.tile_merge_chunks {{.*}} vectors = 2 : i64}
-heddle.paged_state @kv layers 2 heads 16 kv_heads 2 head_dim 64
+heddle.state paged @kv layers 2 heads 16 kv_heads 2 head_dim 64
 func.func @attention(%x: memref<?x1024xf32> {heddle.name = "x"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   heddle.attention paged query(%x) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 16 : i64, kv_heads = 2 : i64, head_dim = 64 : i64, scale = 0.125 : f32, mask = #heddle<mask causal>}
@@ -131,10 +131,14 @@ func.func @f(%m: memref<32xf32> {heddle.name = "m"}, %x: memref<?x64xf32> {heddl
 
 // -----
 
-heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
-func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
-  // expected-error@+1 {{cannot be lowered yet with mask none}}
-  heddle.attention paged query(%x) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
+// Without a mask a token sees as many keys as the state has of its sequence, and so do its neighbours in a tile.
+// CHECK-LABEL: func.func private @cross_attention(
+//       CHECK:   %[[LENGTHS:.*]] = heddle.lengths @cross
+//       CHECK:   heddle.tile_attend_chunks {{.*}} length(%{{[^)]*}})
+//       CHECK:   heddle.tile_attention {{.*}} length(%{{[^)]*}})
+heddle.state fixed @cross layers 2 heads 2 kv_heads 2 head_dim 32
+func.func @cross(%x: memref<?x64xf32> {heddle.name = "x"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+  heddle.attention fixed query(%x) state @cross layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask none>}
       : (memref<?x64xf32>, index, index, index, index, index, memref<?x64xf32>) -> ()
   return
@@ -142,7 +146,23 @@ func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %b: index {heddle.name = 
 
 // -----
 
-heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
+// A recurrence: each thread goes through all tokens with its vectors of features.
+// CHECK-LABEL: func.func private @recurrence(
+//       CHECK:   heddle.pages @memory {access = #heddle<access update>}
+//       CHECK:   scf.for
+//       CHECK:     scf.for
+//       CHECK:       %[[H:.*]] = math.fma
+//       CHECK:       vector.store
+//       CHECK:       vector.store %[[H]]
+heddle.state recurrent @memory layers 2 features 64
+func.func @remember(%x: memref<?x64xf32> {heddle.name = "x"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
+  heddle.recurrence %x, %x state @memory layer(%b) shares(%b, %e) outs(%x) : (memref<?x64xf32>, memref<?x64xf32>, index, index, index, memref<?x64xf32>) -> ()
+  return
+}
+
+// -----
+
+heddle.state paged @kv layers 2 heads 2 kv_heads 2 head_dim 32
 func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %bias: memref<2x?x?xf32> {heddle.name = "bias"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   // expected-error@+1 {{cannot be lowered yet with a bias}}
   heddle.attention paged query(%x) state @kv layer(%b) bias(%bias) shares(%b, %e, %b, %e) outs(%x)
@@ -153,18 +173,17 @@ func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %bias: memref<2x?x?xf32> 
 
 // -----
 
-heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
 func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
-  // expected-error@+1 {{cannot be lowered yet from source fixed}}
-  heddle.attention fixed query(%x) keys(%x) values(%x) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
+  // expected-error@+1 {{cannot be lowered with keys of its own: heddle-fuse-heads stores them in a state}}
+  heddle.attention batch query(%x) keys(%x) values(%x) shares(%b, %e, %b, %e) outs(%x)
       {heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}
-      : (memref<?x64xf32>, memref<?x64xf32>, memref<?x64xf32>, index, index, index, index, index, memref<?x64xf32>) -> ()
+      : (memref<?x64xf32>, memref<?x64xf32>, memref<?x64xf32>, index, index, index, index, memref<?x64xf32>) -> ()
   return
 }
 
 // -----
 
-heddle.paged_state @kv layers 2 heads 8 kv_heads 8 head_dim 8
+heddle.state paged @kv layers 2 heads 8 kv_heads 8 head_dim 8
 func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   // expected-error@+1 {{cannot be lowered yet for a head size of 8: it must be a multiple of 16}}
   heddle.attention paged query(%x) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
@@ -175,7 +194,7 @@ func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %b: index {heddle.name = 
 
 // -----
 
-heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
+heddle.state paged @kv layers 2 heads 2 kv_heads 2 head_dim 32
 func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %b: index {heddle.name = "begin"}) {
   // expected-error@+1 {{has no shares: stage sharded gives them}}
   heddle.attention paged query(%x) state @kv layer(%b)  outs(%x)
@@ -187,7 +206,7 @@ func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %b: index {heddle.name = 
 // -----
 
 // Attention weights that are asked for are results on tensors, which buffers have no place for.
-heddle.paged_state @kv layers 2 heads 2 kv_heads 2 head_dim 32
+heddle.state paged @kv layers 2 heads 2 kv_heads 2 head_dim 32
 func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) -> tensor<?x1x?xf32> {
   // expected-error@+1 {{mixes tensors and buffers}}
   %0 = heddle.attention paged query(%x) state @kv layer(%b) shares(%b, %e, %b, %e) outs(%x)
@@ -206,8 +225,8 @@ func.func @f(%x: memref<?x64xf32> {heddle.name = "x"}, %b: index {heddle.name = 
 //       CHECK:   heddle.pages @narrow
 //       CHECK:   head_dim = 32 : i64
 //       CHECK:   type = #heddle<cache_type q8>
-heddle.paged_state @wide layers 2 heads 1 kv_heads 1 head_dim 64
-heddle.paged_state @narrow layers 1 heads 2 kv_heads 2 head_dim 32 {type = #heddle<cache_type q8>}
+heddle.state paged @wide layers 2 heads 1 kv_heads 1 head_dim 64
+heddle.state paged @narrow layers 1 heads 2 kv_heads 2 head_dim 32 {type = #heddle<cache_type q8>}
 func.func @two_states(%x: memref<?x64xf32> {heddle.name = "x"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
   heddle.attention paged query(%x) state @wide layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 1 : i64, kv_heads = 1 : i64, head_dim = 64 : i64, scale = 0.25 : f32, mask = #heddle<mask causal>}

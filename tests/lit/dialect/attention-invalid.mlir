@@ -33,8 +33,8 @@ func.func @f(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>) {
 // -----
 
 func.func @f(%q: tensor<?x64xf32>) {
-  // expected-error@+1 {{source fixed needs keys and values}}
-  %a = heddle.attention fixed query(%q) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 1.0 : f32, mask = #heddle<mask none>} : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  // expected-error@+1 {{source batch needs keys and values}}
+  %a = heddle.attention batch query(%q) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 1.0 : f32, mask = #heddle<mask none>} : (tensor<?x64xf32>) -> tensor<?x64xf32>
   return
 }
 
@@ -56,7 +56,7 @@ func.func @f(%q: tensor<?x64xf32>) {
 
 // -----
 
-heddle.paged_state @kv layers 1 heads 4 kv_heads 2 head_dim 16
+heddle.state paged @kv layers 1 heads 4 kv_heads 2 head_dim 16
 func.func @f(%q: tensor<?x64xf32>) {
   // expected-error@+1 {{with a state needs a layer}}
   %a = heddle.attention paged query(%q) state @kv {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 1.0 : f32, mask = #heddle<mask causal>} : (tensor<?x64xf32>) -> tensor<?x64xf32>
@@ -73,7 +73,7 @@ func.func @f(%q: tensor<?x64xf32>, %layer: index) {
 
 // -----
 
-heddle.paged_state @kv layers 1 heads 4 kv_heads 4 head_dim 16
+heddle.state paged @kv layers 1 heads 4 kv_heads 4 head_dim 16
 func.func @f(%q: tensor<?x64xf32>, %layer: index) {
   // expected-error@+1 {{differs from its state in heads, kv_heads or head_dim}}
   %a = heddle.attention paged query(%q) state @kv layer(%layer) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 1.0 : f32, mask = #heddle<mask causal>} : (tensor<?x64xf32>, index) -> tensor<?x64xf32>
@@ -163,7 +163,7 @@ func.func @f(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>) {
 
 // -----
 
-heddle.paged_state @kv layers 1 heads 4 kv_heads 2 head_dim 16
+heddle.state paged @kv layers 1 heads 4 kv_heads 2 head_dim 16
 func.func @f(%k: tensor<?x48xf32>, %layer: index) {
   // expected-error@+1 {{keys and values must have 32 features, not 48}}
   heddle.store_kv keys(%k) values(%k) state @kv layer(%layer) {kv_heads = 2 : i64, head_dim = 16 : i64} : tensor<?x48xf32>, tensor<?x48xf32>, index
@@ -172,7 +172,7 @@ func.func @f(%k: tensor<?x48xf32>, %layer: index) {
 
 // -----
 
-heddle.paged_state @kv layers 1 heads 4 kv_heads 2 head_dim 16
+heddle.state paged @kv layers 1 heads 4 kv_heads 2 head_dim 16
 func.func @f(%k: tensor<?x32xf32>, %layer: index) {
   // expected-error@+1 {{needs [begin, end) of KV heads as shares}}
   heddle.store_kv keys(%k) values(%k) state @kv layer(%layer) shares(%layer) {kv_heads = 2 : i64, head_dim = 16 : i64} : tensor<?x32xf32>, tensor<?x32xf32>, index, index
@@ -190,7 +190,7 @@ func.func @f(%k: tensor<?x32xf32>, %layer: index) {
 // -----
 
 heddle.rope_table @rope base 1.0e4 dims 32 scale 1.0
-heddle.paged_state @kv layers 1 heads 4 kv_heads 4 head_dim 16
+heddle.state paged @kv layers 1 heads 4 kv_heads 4 head_dim 16
 func.func @f(%k: tensor<?x64xf32>, %layer: index) {
   // expected-error@+1 {{table rotates 32 dimensions of heads of 16}}
   heddle.store_kv keys(%k) values(%k) state @kv layer(%layer)
@@ -201,7 +201,7 @@ func.func @f(%k: tensor<?x64xf32>, %layer: index) {
 
 // -----
 
-heddle.paged_state @kv layers 1 heads 4 kv_heads 4 head_dim 16
+heddle.state paged @kv layers 1 heads 4 kv_heads 4 head_dim 16
 func.func @f(%q: tensor<?x64xf32>, %layer: index) {
   // expected-error@+1 {{a q8 result needs head_dim to be a multiple of 32, not 16}}
   %a = heddle.attention paged query(%q) state @kv layer(%layer)
@@ -212,7 +212,7 @@ func.func @f(%q: tensor<?x64xf32>, %layer: index) {
 
 // -----
 
-heddle.paged_state @kv layers 1 heads 8 kv_heads 2 head_dim 16
+heddle.state paged @kv layers 1 heads 8 kv_heads 2 head_dim 16
 func.func @f(%q: tensor<?x64xf32>, %layer: index) {
   // expected-error@+1 {{differs from its state in heads, kv_heads or head_dim}}
   %a = heddle.attention paged query(%q) state @kv layer(%layer) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 1.0 : f32, mask = #heddle<mask causal>} : (tensor<?x64xf32>, index) -> tensor<?x64xf32>
@@ -221,7 +221,7 @@ func.func @f(%q: tensor<?x64xf32>, %layer: index) {
 
 // -----
 
-heddle.paged_state @kv layers 2 heads 4 kv_heads 2 head_dim 16
+heddle.state paged @kv layers 2 heads 4 kv_heads 2 head_dim 16
 func.func @f(%q: tensor<?x64xf32>) {
   %layer = arith.constant 2 : index
   // expected-error@+1 {{layer 2 is none of the 2 of its state}}
@@ -231,7 +231,7 @@ func.func @f(%q: tensor<?x64xf32>) {
 
 // -----
 
-heddle.paged_state @kv layers 2 heads 4 kv_heads 2 head_dim 16
+heddle.state paged @kv layers 2 heads 4 kv_heads 2 head_dim 16
 func.func @f(%k: tensor<?x32xf32>) {
   %layer = arith.constant -1 : index
   // expected-error@+1 {{layer -1 is none of the 2 of its state}}

@@ -2,10 +2,10 @@
 // RUN: heddle-opt %s -mlir-print-op-generic | heddle-opt | FileCheck %s
 // The same ops on buffers (stage planned) and the tile ops of stages kernels and loops.
 
-// CHECK: heddle.paged_state @kv layers 2 heads 2 kv_heads 1 head_dim 32{{$}}
-heddle.paged_state @kv layers 2 heads 2 kv_heads 1 head_dim 32
-// CHECK: heddle.paged_state @bytes layers 2 heads 2 kv_heads 1 head_dim 32 {type = #heddle<cache_type q8>}
-heddle.paged_state @bytes layers 2 heads 2 kv_heads 1 head_dim 32 {type = #heddle<cache_type q8>}
+// CHECK: heddle.state paged @kv layers 2 heads 2 kv_heads 1 head_dim 32{{$}}
+heddle.state paged @kv layers 2 heads 2 kv_heads 1 head_dim 32
+// CHECK: heddle.state paged @bytes layers 2 heads 2 kv_heads 1 head_dim 32 {type = #heddle<cache_type q8>}
+heddle.state paged @bytes layers 2 heads 2 kv_heads 1 head_dim 32 {type = #heddle<cache_type q8>}
 
 // CHECK-LABEL: func.func @planned
 func.func @planned(%ids: memref<?xi32>, %table: memref<64x64x!heddle.packed<q4_1>>, %x: memref<?x64xf32>, %q8: memref<?x64x!heddle.q8>, %w: memref<64x64x!heddle.packed<q4_1>>, %norm: memref<64xf32>, %k: memref<?x32xf32>, %i: memref<?xi32>, %layer: index) {
@@ -91,6 +91,10 @@ func.func @environment() {
   %y = heddle.output 0 columns 50 rows(%rows) : memref<?x64xf32>
   // CHECK: %{{.*}}, %{{.*}}, %{{.*}} = heddle.pages @kv : memref<?xi8>, memref<?xi32>
   %memory, %table, %width = heddle.pages @kv : memref<?xi8>, memref<?xi32>
+  // CHECK: heddle.pages @kv {access = #heddle<access write>} : memref<?xi8>, memref<?xi32>
+  %more:3 = heddle.pages @kv {access = #heddle<access write>} : memref<?xi8>, memref<?xi32>
+  // CHECK: heddle.lengths @kv : memref<?xi32>
+  %lengths = heddle.lengths @kv : memref<?xi32>
   // CHECK: heddle.angles @rope : memref<?xf32>
   %angles = heddle.angles @rope : memref<?xf32>
   // CHECK: heddle.partials : memref<?xf32>

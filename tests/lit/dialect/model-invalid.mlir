@@ -41,12 +41,12 @@ heddle.rope_table @r base 10000.0 dims 8 scale 1.0 factors [1.0, 1.0]
 // -----
 
 // expected-error@+1 {{attribute 'layers' failed to satisfy constraint: 64-bit signless integer attribute whose value is positive}}
-heddle.paged_state @kv layers 0 heads 4 kv_heads 2 head_dim 16
+heddle.state paged @kv layers 0 heads 4 kv_heads 2 head_dim 16
 
 // -----
 
 // expected-error@+1 {{9 query heads do not divide over 2 KV heads}}
-heddle.paged_state @kv layers 1 heads 9 kv_heads 2 head_dim 16
+heddle.state paged @kv layers 1 heads 9 kv_heads 2 head_dim 16
 
 // -----
 
@@ -97,7 +97,7 @@ heddle.rope_table @rope base 1.0e4 dims 32 scale 0.0
 // -----
 
 // expected-error@+1 {{attribute 'heads' failed to satisfy constraint: 64-bit signless integer attribute whose value is positive}}
-heddle.paged_state @kv layers 2 heads -4 kv_heads 2 head_dim 32
+heddle.state paged @kv layers 2 heads -4 kv_heads 2 head_dim 32
 
 // -----
 
@@ -160,7 +160,7 @@ func.func @f(%n: index) {
 // -----
 
 func.func @f() {
-  // expected-error@+1 {{names no declared paged state: @kv}}
+  // expected-error@+1 {{names no declared state: @kv}}
   %memory, %table, %width = heddle.pages @kv : memref<?xi8>, memref<?xi32>
   return
 }

@@ -12,8 +12,14 @@ heddle.weight @norm : tensor<64xf32>
 heddle.weight @head_norm : tensor<16xf32>
 // CHECK: heddle.rope_table @rope base 1.000000e+04 dims 8 scale 2.000000e+00 factors [1.000000e+00, 2.000000e+00, 4.000000e+00, 8.000000e+00]
 heddle.rope_table @rope base 10000.0 dims 8 scale 2.0 factors [1.0, 2.0, 4.0, 8.0]
-// CHECK: heddle.paged_state @kv layers 2 heads 4 kv_heads 2 head_dim 16
-heddle.paged_state @kv layers 2 heads 4 kv_heads 2 head_dim 16
+// CHECK: heddle.state paged @kv layers 2 heads 4 kv_heads 2 head_dim 16
+heddle.state paged @kv layers 2 heads 4 kv_heads 2 head_dim 16
+// CHECK: heddle.state fixed @cross layers 1 heads 4 kv_heads 2 head_dim 16 {type = #heddle<cache_type q8>}
+heddle.state fixed @cross layers 1 heads 4 kv_heads 2 head_dim 16 {type = #heddle<cache_type q8>}
+// CHECK: heddle.state transient @now heads 4 kv_heads 2 head_dim 16
+heddle.state transient @now heads 4 kv_heads 2 head_dim 16
+// CHECK: heddle.state recurrent @memory layers 3 features 64
+heddle.state recurrent @memory layers 3 features 64
 
 // CHECK-LABEL: func.func @graph
 func.func @graph(%bias: tensor<4x?x?xf32>) -> tensor<?x64xf32> {
@@ -54,10 +60,19 @@ func.func @graph(%bias: tensor<4x?x?xf32>) -> tensor<?x64xf32> {
   %e:2 = heddle.attention batch query(%a) keys(%kr) values(%k) bias(%bias)
       {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 0.25 : f32, mask = #heddle<mask none>, probe_heads = array<i64: 0, 3>}
       : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>, tensor<4x?x?xf32>) -> (tensor<?x64xf32>, tensor<?x2x?xf32>)
-  // CHECK: heddle.attention fixed query
-  %c = heddle.attention fixed query(%e#0) keys(%kr) values(%k)
+  %first = arith.constant 0 : index
+  // CHECK: heddle.attention fixed query(%{{.*}}) state @cross layer(%{{.*}}) {
+  %c0 = heddle.attention fixed query(%e#0) state @cross layer(%first)
       {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 0.25 : f32, mask = #heddle<mask none>}
-      : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x64xf32>
+      : (tensor<?x64xf32>, index) -> tensor<?x64xf32>
+  // CHECK: heddle.store_kv keys(%{{.*}}) values(%{{.*}}) state @now {
+  heddle.store_kv keys(%kr) values(%k) state @now {kv_heads = 2 : i64, head_dim = 16 : i64} : tensor<?x32xf32>, tensor<?x32xf32>
+  // CHECK: heddle.attention transient query(%{{.*}}) state @now {
+  %t = heddle.attention transient query(%c0) state @now
+      {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 0.25 : f32, mask = #heddle<mask none>}
+      : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  // CHECK: heddle.recurrence %{{.*}}, %{{.*}} state @memory layer(%{{.*}}) : (tensor<?x64xf32>, tensor<?x64xf32>, index) -> tensor<?x64xf32>
+  %c = heddle.recurrence %t, %c0 state @memory layer(%layer) : (tensor<?x64xf32>, tensor<?x64xf32>, index) -> tensor<?x64xf32>
   // CHECK: heddle.activate gelu_tanh %{{.*}} : (tensor<?x64xf32>) -> tensor<?x64xf32>
   %g = heddle.activate gelu_tanh %c : (tensor<?x64xf32>) -> tensor<?x64xf32>
   // CHECK: heddle.mul %{{.*}}, %{{.*}} : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>

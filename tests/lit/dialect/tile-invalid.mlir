@@ -130,6 +130,16 @@ func.func @f(%x: memref<?x64xf32>, %kv: memref<?xi8>, %pages: memref<?xi32>, %t:
 
 // -----
 
+func.func @f(%x: memref<?x64xf32>, %kv: memref<?xi8>, %pages: memref<?xi32>, %t: index) {
+  // expected-error@+1 {{sees a length or a window of keys, not both}}
+  heddle.tile_attention %x tokens(%t) heads(%t) at(%t) pages %pages[%t] kv %kv[%t, %t] -> %x length(%t)
+      {head_dim = 64 : i64, rope_dims = 0 : i64, scale = 0.125 : f32, window = 8 : i64, rows = 1 : i64, vectors = 4 : i64}
+      : memref<?x64xf32>, memref<?xi32>, memref<?xi8>, memref<?x64xf32>
+  return
+}
+
+// -----
+
 func.func @f(%i: vector<64xi8>) {
   // expected-error@+1 {{attribute 'table' failed to satisfy constraint: i8 dense array attribute with exactly 16 elements}}
   %r = heddle.lookup %i in [0, 1, 2, 3] : vector<64xi8>

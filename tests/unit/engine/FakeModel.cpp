@@ -93,7 +93,7 @@ StepModel fakeModel(const FakeModelOptions &options) {
   auto weights = std::make_shared<FakeModelOptions>(options);
   StepModel model;
   int64_t stride = strideOf(options);
-  model.entries = {{"step", step, {{RowsOf::Wanted, options.vocabulary, stride}}}};
+  model.entries = {{"step", step, {{RowsOf::Wanted, options.vocabulary, stride}}, {{0, Access::Update}}}};
   model.weights = reinterpret_cast<const std::byte *>(weights.get());
   model.owner = weights;
   model.vocabulary = options.vocabulary;

@@ -8,7 +8,7 @@ using namespace heddle;
 namespace {
 
 constexpr uint64_t kMega = 1'000'000;
-const KvShapes kShape{
+const StateShapes kShape{
     {{.layers = 10, .heads = 8, .kvHeads = 4, .headDim = 64}}}; // a page of all heads: 10 · 4 · 16 KiB = 655,360 bytes
 
 RankMemory rankOn(const std::string &machine, uint64_t available, uint64_t own = UINT64_MAX) {
@@ -52,7 +52,7 @@ TEST(MemoryFit, WhatDoesNotFitIsRefusedWithBothSizes) {
       "the model does not fit into memory: it needs 685.2 MB, 660.0 MB for weights and buffers and 5.2 MB for a KV cache of "
       "512 tokens, and 400.0 MB are available, with a limit; use a smaller or more quantised model, a shorter context, less "
       "--kv-memory, --kv-type q8 or more hosts");
-  KvShapes q8 = kShape;
+  StateShapes q8 = kShape;
   q8.states[0].type = KvType::Q8;
   MemoryFit two({rankOn("a", 400 * kMega), rankOn("a", 400 * kMega)}, {330 * kMega, 330 * kMega}, q8);
   EXPECT_NE(two.refusal(8, "x").find("the 2 ranks on host-a need 682."), std::string::npos) << two.refusal(8, "x");

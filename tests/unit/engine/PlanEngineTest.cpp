@@ -30,9 +30,9 @@ protected:
     manifest.targets = {target};
     StepModel model = fakeModel(options);
     manifest.vocabulary = model.vocabulary, manifest.width = 32, manifest.frameVersion = kFrameVersion;
-    manifest.entries = {{"step", model.entries[0].outputs}};
+    manifest.entries = {{"step", model.entries[0].outputs, model.entries[0].states}};
     manifest.context = model.context, manifest.arenaBytesPerToken = (model.arenaBytesPerToken + 63) / 64 * 64;
-    const KvShape &kv = model.kv.states[0];
+    const StateShape &kv = model.kv.states[0];
     manifest.states = {{"kv", kv.layers, kv.heads, kv.kvHeads, kv.headDim}};
     manifest.endOfText = model.endOfText;
     uint64_t offset = writer.addWeight(std::as_bytes(std::span(&options, 1)));

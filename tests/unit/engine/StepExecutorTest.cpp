@@ -19,9 +19,10 @@ StepPlan planOf(int64_t tokens) {
     plan.positions.push_back(static_cast<int32_t>(t));
     plan.sequences.push_back(0);
   }
-  plan.pageTableWidth = KvCache::pagesFor(tokens);
-  for (int32_t p = 0; p < plan.pageTableWidth; ++p)
-    plan.pageTable.push_back(p), plan.pageWork.fresh.push_back(p);
+  StatePages &pages = plan.states.emplace_back();
+  pages.width = KvCache::pagesFor(tokens);
+  for (int32_t p = 0; p < pages.width; ++p)
+    pages.table.push_back(p), pages.work.fresh.push_back(p);
   plan.rows = {static_cast<int32_t>(tokens - 1)};
   return plan;
 }
@@ -106,7 +107,7 @@ TEST(StepExecutor, LoadedCodeFindsTheRuntimesFunctions) {
   auto self = makeSelfCommunicator();
   StepExecutor executor(model, {4, 1, 640}, 10, 3, *self);
   StepPlan plan = planOf(4);
-  const float *logits = executor.run(plan);
+  const float *logits = executor.run(plan)->front();
   EXPECT_EQ(logits[0], 3 * 4); // threads that met at the barrier, times tokens
   EXPECT_EQ(logits[1], 3);     // and at the gather
   dlclose(library);

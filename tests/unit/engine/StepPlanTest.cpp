@@ -7,7 +7,15 @@ using namespace heddle;
 
 namespace {
 
-constexpr StepLimits kLimits{.vocabulary = 100, .context = 256, .pages = 10, .tokens = 8, .rows = 2};
+/// Entry 0 acts on the paged state alone, entry 1 reads the fixed one and updates the recurrent one, entry 2 uses the transient
+/// one.
+const StepLimits kLimits{.vocabulary = 100,
+                         .context = 256,
+                         .pages = 10,
+                         .tokens = 8,
+                         .rows = 2,
+                         .states = {StateKind::Paged, StateKind::Fixed, StateKind::Recurrent, StateKind::Transient},
+                         .entries = {{{0, Access::Update}}, {{1, Access::Read}, {2, Access::Update}}, {{3, Access::Update}}}};
 
 StepPlan sample() {
   StepPlan plan;
@@ -15,11 +23,19 @@ StepPlan sample() {
   plan.ids = {5, 6, 99};
   plan.positions = {63, 64, 255};
   plan.sequences = {0, 0, 1};
-  plan.pageTableWidth = 4;
-  plan.pageTable = {1, 2, 0, 0, 3, 4, 5, 9};
   plan.rows = {1, 2};
-  plan.pageWork.fresh = {2, 9};
-  plan.pageWork.copies = {{1, 3}};
+  plan.states.resize(4);
+  plan.states[0] = {{{{1, 3}}, {2, 9}}, {1, 2, 0, 0, 3, 4, 5, 9}, 4};
+  return plan;
+}
+
+/// Of entry 1: sequences of 70 and of 3 positions in the fixed state, rows 8 and 7.
+StepPlan other() {
+  StepPlan plan = sample();
+  plan.entry = 1;
+  plan.states[0] = {};
+  plan.states[1] = {{}, {1, 2, 3, 0}, 2, {70, 3}};
+  plan.states[2] = {{}, {8, 7}, 1};
   return plan;
 }
 
@@ -30,11 +46,16 @@ TEST(StepPlan, ComesBackAsItWasSent) {
   EXPECT_EQ(got.ids, plan.ids);
   EXPECT_EQ(got.positions, plan.positions);
   EXPECT_EQ(got.sequences, plan.sequences);
-  EXPECT_EQ(got.pageTable, plan.pageTable);
-  EXPECT_EQ(got.pageTableWidth, 4);
   EXPECT_EQ(got.rows, plan.rows);
-  EXPECT_EQ(got.pageWork.fresh, plan.pageWork.fresh);
-  EXPECT_EQ(got.pageWork.copies, plan.pageWork.copies);
+  ASSERT_EQ(got.states.size(), 4u);
+  EXPECT_EQ(got.states[0].table, plan.states[0].table);
+  EXPECT_EQ(got.states[0].width, 4);
+  EXPECT_EQ(got.states[0].work.fresh, plan.states[0].work.fresh);
+  EXPECT_EQ(got.states[0].work.copies, plan.states[0].work.copies);
+  plan = other(), got = StepPlan::parse(plan.serialize(), kLimits);
+  EXPECT_EQ(got.entry, 1);
+  EXPECT_EQ(got.states[1].lengths, plan.states[1].lengths);
+  EXPECT_EQ(got.states[2].table, plan.states[2].table);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(got.ids.data()) % 64, 0u);
   StepPlan stop;
   stop.stop = true;
@@ -49,19 +70,19 @@ TEST(StepPlan, WhatWouldLeaveABufferIsRefused) {
       [](StepPlan &p) { p.positions.pop_back(); },
       [](StepPlan &p) { p.sequences[2] = 2; },
       [](StepPlan &p) { p.sequences.push_back(0); },
-      [](StepPlan &p) { p.pageTable[3] = 10; },
-      [](StepPlan &p) { p.pageTable.pop_back(); },
-      [](StepPlan &p) { p.pageTableWidth = 2; }, // position 255 has no page then
-      [](StepPlan &p) { p.pageTableWidth = 0; },
-      [](StepPlan &p) { p.pageTableWidth = 5; },
-      [](StepPlan &p) { p.pageTableWidth = -4; },
+      [](StepPlan &p) { p.states[0].table[3] = 10; },
+      [](StepPlan &p) { p.states[0].table.pop_back(); },
+      [](StepPlan &p) { p.states[0].width = 2; }, // position 255 has no page then
+      [](StepPlan &p) { p.states[0].width = 0; },
+      [](StepPlan &p) { p.states[0].width = 5; },
+      [](StepPlan &p) { p.states[0].width = -4; },
       [](StepPlan &p) { p.rows = {2, 1}; },
       [](StepPlan &p) { p.rows = {1, 1}; },
       [](StepPlan &p) { p.rows = {3}; },
       [](StepPlan &p) { p.rows = {0, 1, 2}; },
-      [](StepPlan &p) { p.pageWork.fresh = {10}; },
-      [](StepPlan &p) { p.pageWork.copies = {{0, 10}}; },
-      [](StepPlan &p) { p.pageWork.copies = {{-1, 0}}; },
+      [](StepPlan &p) { p.states[0].work.fresh = {10}; },
+      [](StepPlan &p) { p.states[0].work.copies = {{0, 10}}; },
+      [](StepPlan &p) { p.states[0].work.copies = {{-1, 0}}; },
       [](StepPlan &p) { p.ids.assign(9, 0), p.positions.assign(9, 0), p.sequences.assign(9, 0); },
   };
   for (size_t i = 0; i < std::size(damages); ++i) {
@@ -69,6 +90,35 @@ TEST(StepPlan, WhatWouldLeaveABufferIsRefused) {
     damages[i](plan);
     EXPECT_THROW(StepPlan::parse(plan.serialize(), kLimits), StepPlanError) << "damage " << i;
   }
+}
+
+TEST(StepPlan, StatesOfOtherKindsAreCheckedByWhatTheEntryDoes) {
+  const std::pair<const char *, std::function<void(StepPlan &)>> damages[] = {
+      {"it calls an entry that the program does not have", [](StepPlan &p) { p.entry = 3; }},
+      {"the program has another number of states", [](StepPlan &p) { p.states.pop_back(); }},
+      {"a fixed state has no length for each sequence", [](StepPlan &p) { p.states[1].lengths.pop_back(); }},
+      {"a fixed state's length has no page", [](StepPlan &p) { p.states[1].lengths[1] = 129; }},
+      {"a fixed state's length has no page", [](StepPlan &p) { p.states[1].lengths[0] = 0; }},
+      {"a page is outside of the cache", [](StepPlan &p) { p.states[2].table[0] = 10; }},
+      {"the page table is wider than the context", [](StepPlan &p) { p.states[2].table.resize(4), p.states[2].width = 2; }},
+      {"the page table has no row for each sequence", [](StepPlan &p) { p.states[2].table.resize(1); }},
+      {"a position has no page", [](StepPlan &p) { p.states[2] = {}; }},
+      {"a sequence is not whole from position 0 on", [](StepPlan &p) { p.entry = 2; }},
+  };
+  EXPECT_EQ(StepPlan::parse(other().serialize(), kLimits).entry, 1);
+  for (const auto &[message, damage] : damages) {
+    StepPlan plan = other();
+    damage(plan);
+    try {
+      StepPlan::parse(plan.serialize(), kLimits);
+      ADD_FAILURE() << "not refused: " << message;
+    } catch (const StepPlanError &error) {
+      EXPECT_EQ(std::string(error.what()), std::string("step plan: ") + message);
+    }
+  }
+  StepPlan whole = other();
+  whole.entry = 2, whole.positions = {0, 1, 0};
+  EXPECT_EQ(StepPlan::parse(whole.serialize(), kLimits).entry, 2);
 }
 
 TEST(StepPlan, CutOffOrLongerMessagesAreRefused) {
@@ -91,9 +141,11 @@ TEST(StepPlan, AnyFlippedByteIsRefusedOrWithinLimits) {
       ASSERT_EQ(plan.positions.size(), plan.ids.size());
       for (size_t t = 0; t < plan.ids.size(); ++t) {
         ASSERT_LT(static_cast<uint32_t>(plan.ids[t]), 100u);
-        size_t entry = plan.sequences[t] * plan.pageTableWidth + plan.positions[t] / 64;
-        ASSERT_LT(entry, plan.pageTable.size());
-        ASSERT_LT(static_cast<uint32_t>(plan.pageTable[entry]), 10u);
+        size_t entry = plan.sequences[t] * plan.states[0].width + plan.positions[t] / 64;
+        if (plan.entry != 0)
+          continue;
+        ASSERT_LT(entry, plan.states[0].table.size());
+        ASSERT_LT(static_cast<uint32_t>(plan.states[0].table[entry]), 10u);
       }
     } catch (const StepPlanError &) {
       ++refused;

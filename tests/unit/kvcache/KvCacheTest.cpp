@@ -246,12 +246,12 @@ TEST(KvCache, RandomSharingGivesWhatTheTokensSay) {
 }
 
 TEST(KvMemory, SizesFollowTheRanksHeads) {
-  KvShape shape{.layers = 30, .heads = 9, .kvHeads = 3, .headDim = 64};
+  StateShape shape{.layers = 30, .heads = 9, .kvHeads = 3, .headDim = 64};
   EXPECT_EQ(shape.pageBytes(0, 1), 30 * 3 * 16384);
   EXPECT_EQ(shape.localHeads(0, 2), (Share{0, 2})); // query heads 0 … 3 read KV heads 0 and 1
   EXPECT_EQ(shape.pageBytes(1, 2), 30 * 2 * 16384);
   EXPECT_EQ(shape.pageBytes(0, 16), 0); // owns no head
-  KvShapes both{{shape, {.layers = 2, .heads = 9, .kvHeads = 9, .headDim = 16, .type = KvType::Q8}}};
+  StateShapes both{{shape, {.layers = 2, .heads = 9, .kvHeads = 9, .headDim = 16, .type = KvType::Q8}}};
   const uint64_t page = 30 * 3 * 16384 + 2 * 9 * 2 * 64 * (16 + 4);
   EXPECT_EQ(both.wholePageBytes(), page);
   EXPECT_EQ(both.pagesIn(100 * page + 5), 100);
@@ -260,6 +260,22 @@ TEST(KvMemory, SizesFollowTheRanksHeads) {
   KvMemory nothing(100, shape.pageBytes(0, 16));
   nothing.apply({.copies = {{1, 2}}, .fresh = {99}});
   EXPECT_NE(nothing.data(), nullptr);
+}
+
+TEST(KvMemory, StatesOfOtherKinds) {
+  StateShapes all{{{.layers = 6, .heads = 8, .kvHeads = 8, .headDim = 64, .kind = StateKind::Fixed},
+                   {.layers = 6, .heads = 0, .kvHeads = 0, .headDim = 0, .kind = StateKind::Recurrent, .features = 500},
+                   {.layers = 1, .heads = 12, .kvHeads = 12, .headDim = 64, .kind = StateKind::Transient}}};
+  EXPECT_EQ(all.states[1].pageBytes(0, 1), 6 * 512 * 4); // whole vectors
+  EXPECT_EQ(all.states[1].pageBytes(0, 3), 6 * 160 * 4); // units [0, 10) of 32
+  EXPECT_EQ(all.states[1].pageBytes(2, 3), 6 * 176 * 4);
+  EXPECT_EQ(all.states[1].pageBytes(0, 33), 0); // owns nothing
+  EXPECT_EQ(all.pageBytes(0, 1), 6 * 8 * 16384 + 6 * 512 * 4) << "a transient state is no part of what is kept";
+  EXPECT_EQ(all.transientBytes(0, 1), 12 * 16384);
+  EXPECT_EQ(all.transientBytes(1, 2), 6 * 16384);
+  EXPECT_EQ(all.partialFloats(0, 1), 12 * (64 + 16));
+  EXPECT_TRUE(all.keep());
+  EXPECT_FALSE(StateShapes({{all.states[2]}}).keep());
 }
 
 TEST(KvMemory, CopiesThenZeroes) {

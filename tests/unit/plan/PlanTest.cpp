@@ -31,10 +31,16 @@ TEST(Plan, ComesBackAsItWasWritten) {
   EXPECT_FALSE(r.addBos);
   EXPECT_EQ(r.endOfText, m.endOfText);
   EXPECT_EQ(r.frameVersion, kFrameVersion);
-  ASSERT_EQ(r.states.size(), 2u);
+  ASSERT_EQ(r.states.size(), 4u);
   EXPECT_EQ(r.states[0].name, "kv");
   EXPECT_EQ(r.states[0].kvHeads, 3);
   EXPECT_EQ(r.states[1].type, KvType::Q8);
+  EXPECT_EQ(r.states[1].kind, StateKind::Fixed);
+  EXPECT_EQ(r.states[2].kind, StateKind::Recurrent);
+  EXPECT_EQ(r.states[2].features, 100);
+  EXPECT_EQ(r.states[3].kind, StateKind::Transient);
+  EXPECT_EQ(r.entries[0].states, (std::vector<StateUse>{{0, Access::Update}, {1, Access::Read}, {2, Access::Update}}));
+  EXPECT_EQ(r.entries[1].states, (std::vector<StateUse>{{3, Access::Update}, {1, Access::Write}}));
   ASSERT_EQ(r.entries.size(), 2u);
   EXPECT_EQ(logitsEntry(r), &r.entries[0]);
   EXPECT_EQ(r.entries[1].name, "states");
@@ -207,7 +213,7 @@ TEST_F(BrokenPlan, Values) {
   auto with = [&](const char *pointer, json value) {
     return errorWith([&](json &m) { m[json::json_pointer(pointer)] = value; });
   };
-  EXPECT_CONTAINS(with("/heddle_plan", 1), "plan version 1, this program reads 4");
+  EXPECT_CONTAINS(with("/heddle_plan", 1), "plan version 1, this program reads 5");
   EXPECT_CONTAINS(with("/key", "../x"), "'key' must be a word");
   EXPECT_CONTAINS(with("/targets/0", "../../tmp/evil"), "'targets[0]' must be a word");
   EXPECT_CONTAINS(with("/entries/0/outputs/0/stride", 2499), "'entries[0].outputs[0].stride' must be an integer from 2500");
@@ -215,7 +221,14 @@ TEST_F(BrokenPlan, Values) {
   EXPECT_CONTAINS(with("/entries/0/outputs/0/rows", "all"), "rows' must be tokens, wanted or sequences");
   EXPECT_CONTAINS(with("/entries/1/name", "step"), "'entries[1]' is named like another one");
   EXPECT_CONTAINS(with("/frame_version", kFrameVersion + 1), "was compiled for a newer Heddle");
-  EXPECT_CONTAINS(with("/states/0/kind", "flying"), "'states[0].kind' must be paged");
+  EXPECT_CONTAINS(with("/states/0/kind", "flying"), "'states[0].kind' must be paged, fixed, recurrent or transient");
+  EXPECT_CONTAINS(with("/states/2/features", 0), "'states[2].features' must be");
+  EXPECT_CONTAINS(with("/states/3/layers", 2), "'states[3].layers' must be 1 of a transient state");
+  EXPECT_CONTAINS(with("/entries/0/states/0/state", 4), "'entries[0].states[0].state' must be");
+  EXPECT_CONTAINS(with("/entries/0/states/1/state", 0), "'entries[0].states[1]' names a state twice");
+  EXPECT_CONTAINS(with("/entries/0/states/0/access", "look"), "'entries[0].states[0].access' must be read, write or update");
+  EXPECT_CONTAINS(with("/entries/0/states/1/access", "update"),
+                  "'entries[0].states[1].access' cannot be update of a fixed state");
   EXPECT_CONTAINS(with("/targets", json::array({"x86-64-v4"})), "code/x86-64-v4.so is missing");
   EXPECT_CONTAINS(with("/targets", json::array({"x86-64-v3", "x86-64-v3"})), "listed twice");
   for (const char *bad : {"../x", "/etc/passwd", "a//b", "", ".x", "a/.x", "code/", "manifest.json", "weights.bin", "a b"})

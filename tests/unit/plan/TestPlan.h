@@ -49,8 +49,12 @@ inline Manifest smallManifest(std::string key = "k1") {
   m.context = 128;
   m.frameVersion = kFrameVersion;
   m.arenaBytesPerToken = 4096;
-  m.entries = {{"step", {{RowsOf::Wanted, 2500, 2512}}}, {"states", {{RowsOf::Tokens, 64, 64}, {RowsOf::Sequences, 20, 32}}}};
-  m.states = {{"kv", 2, 6, 3, 16}, {"far", 1, 6, 2, 32, KvType::Q8}};
+  m.entries = {{"step", {{RowsOf::Wanted, 2500, 2512}}, {{0, Access::Update}, {1, Access::Read}, {2, Access::Update}}},
+               {"states", {{RowsOf::Tokens, 64, 64}, {RowsOf::Sequences, 20, 32}}, {{3, Access::Update}, {1, Access::Write}}}};
+  m.states = {{"kv", 2, 6, 3, 16},
+              {"far", 1, 6, 2, 32, KvType::Q8, StateKind::Fixed},
+              {"memory", 3, 0, 0, 0, KvType::F16, StateKind::Recurrent, 100},
+              {"now", 1, 6, 6, 16, KvType::F16, StateKind::Transient}};
   m.ropes = {{10000.0, 16, 1.0, {}}, {500000.0, 16, 2.0, {1, 1, 2, 4, 8, 8, 8, 8}, {2, 2, 3, 5, 9, 9, 9, 9}, 64, 1.25}};
   m.bos = 1;
   m.eos = 2;

@@ -41,26 +41,43 @@ struct Inputs {
 };
 
 const char *kFixed = R"(
-func.func @attend(%q: tensor<?x32xf32>, %k: tensor<?x16xf32>, %v: tensor<?x16xf32>, %bias: tensor<4x?x?xf32>) -> (tensor<?x32xf32>, tensor<?x3x?xf32>) {
-  %a:2 = heddle.attention fixed query(%q) keys(%k) values(%v) bias(%bias) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 8 : i64,
+heddle.state fixed @cross layers 1 heads 4 kv_heads 2 head_dim 8
+func.func @keep(%k: tensor<?x16xf32>, %v: tensor<?x16xf32>) {
+  %layer = arith.constant 0 : index
+  heddle.store_kv keys(%k) values(%v) state @cross layer(%layer) {kv_heads = 2 : i64, head_dim = 8 : i64} : tensor<?x16xf32>, tensor<?x16xf32>, index
+  return
+}
+func.func @attend(%q: tensor<?x32xf32>, %bias: tensor<4x?x?xf32>) -> (tensor<?x32xf32>, tensor<?x3x?xf32>) {
+  %layer = arith.constant 0 : index
+  %a:2 = heddle.attention fixed query(%q) state @cross layer(%layer) bias(%bias) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 8 : i64,
       scale = 0.5 : f32, mask = #heddle<mask none>, soft_cap = 3.0 : f32, probe_heads = array<i64: 3, 0, 3>}
-      : (tensor<?x32xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<4x?x?xf32>) -> (tensor<?x32xf32>, tensor<?x3x?xf32>)
+      : (tensor<?x32xf32>, index, tensor<4x?x?xf32>) -> (tensor<?x32xf32>, tensor<?x3x?xf32>)
   return %a#0, %a#1 : tensor<?x32xf32>, tensor<?x3x?xf32>
 })";
 
-template <class Real> std::vector<Tensor> fixedArguments() {
-  return {tensor<Real>({kTokens, kHeads * kDim}, noise<Real>(kTokens * kHeads * kDim, 1)),
-          tensor<Real>({kKeys, kKvHeads * kDim}, noise<Real>(kKeys * kKvHeads * kDim, 2)),
-          tensor<Real>({kKeys, kKvHeads * kDim}, noise<Real>(kKeys * kKvHeads * kDim, 3)),
-          tensor<Real>({kHeads, kTokens, kKeys}, noise<Real>(kHeads * kTokens * kKeys, 4))};
+/// Keys and values are written by one function and read by another.
+template <class Real> llvm::FailureOr<std::vector<TensorPtr>> attendToFixed(Program &program, Mode mode, int32_t length = kKeys) {
+  static const PackedWeights none;
+  auto reference = program.reference(mode, none);
+  Batch batch;
+  batch.states = {{"cross", {{5}, 1, {length}}}};
+  auto written = reference->call("keep",
+                                 {tensor<Real>({kKeys, kKvHeads * kDim}, noise<Real>(kKeys * kKvHeads * kDim, 2)),
+                                  tensor<Real>({kKeys, kKvHeads * kDim}, noise<Real>(kKeys * kKvHeads * kDim, 3))},
+                                 batch);
+  if (failed(written))
+    return llvm::failure();
+  return reference->call("attend",
+                         {tensor<Real>({kTokens, kHeads * kDim}, noise<Real>(kTokens * kHeads * kDim, 1)),
+                          tensor<Real>({kHeads, kTokens, kKeys}, noise<Real>(kHeads * kTokens * kKeys, 4))},
+                         batch);
 }
 
 TEST(Attention, CrossAttentionWithBiasSoftCapAndProbes) {
   Program program(kFixed);
   ASSERT_TRUE(program.valid()) << program.errors();
-  PackedWeights none;
-  auto exact = program.reference(Mode::exact, none)->call("attend", fixedArguments<double>());
-  auto one = program.reference(Mode::oneArithmetic, none)->call("attend", fixedArguments<float>());
+  auto exact = attendToFixed<double>(program, Mode::exact);
+  auto one = attendToFixed<float>(program, Mode::oneArithmetic);
   ASSERT_TRUE(succeeded(exact) && succeeded(one)) << program.errors();
   auto out = valuesOf<double>(*(*exact)[0]), probed = valuesOf<double>(*(*exact)[1]);
   auto outOne = valuesOf<float>(*(*one)[0]), probedOne = valuesOf<float>(*(*one)[1]);
@@ -104,11 +121,78 @@ TEST(Attention, ProbesKeepTheBitsOfTheFirstResult) {
       replace(": tensor<?x32xf32>, tensor<?x3x?xf32>", ": tensor<?x32xf32>");
   Program with(kFixed), without(plain);
   ASSERT_TRUE(without.valid()) << without.errors();
-  PackedWeights none;
-  auto a = with.reference(Mode::oneArithmetic, none)->call("attend", fixedArguments<float>());
-  auto b = without.reference(Mode::oneArithmetic, none)->call("attend", fixedArguments<float>());
+  auto a = attendToFixed<float>(with, Mode::oneArithmetic), b = attendToFixed<float>(without, Mode::oneArithmetic);
   ASSERT_TRUE(succeeded(a) && succeeded(b)) << with.errors() << without.errors();
   EXPECT_EQ(valuesOf<float>(*(*a)[0]), valuesOf<float>(*(*b)[0]));
+}
+
+TEST(Attention, AFixedStateIsReadAsFarAsItWasWritten) {
+  Program program(kFixed);
+  ASSERT_TRUE(program.valid()) << program.errors();
+  EXPECT_TRUE(failed(attendToFixed<float>(program, Mode::oneArithmetic, kKeys + 1)));
+  EXPECT_NE(program.errors().find("bias must be [heads × tokens × keys]"), std::string::npos) << program.errors();
+  Program plain(R"(
+    heddle.state fixed @cross layers 1 heads 1 kv_heads 1 head_dim 8
+    func.func @step(%q: tensor<?x8xf32>) -> tensor<?x8xf32> {
+      %layer = arith.constant 0 : index
+      %a = heddle.attention fixed query(%q) state @cross layer(%layer) {heads = 1 : i64, kv_heads = 1 : i64, head_dim = 8 : i64,
+          scale = 0.5 : f32, mask = #heddle<mask none>} : (tensor<?x8xf32>, index) -> tensor<?x8xf32>
+      return %a : tensor<?x8xf32>
+    })");
+  ASSERT_TRUE(plain.valid()) << plain.errors();
+  PackedWeights none;
+  auto reference = plain.reference(Mode::oneArithmetic, none);
+  auto attend = [&](const Batch &batch) { return reference->call("step", {tensor<float>({1, 8}, noise<float>(8, 1))}, batch); };
+  EXPECT_TRUE(failed(attend({})));
+  Batch batch;
+  batch.states = {{"cross", {{0}, 1, {}}}};
+  EXPECT_TRUE(failed(attend(batch)));
+  batch.states["cross"].lengths = {3};
+  EXPECT_TRUE(failed(attend(batch)));
+  for (const char *message :
+       {"this run has no batch with a page table of @cross", "this run has no batch with the lengths of @cross",
+        "reads position 0 of sequence 0, KV head 0, layer 0, which this rank never wrote"})
+    EXPECT_NE(plain.errors().find(message), std::string::npos) << message << "\n" << plain.errors();
+}
+
+/// h = keep · h + input from token to token and from step to step, of each sequence by itself.
+TEST(Recurrence, GoesOnFromStepToStep) {
+  Program program(R"(
+    heddle.state recurrent @memory layers 2 features 3
+    func.func @step(%k: tensor<?x3xf32>, %x: tensor<?x3xf32>) -> (tensor<?x3xf32>, tensor<?x3xf32>) {
+      %zero = arith.constant 0 : index
+      %one = arith.constant 1 : index
+      %a = heddle.recurrence %k, %x state @memory layer(%zero) : (tensor<?x3xf32>, tensor<?x3xf32>, index) -> tensor<?x3xf32>
+      %b = heddle.recurrence %k, %a state @memory layer(%one) : (tensor<?x3xf32>, tensor<?x3xf32>, index) -> tensor<?x3xf32>
+      return %a, %b : tensor<?x3xf32>, tensor<?x3xf32>
+    })");
+  ASSERT_TRUE(program.valid()) << program.errors();
+  PackedWeights none;
+  auto check = [&]<class Real>(Real, Mode mode) {
+    auto reference = program.reference(mode, none);
+    std::map<int32_t, std::vector<Real>> first, second; // by row of the state
+    uint64_t seed = 1;
+    for (std::vector<int32_t> rows : {std::vector<int32_t>{4, 9}, {9, 4}, {7, 9}}) { // which sequence has which row, step by step
+      Batch batch;
+      batch.sequences = {0, 0, 1, 1, 1};
+      batch.states = {{"memory", {rows, 1}}};
+      auto keep = noise<Real>(15, ++seed), input = noise<Real>(15, ++seed);
+      auto result = reference->call("step", {tensor<Real>({5, 3}, keep), tensor<Real>({5, 3}, input)}, batch);
+      ASSERT_TRUE(succeeded(result)) << program.errors();
+      auto a = valuesOf<Real>(*(*result)[0]), b = valuesOf<Real>(*(*result)[1]);
+      for (size_t i = 0; i < 15; ++i) {
+        auto &h = first[rows[static_cast<size_t>(batch.sequences[i / 3])]],
+             &g = second[rows[static_cast<size_t>(batch.sequences[i / 3])]];
+        h.resize(3), g.resize(3);
+        h[i % 3] = std::fma(keep[i], h[i % 3], input[i]);
+        g[i % 3] = std::fma(keep[i], g[i % 3], h[i % 3]);
+        EXPECT_EQ(a[i], h[i % 3]);
+        EXPECT_EQ(b[i], g[i % 3]);
+      }
+    }
+  };
+  check(0.0, Mode::exact);
+  check(0.0f, Mode::oneArithmetic);
 }
 
 /// An encoder: two sequences in one batch, in any order, no cache.

@@ -1,7 +1,7 @@
 // stage 0: graph
 module {
   heddle.rope_table @rope base 1.000000e+04 dims 32 scale 1.000000e+00
-  heddle.paged_state @kv layers 2 heads 2 kv_heads 1 head_dim 32
+  heddle.state paged @kv layers 2 heads 2 kv_heads 1 head_dim 32
   heddle.weight @token_embd.weight : tensor<512x64x!heddle.quant<q4_0>>
   heddle.weight @blk.0.attn_norm.weight : tensor<64xf32>
   heddle.weight @blk.0.attn_q.weight : tensor<64x64x!heddle.quant<q4_0>>

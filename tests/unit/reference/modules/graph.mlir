@@ -16,7 +16,7 @@ heddle.weight @gate : tensor<96x64x!heddle.quant<q4_1>>
 heddle.weight @up : tensor<96x64x!heddle.quant<q8_0>>
 heddle.weight @down : tensor<64x96x!heddle.quant<q5_1>>
 heddle.rope_table @rope base 10000.0 dims 24 scale 1.0
-heddle.paged_state @kv layers 2 heads 6 kv_heads 2 head_dim 32
+heddle.state paged @kv layers 2 heads 6 kv_heads 2 head_dim 32
 
 func.func private @block(%x: tensor<?x64xf32>, %layer: index, %attn_norm: tensor<64xf32>, %wq: tensor<192x64x!heddle.quant<q4_1>>, %wk: tensor<64x64x!heddle.quant<q4_1>>,
     %wv: tensor<64x64x!heddle.quant<q5_0>>, %q_norm: tensor<32xf32>, %k_norm: tensor<32xf32>,
