@@ -1,0 +1,42 @@
+// RUN: heddle-opt %s -heddle-run-checks=meaning=exact -o /dev/null
+// What the fusions and the sharding make of it computes the same:
+// RUN: heddle-opt %s -heddle-to-fused -heddle-run-checks -heddle-to-sharded -heddle-run-checks=ranks=1,2,3 -o /dev/null
+// Written by worked_out.py, which works these numbers out; edit that.
+
+func.func @add() {
+  %a = check.input dense<[[-0.460744977, 0.0564446561, 0.890156388, -0.702819645, 1.77268648], [0.00306769554, 0.323612154, -2.6074841, 2.03835654, -1.80935979]]> : tensor<2x5xf32> -> tensor<?x5xf32>
+  %b = check.input dense<[[1.47459555, 0.21454592, 1.70210087, -1.09770358, -1.53851175], [1.49953079, -0.452781856, 0.432865709, 0.735795617, -1.78063047]]> : tensor<2x5xf32> -> tensor<?x5xf32>
+  %y = heddle.add %a, %b : (tensor<?x5xf32>, tensor<?x5xf32>) -> tensor<?x5xf32>
+  check.expect_almost_eq %y is dense<[[1.0138505697250366, 0.27099057659506798, 2.5922572612762451, -1.8005232214927673, 0.23417472839355469], [1.5025984877720475, -0.12916970252990723, -2.1746183931827545, 2.7741521596908569, -3.5899902582168579]]> : tensor<2x5xf64> within 1.0e-12 in exact : tensor<?x5xf32>
+  check.expect_bits %y is dense<[[0x3F81C5DB, 0x3E8ABF47, 0x4025E78B, 0xBFE6778C, 0x3E6FCB80], [0x3FC05526, 0xBE044510, 0xC00B2CF3, 0x40318BB6, 0xC065C266]]> : tensor<2x5xf32> : tensor<?x5xf32>
+  return
+}
+func.func @mul() {
+  %a = check.input dense<[[-0.460744977, 0.0564446561, 0.890156388, -0.702819645, 1.77268648], [0.00306769554, 0.323612154, -2.6074841, 2.03835654, -1.80935979]]> : tensor<2x5xf32> -> tensor<?x5xf32>
+  %b = check.input dense<[[1.47459555, 0.21454592, 1.70210087, -1.09770358, -1.53851175], [1.49953079, -0.452781856, 0.432865709, 0.735795617, -1.78063047]]> : tensor<2x5xf32> -> tensor<?x5xf32>
+  %y = heddle.mul %a, %b : (tensor<?x5xf32>, tensor<?x5xf32>) -> tensor<?x5xf32>
+  check.expect_almost_eq %y is dense<[[-0.6794124912550501, 0.012109970700610651, 1.5151359655968264, 0.77148763810573229, -2.7272989862806298], [0.0046001039170171509, -0.14652571151895089, -1.1286904547994183, 1.4998138101301208, 3.2218011700722116]]> : tensor<2x5xf64> within 1.0e-12 in exact : tensor<?x5xf32>
+  check.expect_bits %y is dense<[[0xBF2DEDFA, 0x3C4668E6, 0x3FC1EFFA, 0x3F458037, 0xC02E8C11], [0x3B96BC78, 0xBE160AD6, 0xBF9078EE, 0x3FBFF9E6, 0x404E31FE]]> : tensor<2x5xf32> : tensor<?x5xf32>
+  return
+}
+func.func @scale() {
+  %a = check.input dense<[[-0.460744977, 0.0564446561, 0.890156388, -0.702819645, 1.77268648], [0.00306769554, 0.323612154, -2.6074841, 2.03835654, -1.80935979]]> : tensor<2x5xf32> -> tensor<?x5xf32>
+  %y = heddle.scale %a by 0.22 : (tensor<?x5xf32>) -> tensor<?x5xf32>
+  check.expect_almost_eq %y is dense<[[-0.10136389439017179, 0.012417824275559597, 0.19583440436106159, -0.15462032115123314, 0.38999102381147566], [0.00067489301420128878, 0.071194673390850838, -0.57364649938644874, 0.44843843693929131, -0.39805915139989878]]> : tensor<2x5xf64> within 1.0e-12 in exact : tensor<?x5xf32>
+  check.expect_bits %y is dense<[[0xBDCF97E0, 0x3C4B7421, 0x3E4888D0, 0xBE1E54CA, 0x3EC7ACE7], [0x3A30EB4E, 0x3D91CE83, 0xBF12DA7F, 0x3EE599B9, 0xBECBCE69]]> : tensor<2x5xf32> : tensor<?x5xf32>
+  return
+}
+func.func @silu() {
+  %a = check.input dense<[[-0.460744977, 0.0564446561, 0.890156388, -0.702819645, 1.77268648], [0.00306769554, 0.323612154, -2.6074841, 2.03835654, -1.80935979]]> : tensor<2x5xf32> -> tensor<?x5xf32>
+  %y = heddle.activate silu %a : (tensor<?x5xf32>) -> tensor<?x5xf32>
+  check.expect_almost_eq %y is dense<[[-0.17822035425701369, 0.02901861644930382, 0.63105184282521798, -0.23276499197452774, 1.5152772358769606], [0.0015362004549896188, 0.18776116576871024, -0.1790254431374364, 1.8034681871326514, -0.25460500146045179]]> : tensor<2x5xf64> within 1.0e-12 in exact : tensor<?x5xf32>
+  check.expect_almost_eq %y is dense<[[-0.17822035425701369, 0.02901861644930382, 0.63105184282521798, -0.23276499197452774, 1.5152772358769606], [0.0015362004549896188, 0.18776116576871024, -0.1790254431374364, 1.8034681871326514, -0.25460500146045179]]> : tensor<2x5xf64> within 1.0e-6 in one : tensor<?x5xf32>
+  return
+}
+func.func @gelu_tanh() {
+  %a = check.input dense<[[-0.460744977, 0.0564446561, 0.890156388, -0.702819645, 1.77268648], [0.00306769554, 0.323612154, -2.6074841, 2.03835654, -1.80935979]]> : tensor<2x5xf32> -> tensor<?x5xf32>
+  %y = heddle.activate gelu_tanh %a : (tensor<?x5xf32>) -> tensor<?x5xf32>
+  check.expect_almost_eq %y is dense<[[-0.14859877366569399, 0.029492679911809479, 0.72385826872968795, -0.16949466064385335, 1.7049900988143492], [0.0015376021103610141, 0.20286397803477829, -0.011425111186347878, 1.9961773366047446, -0.063744021923895985]]> : tensor<2x5xf64> within 1.0e-9 in exact : tensor<?x5xf32>
+  check.expect_almost_eq %y is dense<[[-0.14859877366569399, 0.029492679911809479, 0.72385826872968795, -0.16949466064385335, 1.7049900988143492], [0.0015376021103610141, 0.20286397803477829, -0.011425111186347878, 1.9961773366047446, -0.063744021923895985]]> : tensor<2x5xf64> within 1.0e-6 in one : tensor<?x5xf32>
+  return
+}
