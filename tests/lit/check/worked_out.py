@@ -607,7 +607,7 @@ def attention():
     position, sequence = [0, 0, 1, 1, 2], [0, 1, 0, 1, 0]
     before = lambda t: [s for s in range(5) if sequence[s] == sequence[t] and position[s] <= position[t]]
     near_by = lambda t: [s for s in before(t) if position[s] > position[t] - 2]
-    text = "heddle.paged_state @kv layers 2 heads 4 kv_heads 2 head_dim 8\n" + text
+    text = "heddle.state paged @kv layers 2 heads 4 kv_heads 2 head_dim 8\n" + text
     text += case("causal", ("batch", "mask = #heddle<mask causal>"), before, " state @kv layer(%layer)", ", index", step)
     text += case("window", ("batch", "mask = #heddle<mask window>, window = 2 : i64"), near_by, " state @kv layer(%layer)", ", index", step)
     return text

@@ -88,6 +88,17 @@ func.func private @both_through_functions(%x: tensor<?x32xf32>, %up: tensor<64x3
 
 // -----
 
+// CHECK-LABEL: func.func private @no_products
+//       CHECK:   heddle.mul
+func.func private @no_products(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  %0 = heddle.activate silu %x : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  // expected-remark@+1 {{not fused: its factors do not come from two products}}
+  %1 = heddle.mul %0, %x : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
+  return %1 : tensor<?x64xf32>
+}
+
+// -----
+
 // Experts that different choices name stay apart.
 // CHECK-LABEL: func.func private @other_experts
 //       CHECK:   heddle.mul
@@ -97,5 +108,70 @@ func.func private @other_experts(%x: tensor<?x32xf32>, %w: tensor<4x64x32xf16>, 
   %2 = heddle.activate silu %1 : (tensor<?x64xf32>) -> tensor<?x64xf32>
   // expected-remark@+1 {{not fused: the two products are of different experts}}
   %3 = heddle.mul %0, %2 : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
+  return %3 : tensor<?x64xf32>
+}
+
+// -----
+
+// x·W times its own activation is no gate: there is one product.
+// CHECK-LABEL: func.func private @one_product
+//       CHECK:   heddle.mul
+func.func private @one_product(%x: tensor<?x32xf32>, %w: tensor<64x32xf16>) -> tensor<?x64xf32> {
+  %0 = heddle.linear %x weights(%w) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
+  %1 = heddle.activate silu %0 : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  // expected-remark@+1 {{not fused: its factors do not come from two products}}
+  %2 = heddle.mul %1, %0 : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
+  return %2 : tensor<?x64xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func private @scaled_up
+//       CHECK:   heddle.mul
+func.func private @scaled_up(%x: tensor<?x32xf32>, %up: tensor<64x32xf16>, %gate: tensor<64x32xf16>) -> tensor<?x64xf32> {
+  %0 = heddle.linear %x weights(%up) scale 0.5 : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
+  %1 = heddle.linear %x weights(%gate) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
+  %2 = heddle.activate silu %1 : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  // expected-remark@+1 {{not fused: a product of its factors has several weights or an epilogue already}}
+  %3 = heddle.mul %2, %0 : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
+  return %3 : tensor<?x64xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func private @activation_is_read
+//       CHECK:   heddle.mul
+func.func private @activation_is_read(%x: tensor<?x32xf32>, %up: tensor<64x32xf16>, %gate: tensor<64x32xf16>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+  %0 = heddle.linear %x weights(%up) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
+  %1 = heddle.linear %x weights(%gate) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
+  %2 = heddle.activate silu %1 : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  // expected-remark@+1 {{not fused: the activation is used elsewhere too}}
+  %3 = heddle.mul %2, %0 : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
+  return %3, %2 : tensor<?x64xf32>, tensor<?x64xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func private @two_inputs
+//       CHECK:   heddle.mul
+func.func private @two_inputs(%x: tensor<?x32xf32>, %y: tensor<?x32xf32>, %up: tensor<64x32xf16>, %gate: tensor<64x32xf16>) -> tensor<?x64xf32> {
+  %0 = heddle.linear %x weights(%up) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
+  %1 = heddle.linear %y weights(%gate) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
+  %2 = heddle.activate silu %1 : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  // expected-remark@+1 {{not fused: the two products have different inputs}}
+  %3 = heddle.mul %2, %0 : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
+  return %3 : tensor<?x64xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func private @one_bias
+//       CHECK:   heddle.mul
+func.func private @one_bias(%x: tensor<?x32xf32>, %up: tensor<64x32xf16>, %gate: tensor<64x32xf16>, %b: tensor<64xf32>) -> tensor<?x64xf32> {
+  %0 = heddle.linear %x weights(%up) : (tensor<?x32xf32>, tensor<64x32xf16>) -> tensor<?x64xf32>
+  %1 = heddle.linear %x weights(%gate) biases(%b) : (tensor<?x32xf32>, tensor<64x32xf16>, tensor<64xf32>) -> tensor<?x64xf32>
+  %2 = heddle.activate silu %1 : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  // expected-remark@+1 {{not fused: one product has a bias and one has not}}
+  %3 = heddle.mul %2, %0 : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
   return %3 : tensor<?x64xf32>
 }

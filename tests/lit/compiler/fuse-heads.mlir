@@ -71,3 +71,26 @@ func.func private @encoder_block(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>) -> 
       : (tensor<?x64xf32>, tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
   return %c : tensor<?x64xf32>
 }
+
+// -----
+
+// A norm over the whole row, not over each head, stays an op; so does a rotation of another number of heads.
+// CHECK-LABEL: func.func private @norm_of_rows(
+//       CHECK:   %[[N:.*]] = heddle.rms_norm %arg0
+//       CHECK:   %[[R:.*]] = heddle.rope neox %arg1 table @rope heads 2
+//       CHECK:   heddle.store_kv keys(%[[R]])
+//   CHECK-NOT:   rope
+//       CHECK:   heddle.attention paged query(%[[N]]) state @kv layer(%{{[a-z0-9]*}}) {
+heddle.rope_table @rope base 1.0e+04 dims 16 scale 1.0
+heddle.state paged @kv layers 2 heads 2 kv_heads 1 head_dim 32
+func.func private @norm_of_rows(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>, %n: tensor<64xf32>, %layer: index) -> tensor<?x64xf32> {
+  // expected-remark@+1 {{not fused: the norm is not of these heads alone, or used elsewhere too}}
+  %q1 = heddle.rms_norm %q, %n eps 1.0e-06 : (tensor<?x64xf32>, tensor<64xf32>) -> tensor<?x64xf32>
+  // expected-remark@+1 {{not fused: the rotation is of other heads or used elsewhere too}}
+  %k1 = heddle.rope neox %k table @rope heads 2 : (tensor<?x32xf32>) -> tensor<?x32xf32>
+  // expected-remark@+1 {{not fused: its keys are in a state already}}
+  %a = heddle.attention batch query(%q1) keys(%k1) values(%k) state @kv layer(%layer)
+      {heads = 2 : i64, kv_heads = 1 : i64, head_dim = 32 : i64, scale = 0.125 : f32, mask = #heddle<mask causal>}
+      : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>, index) -> tensor<?x64xf32>
+  return %a : tensor<?x64xf32>
+}

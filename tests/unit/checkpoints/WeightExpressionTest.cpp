@@ -210,11 +210,11 @@ TEST_F(Weights, Experts) {
     tensors.add("layers.0.experts." + std::to_string(i) + ".w1", {2, 2}, std::vector<float>(4, static_cast<float>(i)));
   EXPECT_EQ(values("experts('layers.0.experts.#.w1', 3)"), (std::vector<float>{0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2}));
   EXPECT_EQ(parseWeight("experts('layers.0.experts.#.w1', 2)", tensors)->shape(), (std::vector<int64_t>{2, 2, 2}));
-  EXPECT_CONTAINS(refusal("experts('layers.0.experts.#.w1', 4)"), "layers.0.experts.3.w1 is missing");
-  EXPECT_CONTAINS(refusal("experts('layers.0.experts.#.w1', 0)"), "or not 1 to 4096");
-  EXPECT_CONTAINS(refusal("experts(m, 2)"), "without a #");
+  EXPECT_SAYS(refusal("experts('layers.0.experts.#.w1', 4)"), "layers.0.experts.3.w1 is missing");
+  EXPECT_SAYS(refusal("experts('layers.0.experts.#.w1', 0)"), "or not 1 to 4096");
+  EXPECT_SAYS(refusal("experts(m, 2)"), "without a #");
   tensors.add("layers.0.experts.1.w1", {1, 4}, {1, 2, 3, 4});
-  EXPECT_CONTAINS(refusal("experts('layers.0.experts.#.w1', 3)"), "different shapes");
+  EXPECT_SAYS(refusal("experts('layers.0.experts.#.w1', 3)"), "different shapes");
 }
 
 TEST_F(Weights, Mxfp4BlocksOfAFolder) {
@@ -229,10 +229,10 @@ TEST_F(Weights, Mxfp4BlocksOfAFolder) {
     expected.insert(expected.end(), {numbers[i % 8] * (i < 16 ? 1.0f : 2.0f), i < 16 ? 0.5f : 1.0f});
   EXPECT_EQ(values("mxfp4_blocks(w_blocks)"), expected);
   EXPECT_EQ(parseWeight("mxfp4_blocks(w_blocks)", tensors)->shape(), (std::vector<int64_t>{1, 1, 64}));
-  EXPECT_CONTAINS(refusal("mxfp4_blocks(w)"), "does not end in _blocks");
-  EXPECT_CONTAINS(refusal("mxfp4_blocks(x_blocks)"), "x_blocks is missing or not of bytes");
+  EXPECT_SAYS(refusal("mxfp4_blocks(w)"), "does not end in _blocks");
+  EXPECT_SAYS(refusal("mxfp4_blocks(x_blocks)"), "x_blocks is missing or not of bytes");
   tensors.addPlain("w_scales", {1, 2, 1}, exponents);
-  EXPECT_CONTAINS(refusal("mxfp4_blocks(w_blocks)"), "is of another shape");
+  EXPECT_SAYS(refusal("mxfp4_blocks(w_blocks)"), "is of another shape");
 }
 
 } // namespace
