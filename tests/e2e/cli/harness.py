@@ -234,23 +234,7 @@ class Server:
         return self.log.read().decode(errors="replace")
 
     def family(self):
-        """The frontend and all processes below it, as {pid: command line}; mpirun's ranks too, also when they lost their parent."""
-        parents, lines = {}, {}
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{pid}/stat", encoding="utf8", errors="replace") as file:
-                    fields = file.read().rpartition(") ")[2].split()
-                with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    lines[int(pid)] = file.read().decode(errors="replace").split("\0")
-                parents[int(pid)] = (int(fields[1]), fields[0])
-            except OSError:
-                continue
-        found = {self.process.pid}
-        while True:
-            more = {pid for pid, (parent, state) in parents.items() if parent in found and state != "Z"} - found
-            if not more:
-                return {pid: lines.get(pid, []) for pid in found}
-            found |= more
+        return descendants(self.process.pid)
 
     def ranks(self):
         """Process ids of the ranks (the guard, also a heddle-worker, is none)."""
@@ -269,6 +253,26 @@ class Server:
         finally:
             self.process.stdout.close()
             self.log.close()
+
+
+def descendants(root):
+    """A process and all below it, as {pid: command line}."""
+    parents, lines = {}, {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf8", errors="replace") as file:
+                fields = file.read().rpartition(") ")[2].split()
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                lines[int(pid)] = file.read().decode(errors="replace").split("\0")
+            parents[int(pid)] = (int(fields[1]), fields[0])
+        except OSError:
+            continue
+    found = {root}
+    while True:
+        more = {pid for pid, (parent, state) in parents.items() if parent in found and state != "Z"} - found
+        if not more:
+            return {pid: lines.get(pid, []) for pid in found}
+        found |= more
 
 
 def alive(pids):

@@ -12,9 +12,18 @@ import unittest
 
 import harness
 import say_model
-from harness import attempt, folder, heddle, patience, tiny, tree
+from harness import alive, attempt, descendants, folder, heddle, patience, tiny, tree
 
 PROMPT = "abcdefgh" * 900
+
+
+def processor_seconds(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf8", errors="replace") as file:
+            fields = file.read().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        return 0
 
 
 class Slow(unittest.TestCase):
@@ -61,6 +70,44 @@ class Slow(unittest.TestCase):
                     status, _, error, seconds = self.end(number, *options)
                     self.assertEqual((status, error), (-number, ""))
                     self.assertLess(seconds, 1 * patience())
+
+    def test_a_group_of_ranks_leaves_nothing_behind(self):
+        """In the middle of a step, which no rank leaves early."""
+        text = os.path.join(self.place, "long.txt")
+        with open(text, "w", encoding="utf8") as file:
+            file.write(PROMPT)
+        commands = {"run": ["run", self.plan, "--raw", "-p", PROMPT, "-n", "4"],
+                    "eval": ["eval", self.plan, "--text", text, "--logits", os.path.join(self.place, "ranks.npy")],
+                    "bench": ["bench", self.plan, "-p", "8000", "-n", "4"]}
+        for name, command in commands.items():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL):
+                with self.subTest(f"{name}, signal {number}"):
+                    temporary = folder()
+                    child = subprocess.Popen([harness.HEDDLE, *command, "--ranks", "2", "--threads", "1"], stdout=subprocess.PIPE,
+                                             stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                                             env=dict(os.environ, TMPDIR=temporary, XDG_RUNTIME_DIR=""))
+                    family = self.busy_family(child)
+                    begin = time.monotonic()
+                    child.send_signal(number)
+                    child.communicate(timeout=60)
+                    self.assertEqual(child.returncode, -number)
+                    self.assertLess(time.monotonic() - begin, 1 * patience())
+                    end = time.monotonic() + 2 * patience()  # what was killed is tidied up by others
+                    while (tree(temporary) or alive(family)) and time.monotonic() < end:
+                        time.sleep(0.02)
+                    self.assertEqual((tree(temporary), alive(family)), ([], []))
+                    self.assertEqual([name for name in os.listdir(self.place) if "npy" in name], [])
+
+    def busy_family(self, child):
+        """Waits until both ranks compute; all processes that belong to the command."""
+        end = time.monotonic() + 60 * patience()
+        while time.monotonic() < end:
+            family = descendants(child.pid)
+            ranks = [pid for pid, line in family.items() if line and line[0].endswith("heddle-worker") and "--guard" not in line]
+            if len(ranks) == 2 and all(processor_seconds(pid) > 1 for pid in ranks):
+                return family
+            time.sleep(0.05)
+        raise AssertionError(f"the ranks do not compute: {child.poll()}")
 
     def test_an_ignored_sighup_stays_ignored(self):
         child = subprocess.Popen([harness.HEDDLE, "run", self.plan, "--raw", "-p", "x", "-n", "2000", "--threads", "1"],
