@@ -19,7 +19,12 @@ void registerAllStages(mlir::DialectRegistry &registry);
 /// Every pass here by its name, and every stage as a pipeline `heddle-to-<stage>`.
 void registerHeddlePasses();
 
+/// The name of a stage's file in a plan's folder `ir`, as "0-graph.mlir".
+std::string stageFileName(Stage stage);
+
+/// The lines of a stage's text, from 1, that ops are printed on.
+using StageLines = llvm::DenseMap<mlir::Operation *, unsigned>;
 /// The text of a stage as it is shown and saved: arguments named by their role, and a first line that says the stage.
-std::string printStage(mlir::ModuleOp module, Stage stage);
+std::string printStage(mlir::ModuleOp module, Stage stage, StageLines *lines = nullptr);
 
 } // namespace heddle

@@ -4,14 +4,27 @@
 // `heddle.name` of each argument. Numbers below a function's argument count are its arguments; loops' own go on from there.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "compiler/Pipeline.h"
+#include "mlir/IR/AsmState.h"
 #include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 using namespace heddle;
 
-std::string heddle::printStage(ModuleOp module, Stage stage) {
+std::string heddle::stageFileName(Stage stage) {
+  return std::to_string(static_cast<int>(stage)) + "-" + kStageNames[static_cast<size_t>(stage)] +
+         (stage == Stage::Llvm ? ".ll" : ".mlir");
+}
+
+std::string heddle::printStage(ModuleOp module, Stage stage, StageLines *lines) {
   std::string text;
-  llvm::raw_string_ostream(text) << module << '\n';
+  llvm::raw_string_ostream stream(text);
+  AsmState::LocationMap printed;
+  AsmState values(module, OpPrintingFlags(), lines ? &printed : nullptr);
+  module.print(stream, values);
+  stream << '\n';
+  if (lines)
+    for (auto [op, place] : printed)
+      (*lines)[op] = place.first + 1;          // below the line that says the stage
   SmallVector<SmallVector<std::string>> names; // by function, by argument
   for (auto function : module.getOps<func::FuncOp>()) {
     auto &list = names.emplace_back();

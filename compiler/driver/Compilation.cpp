@@ -28,6 +28,17 @@ static Target chooseTarget(const std::string &name) {
   throw CompileError("unknown target '" + name + "': choose " + targetChoices());
 }
 
+/// "line 68, column 5: " of a text that was read, "line 68 of stage graph (attn_q): " of a graph that was made.
+static std::string placeOf(Location location) {
+  auto line = location->findInstanceOf<FileLineColLoc>();
+  if (!line)
+    return "";
+  std::string place = "line " + std::to_string(line.getLine());
+  if (line.getColumn())
+    return place + ", column " + std::to_string(line.getColumn()) + ": ";
+  return place + " of stage graph (" + rolesOf(location) + "): ";
+}
+
 static std::string firstLine(std::string text) {
   if (size_t end = text.find('\n'); end != std::string::npos)
     text.resize(end);
@@ -47,9 +58,7 @@ Compilation::Compilation(std::string name, const CompileOptions &options)
   context_.getDiagEngine().registerHandler([this](Diagnostic &diagnostic) {
     if (diagnostic.getSeverity() == DiagnosticSeverity::Error && diagnostics_.empty()) {
       llvm::raw_string_ostream out(diagnostics_);
-      if (auto at = dyn_cast<FileLineColLoc>(diagnostic.getLocation()))
-        out << "line " << at.getLine() << ", column " << at.getColumn() << ": ";
-      out << diagnostic.str();
+      out << placeOf(diagnostic.getLocation()) << diagnostic.str();
     }
     return success();
   });
@@ -119,6 +128,7 @@ void Compilation::begin(const std::filesystem::path &file) {
                          " must have no arguments: what a step is given comes from heddle.batch");
   if (stage_ >= Stage::Planned && failed(checkTiles(*module_)))
     throw CompileError(file.string() + ": " + firstLine(diagnostics_));
+  nameOrigins(*module_);
 }
 
 void Compilation::advance(Stage to, const std::function<void(Stage)> &seen) {
@@ -138,6 +148,13 @@ void Compilation::advance(Stage to, const std::function<void(Stage)> &seen) {
     stage_ = next;
     show();
   }
+}
+
+std::string Compilation::print() {
+  StageLines lines;
+  std::string text = printStage(*module_, stage_, &lines);
+  origins_.add(*module_, stage_, lines);
+  return text;
 }
 
 /// Throws where `list`, whose values are below `bound`, is looked up in a table of fewer rows, directly or in a function that is

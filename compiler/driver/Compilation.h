@@ -4,6 +4,7 @@
 #include "compiler/Pipeline.h"
 #include "compiler/codegen/ObjectCode.h"
 #include "compiler/graph/ModelSource.h"
+#include "compiler/provenance/StageOrigins.h"
 #include "runtime/plan/Plan.h"
 #include <map>
 
@@ -21,6 +22,9 @@ public:
   Stage stage() const { return stage_; }
   /// Runs the passes up to `stage`; `seen` gets each stage passed, the first one included.
   void advance(Stage stage, const std::function<void(Stage)> &seen = {});
+  /// The stage's text, whose lines origins() knows from then on.
+  std::string print();
+  const StageOrigins &origins() const { return origins_; }
   mlir::ModuleOp module() const { return *module_; }
   Target target() const { return target_; }
 
@@ -33,6 +37,7 @@ private:
   std::string diagnostics_; // of the pass that failed
   mlir::OwningOpRef<mlir::ModuleOp> module_;
   Stage stage_ = Stage::Graph;
+  StageOrigins origins_;
   bool seenFirst_ = false;
 };
 

@@ -34,10 +34,6 @@ private:
   std::chrono::steady_clock::time_point start_;
 };
 
-std::string stageFileName(Stage stage) {
-  return "ir/" + std::to_string(static_cast<int>(stage)) + "-" + kStageNames[static_cast<size_t>(stage)] +
-         (stage == Stage::Llvm ? ".ll" : ".mlir");
-}
 } // namespace
 
 static void start(Compilation &compilation, const CompileOptions &options, const ModelSource &model) {
@@ -72,15 +68,16 @@ CompileReport heddle::compileModel(const CompileOptions &options) {
       phases.begin(kStageNames[stage], 0.05 * stage);
     compilation.advance(static_cast<Stage>(stage), [&](Stage at) {
       if (at != Stage::Llvm)
-        texts.emplace_back(stageFileName(at), printStage(compilation.module(), at));
+        texts.emplace_back("ir/" + stageFileName(at), compilation.print());
       if (at == Stage::Planned)
         note();
     });
   }
   phases.begin("machine code", 0.35);
   ObjectCode code(compilation.module(), compilation.target());
-  texts.emplace_back(stageFileName(Stage::Llvm), code.llvmIr());
+  texts.emplace_back("ir/" + stageFileName(Stage::Llvm), code.llvmIr());
   texts.emplace_back("code.s", code.assembly());
+  texts.emplace_back("ir/origins.json", compilation.origins().json());
 
   PlanWriter writer(options.output);
   if (options.writing)
@@ -130,7 +127,7 @@ std::string heddle::emitStage(const CompileOptions &options, std::string_view na
     throw CompileError("stage " + std::string(name) + " comes before the one to go on from");
   compilation.advance(*stage);
   if (*stage != Stage::Llvm)
-    return printStage(compilation.module(), *stage);
+    return compilation.print();
   ObjectCode code(compilation.module(), compilation.target());
   return assembly ? code.assembly() : code.llvmIr();
 }

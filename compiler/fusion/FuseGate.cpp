@@ -50,7 +50,10 @@ struct GateIntoProduct : OpRewritePattern<MulOp> {
     SmallVector<Value> biases(gated.getBiases());
     biases.append(other.getBiases().begin(), other.getBiases().end());
     Type result = mul.getResult().getType();
-    auto fused = rewriter.create<LinearOp>(rewriter.getFusedLoc({gated.getLoc(), other.getLoc()}),
+    SmallVector<Location> locations{gated.getLoc(), other.getLoc(), activate.getLoc(), mul.getLoc()};
+    if (upActivate)
+      locations.push_back(upActivate.getLoc());
+    auto fused = rewriter.create<LinearOp>(rewriter.getFusedLoc(locations),
                                            LinearSpec{.results = result,
                                                       .input = gated.getInput(),
                                                       .weights = weights,

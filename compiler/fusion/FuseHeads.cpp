@@ -24,6 +24,7 @@ namespace {
 /// A head's way from its projection to attention: [rms_norm over heads] [rope].
 struct Prologue {
   Value raw, norm;
+  SmallVector<Location> locations; // of the ops taken over
   std::optional<float> eps;
   FlatSymbolRefAttr table;
   std::optional<RopeStyle> style;
@@ -33,13 +34,14 @@ struct SplitAttention : OpRewritePattern<AttentionOp> {
   using OpRewritePattern::OpRewritePattern;
 
   static Prologue peel(Value value, int64_t heads, PatternRewriter &rewriter) {
-    Prologue p{value, Value(), {}, FlatSymbolRefAttr(), {}};
+    Prologue p{value, Value(), {}, {}, FlatSymbolRefAttr(), {}};
     if (auto rope = p.raw.getDefiningOp<RopeOp>()) {
       if (!rope->hasOneUse() || static_cast<int64_t>(rope.getHeads()) != heads) {
         (void)rewriter.notifyMatchFailure(rope, "the rotation is of other heads or used elsewhere too");
         return p;
       }
       p.raw = rope.getInput(), p.table = rope.getTableAttr(), p.style = rope.getStyle();
+      p.locations.push_back(rope.getLoc());
     }
     if (auto norm = p.raw.getDefiningOp<RmsNormOp>()) {
       if (!norm->hasOneUse() || static_cast<int64_t>(norm.getGroups()) != heads || norm.getResidual()) {
@@ -47,6 +49,7 @@ struct SplitAttention : OpRewritePattern<AttentionOp> {
         return p;
       }
       p.raw = norm.getInput(), p.norm = norm.getWeight(), p.eps = norm.getEps().convertToFloat();
+      p.locations.push_back(norm.getLoc());
     }
     return p;
   }
@@ -80,17 +83,20 @@ struct SplitAttention : OpRewritePattern<AttentionOp> {
     StateOp state = stateOf(op, rewriter);
     Value query = op.getQuery(), keys = op.getKeys();
     Prologue q = peel(query, op.getHeads(), rewriter), k = peel(keys, op.getKvHeads(), rewriter);
-    rewriter.create<StoreKvOp>(op.getLoc(), StoreKvSpec{.keys = k.raw,
-                                                        .values = op.getValues(),
-                                                        .layer = op.getLayer(),
-                                                        .keyNorm = k.norm,
-                                                        .state = FlatSymbolRefAttr::get(state),
-                                                        .kvHeads = static_cast<int64_t>(op.getKvHeads()),
-                                                        .headDim = static_cast<int64_t>(op.getHeadDim()),
-                                                        .normEps = k.eps,
-                                                        .rope = k.table,
-                                                        .style = k.style});
+    q.locations.insert(q.locations.begin(), op.getLoc());
+    k.locations.insert(k.locations.begin(), op.getLoc());
+    rewriter.create<StoreKvOp>(rewriter.getFusedLoc(k.locations), StoreKvSpec{.keys = k.raw,
+                                                                              .values = op.getValues(),
+                                                                              .layer = op.getLayer(),
+                                                                              .keyNorm = k.norm,
+                                                                              .state = FlatSymbolRefAttr::get(state),
+                                                                              .kvHeads = static_cast<int64_t>(op.getKvHeads()),
+                                                                              .headDim = static_cast<int64_t>(op.getHeadDim()),
+                                                                              .normEps = k.eps,
+                                                                              .rope = k.table,
+                                                                              .style = k.style});
     rewriter.modifyOpInPlace(op, [&] {
+      op->setLoc(rewriter.getFusedLoc(q.locations));
       op.setSource(state.getKind() == ir::StateKind::Paged ? KeySource::Paged : KeySource::Transient);
       op.setStateAttr(FlatSymbolRefAttr::get(state));
       op.getQueryMutable().assign(q.raw);

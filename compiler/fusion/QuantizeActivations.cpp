@@ -28,7 +28,8 @@ struct QuantizeInput : OpRewritePattern<LinearOp> {
       auto type = RankedTensorType::get(input.getShape(), Q8Type::get(getContext()));
       if (!isQ8Rows(type))
         return op.emitOpError("cannot quantise ") << input.getDimSize(1) << " features: a multiple of 32";
-      quantized = rewriter.create<QuantizeOp>(op.getLoc(), type, op.getInput(), Value()).getResult();
+      Operation *maker = op.getInput().getDefiningOp(); // it stores the value so, if it can
+      quantized = rewriter.create<QuantizeOp>(maker ? maker->getLoc() : op.getLoc(), type, op.getInput(), Value()).getResult();
     }
     rewriter.modifyOpInPlace(op, [&] { op.getInputMutable().assign(quantized); });
     return success();

@@ -1,5 +1,6 @@
 //===- GraphBuilder.cpp - writes stage 0 ----------------------------------------------------------------------------===//
 #include "compiler/graph/GraphBuilder.h"
+#include "compiler/provenance/Provenance.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
 using namespace mlir;
@@ -16,6 +17,12 @@ GraphBuilder::GraphBuilder(MLIRContext *context, const ModelSource &model)
   context->loadDialect<HeddleDialect, func::FuncDialect, arith::ArithDialect>();
   module_ = ModuleOp::create(loc_);
   builder_.setInsertionPointToEnd(module_->getBody());
+}
+
+OwningOpRef<ModuleOp> GraphBuilder::take() {
+  locateInText(*module_, Stage::Graph);
+  nameOrigins(*module_);
+  return std::move(module_);
 }
 
 RankedTensorType GraphBuilder::rowsType(int64_t features) {

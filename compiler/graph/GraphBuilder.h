@@ -105,7 +105,8 @@ public:
   Value block(llvm::StringRef kind, int64_t layer, Value x, llvm::ArrayRef<Role> roles,
               const std::function<Value(Value x, const Weights &weights)> &body);
 
-  mlir::OwningOpRef<mlir::ModuleOp> take() { return std::move(module_); }
+  /// The graph, each op of which knows its line and its role (compiler/provenance).
+  mlir::OwningOpRef<mlir::ModuleOp> take();
   const ModelSource &model() const { return model_; }
 
 private:

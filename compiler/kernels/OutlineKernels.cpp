@@ -55,6 +55,9 @@ struct OutlineKernels : heddle::ModulePass<OutlineKernels> {
       else
         before = outline(cast<ComputeOp>(op));
     }
+    for (auto &[op, function, places] : kernels_)
+      for (Operation *part : {op, function.getOperation(), function.front().getTerminator()})
+        part->setLoc(FusedLoc::get(&getContext(), places));
   }
 
 private:
@@ -72,10 +75,12 @@ private:
 
   /// The function that holds an op equal to this one but for its operands' values.
   func::FuncOp functionOf(ComputeOp op) {
-    for (auto &[known, function] : kernels_)
+    for (auto &[known, function, places] : kernels_)
       if (OperationEquivalence::isEquivalentTo(known, op, OperationEquivalence::ignoreValueEquivalence, nullptr,
-                                               OperationEquivalence::IgnoreLocations))
+                                               OperationEquivalence::IgnoreLocations)) {
+        places.push_back(op.getLoc());
         return function;
+      }
     SmallVector<std::string> names = op.operandNames();
     if (names.size() != op->getNumOperands())
       llvm::report_fatal_error("operandNames has another number of operands than " + op->getName().getStringRef());
@@ -84,7 +89,7 @@ private:
       free = stem + "_" + std::to_string(n);
     OpBuilder b(*getOperation().getOps<func::FuncOp>().begin());
     if (!kernels_.empty())
-      b.setInsertionPointAfter(kernels_.back().second);
+      b.setInsertionPointAfter(kernels_.back().function);
     auto function = b.create<func::FuncOp>(op.getLoc(), free, b.getFunctionType(op->getOperandTypes(), {}));
     function.setPrivate();
     for (auto [i, name] : llvm::enumerate(names))
@@ -94,7 +99,7 @@ private:
     Operation *own = b.clone(*op);
     own->setOperands(entry->getArguments());
     b.create<func::ReturnOp>(op.getLoc());
-    kernels_.push_back({own, function});
+    kernels_.push_back({own, function, {op.getLoc()}});
     return function;
   }
 
@@ -110,7 +115,12 @@ private:
     op->erase();
   }
 
-  SmallVector<std::pair<Operation *, func::FuncOp>> kernels_; // the op in its function
+  struct Kernel {
+    Operation *op; // in its function
+    func::FuncOp function;
+    SmallVector<Location> places; // of all the ops that it does the work of
+  };
+  SmallVector<Kernel> kernels_;
 };
 } // namespace
 

@@ -22,7 +22,7 @@ bool isNameInPlan(const std::string &name) {
     return name.starts_with(folder) && std::ranges::any_of(ends, [&](std::string_view end) { return name.ends_with(end); });
   };
   return std::ranges::find(names, name) != std::end(names) || name == "code" || name == "ir" ||
-         within("code/", {".so", ".so.new", ".o"}) || within("ir/", {".mlir", ".ll"});
+         within("code/", {".so", ".so.new", ".o"}) || within("ir/", {".mlir", ".ll", ".json"});
 }
 
 /// Something in a folder that no plan has; empty where all may go.

@@ -25,6 +25,23 @@ TEST(StageFiles, FindsMlirFunctionsWithTheirWholeBody) {
   EXPECT_EQ(functionText(text, "fused", "blo"), "");
 }
 
+TEST(StageFiles, CountsTheLinesOfFunctions) {
+  const char *text = "// stage 1: fused\n"
+                     "module {\n"
+                     "  func.func private @block(%x: i32) -> i32 {\n"
+                     "    return %x : i32\n"
+                     "  }\n"
+                     "  func.func @cut_off() {\n"
+                     "    return\n";
+  const std::vector<FunctionLines> functions = functionsOf(text, "fused");
+  ASSERT_EQ(functions.size(), 2u);
+  EXPECT_EQ(functions[0].name, "block");
+  EXPECT_EQ(functions[0].first, 3u);
+  EXPECT_EQ(functions[0].last, 5u);
+  EXPECT_EQ(functions[1].first, 6u);
+  EXPECT_EQ(functions[1].last, 7u);
+}
+
 TEST(StageFiles, FindsLlvmFunctions) {
   const char *text = "declare void @heddle_barrier(i64)\n"
                      "define void @step(ptr %0) #0 {\n"

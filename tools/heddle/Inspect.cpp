@@ -3,6 +3,7 @@
 #include "tools/heddle/Command.h"
 #include "tools/heddle/ModelResolver.h"
 #include "tools/heddle/Options.h"
+#include "tools/heddle/Origins.h"
 #include "tools/heddle/Process.h"
 #include "tools/heddle/Progress.h"
 #include "tools/heddle/StageFiles.h"
@@ -20,14 +21,21 @@ namespace fs = std::filesystem;
 
 namespace {
 struct InspectOptions {
-  std::string model, stage, function, target, quantize;
+  std::string model, stage, function, trace, target, quantize;
   std::vector<std::string> diff;
-  bool json = false;
+  bool json = false, locations = false;
 };
 } // namespace
 
 static std::string readStage(const Plan &plan, std::string_view stage) {
   return plan.read(stageFile(plan.directory(), stage).lexically_relative(plan.directory()).string());
+}
+
+[[noreturn]] static void refuseFunction(const std::string &text, const std::string &stage, const std::string &function) {
+  std::string names;
+  for (const std::string &name : functionNames(text, stage))
+    names += (names.empty() ? "" : ", ") + name;
+  throw Failure("stage " + stage + " has no function '" + function + "'; it has: " + names);
 }
 
 /// The text of a stage, or of the one function asked for.
@@ -36,12 +44,21 @@ static std::string stageText(const fs::path &plan, const std::string &stage, con
   if (function.empty())
     return text;
   std::string found = functionText(text, stage, function);
-  if (!found.empty())
-    return found;
-  std::string names;
-  for (const std::string &name : functionNames(text, stage))
-    names += (names.empty() ? "" : ", ") + name;
-  throw Failure("stage " + stage + " has no function '" + function + "'; it has: " + names);
+  if (found.empty())
+    refuseFunction(text, stage, function);
+  return found;
+}
+
+/// The same, each line with what it came from.
+static std::string locatedText(const Plan &plan, const std::string &stage, const std::string &function) {
+  const std::string text = readStage(plan, stage);
+  const Origins origins(plan);
+  if (function.empty())
+    return origins.annotated(stage, text);
+  for (const FunctionLines &lines : functionsOf(text, stage))
+    if (lines.name == function)
+      return origins.annotated(stage, text, lines.first, lines.last);
+  refuseFunction(text, stage, function);
 }
 
 /// A text that another program can read by a file name, while this lives. In memory: nothing to remove, no TMPDIR to go wrong.
@@ -158,6 +175,15 @@ static int inspect(const InspectOptions &options) {
   fs::path plan = planFor(resolveModel(options.model), {options.target, "", options.quantize});
   if (!options.diff.empty())
     return printDiff(plan, options);
+  if (!options.trace.empty()) {
+    const Plan opened = Plan::open(plan);
+    std::cout << Origins(opened).trace(options.trace);
+    return 0;
+  }
+  if (options.locations) {
+    std::cout << locatedText(Plan::open(plan), options.stage, options.function);
+    return 0;
+  }
   if (!options.stage.empty()) {
     std::cout << stageText(plan, options.stage, options.function);
     return 0;
@@ -174,6 +200,12 @@ void addInspect(CLI::App &app, Action &action) {
   std::vector<std::string> stages(kStages.begin(), kStages.end());
   command->add_option("--stage", options->stage, "Print this stage")->check(oneOf(stages))->type_name("NAME");
   command->add_option("--function", options->function, "Only this function of the stage")->type_name("NAME");
+  command->add_flag("--locations", options->locations,
+                    "Before each line of the stage: layers/role/line of the op of the graph that it came from");
+  command
+      ->add_option("--trace", options->trace,
+                   "Print what became of the graph's op of this role (attn_q, attn_q.rope, ffn_norm) in every stage")
+      ->type_name("ROLE");
   command->add_option("--diff", options->diff, "Print how two stages differ, as a unified diff")
       ->check(oneOf(stages))
       ->expected(2)
@@ -186,8 +218,12 @@ void addInspect(CLI::App &app, Action &action) {
       throw UsageError("--stage and --diff exclude each other; give one of them");
     if (!options->function.empty() && options->stage.empty() && options->diff.empty())
       throw UsageError("--function needs a stage: add --stage NAME or --diff A B");
-    if (options->json && !(options->stage.empty() && options->diff.empty()))
-      throw UsageError("--json is for the summary; leave out --stage and --diff");
+    if (options->locations && options->stage.empty())
+      throw UsageError("--locations needs a stage: add --stage NAME");
+    if (!options->trace.empty() && !(options->stage.empty() && options->diff.empty()))
+      throw UsageError("--trace goes through all stages; leave out --stage and --diff");
+    if (options->json && !(options->stage.empty() && options->diff.empty() && options->trace.empty()))
+      throw UsageError("--json is for the summary; leave out --stage, --diff and --trace");
     action = [options] { return inspect(*options); };
   });
 }

@@ -97,32 +97,45 @@ static bool functionEnds(std::string_view line, std::string_view stage, size_t i
   return line.find_first_not_of(' ') == indentation && line[indentation] == '}';
 }
 
+std::vector<FunctionLines> functionsOf(std::string_view text, std::string_view stage) {
+  std::vector<FunctionLines> functions;
+  size_t number = 0, indentation = 0;
+  bool inside = false;
+  Lines lines{text};
+  for (std::string_view line; lines.next(line);) {
+    ++number;
+    if (std::string name = functionBegun(line, stage); !name.empty()) {
+      functions.push_back({std::move(name), number, number});
+      indentation = line.find_first_not_of(' ');
+      inside = true;
+    } else if (inside) {
+      functions.back().last = number;
+      inside = !functionEnds(line, stage, indentation);
+    }
+  }
+  return functions;
+}
+
 std::vector<std::string> functionNames(std::string_view text, std::string_view stage) {
   std::vector<std::string> names;
-  Lines lines{text};
-  for (std::string_view line; lines.next(line);)
-    if (std::string name = functionBegun(line, stage); !name.empty())
-      names.push_back(name);
+  for (FunctionLines &function : functionsOf(text, stage))
+    names.push_back(std::move(function.name));
   return names;
 }
 
 std::string functionText(std::string_view text, std::string_view stage, std::string_view function) {
-  std::string found;
-  size_t indentation = 0;
-  Lines lines{text};
-  for (std::string_view line; lines.next(line);) {
-    if (found.empty()) {
-      if (functionBegun(line, stage) != function)
-        continue;
-      indentation = line.find_first_not_of(' ');
-      found = std::string(line) + "\n";
+  for (const FunctionLines &lines : functionsOf(text, stage)) {
+    if (lines.name != function)
       continue;
-    }
-    found += std::string(line) + "\n";
-    if (functionEnds(line, stage, indentation))
-      break;
+    std::string found;
+    size_t number = 0;
+    Lines all{text};
+    for (std::string_view line; all.next(line);)
+      if (++number >= lines.first && number <= lines.last)
+        found += std::string(line) + "\n";
+    return found;
   }
-  return found;
+  return {};
 }
 
 } // namespace heddle::tool

@@ -16,7 +16,14 @@ std::string stageNames(); // "graph, fused, …", for messages
 /// The file that holds a stage of a plan. Throws Failure when the plan was written without it.
 std::filesystem::path stageFile(const std::filesystem::path &plan, std::string_view stage);
 
-/// Names of the functions with a body in the text of a stage, in order.
+/// A function with a body in the text of a stage: its lines from `first` to `last`, counted from 1.
+struct FunctionLines {
+  std::string name;
+  size_t first, last;
+};
+std::vector<FunctionLines> functionsOf(std::string_view text, std::string_view stage);
+
+/// Their names, in order.
 std::vector<std::string> functionNames(std::string_view text, std::string_view stage);
 
 /// The text of one function, its closing line included; empty when there is none of that name.

@@ -161,7 +161,7 @@ class Stages(unittest.TestCase):
         check("another cache than its tiles'", texts["kernels"].replace(state, state + " {type = #heddle<cache_type q8>}", 1),
               "broken.mlir", "type")
         unmasked = texts["sharded"].replace("#heddle<mask causal>", "#heddle<mask none>")
-        check("what a later pass refuses", unmasked, "broken.mlir", "mask none")
+        check("what a later pass refuses", unmasked, "broken.mlir", "line ", "mask none")
 
     def test_inspect(self):
         summary = json.loads(heddle("inspect", self.plan, "--json"))
@@ -186,6 +186,71 @@ class Stages(unittest.TestCase):
         diff = heddle("inspect", self.plan, "--diff", "graph", "fused", "--function", "decoder_block")
         self.assertIn("func.func private @decoder_block", diff)
         self.assertNotIn("@step(", diff)
+
+    def located(self, stage, *more, plan=None):
+        """Each line of a stage as (layers, roles, lines, text); the first three are empty where it came from nowhere."""
+        lines = heddle("inspect", plan or self.plan, "--stage", stage, "--locations", *more).splitlines()
+        columns = {line.index(" | ") for line in lines}
+        found = [re.fullmatch(r"(?:(\S+)/(\S+)/(\S+))? *\| ?(.*)", line) for line in lines]
+        self.assertTrue(all(found), lines[:5])
+        self.assertEqual(len(columns), 1, columns)
+        return [tuple(part or "" for part in match.groups()) for match in found]
+
+    def test_every_line_says_where_it_came_from(self):
+        graph = self.read("graph").splitlines()
+        linear = next(i for i, line in enumerate(graph, 1) if "weights(%attn_q)" in line)
+        rope = next(i for i, line in enumerate(graph, 1) if "= heddle.rope " in line)
+        for stage in STAGES:
+            with self.subTest(stage):
+                lines = self.located(stage)
+                self.assertEqual("".join(text + "\n" for *_, text in lines), self.read(stage))
+                roles = {role for _, roles, *_ in lines for role in roles.split("+")}
+                self.assertTrue({"attn_norm", "attn_q", "attn_k", "attention", "ffn_gate", "ffn_down", "output"} <= roles, roles)
+                if stage in RESUMED:  # each op of a block, but for constants, is of both layers
+                    block = self.located(stage, "--function", "decoder_block")
+                    self.assertEqual([text for layers, *_, text in block[:-1] if layers != "0-1" and "arith.constant" not in text], [])
+        name, = {role for _, role, _, text in self.located("graph") if "weights(%attn_q)" in text}
+        self.assertEqual(name, "attn_q")
+        self.assertEqual([lines for *_, lines, text in self.located("graph") if "weights(%attn_q)" in text], [str(linear)])
+        self.assertEqual({layers for layers, *_, text in self.located("graph") if "call @decoder_block" in text}, {"0", "1"})
+        merged, = [line for line in self.located("fused") if "weights(%attn_q, %attn_k, %attn_v)" in line[3]]
+        self.assertEqual(merged[:2], ("0-1", "attn_q+attn_k+attn_v"))
+        self.assertTrue(merged[2].startswith(str(linear)), merged)
+        attention, = [line for line in self.located("fused") if "heddle.attention" in line[3]]
+        self.assertEqual(attention[1], "attention+attn_q.rope")
+        self.assertTrue(attention[2].startswith(f"{rope},"), attention)
+
+    def test_an_op_is_traced_through_all_stages(self):
+        text = heddle("inspect", self.plan, "--trace", "attn_q.rope")
+        stages = [line for line in text.splitlines() if not line.startswith(" ")]
+        self.assertEqual(stages, STAGES)
+        parts = dict(zip(stages, re.split(r"^(?:%s)\n" % "|".join(STAGES), text, flags=re.M)[1:]))
+        self.assertRegex(parts["graph"], r"\A  decoder_block\n +\d+  %\S+ = heddle.rope [^\n]*\n\Z")
+        self.assertIn("heddle.attention paged query", parts["fused"])
+        self.assertNotIn("store_kv", parts["fused"])
+        self.assertIn("call @attention(", parts["kernels"])
+        self.assertRegex(parts["loops"], r"… \d+ more: heddle inspect MODEL --stage loops --function attention\n")
+        self.assertRegex(parts["asm"], r"\A  attention\n +\d+  attention:")
+        for stage, part in parts.items():  # the lines are those of the stage
+            lines = self.read(stage).splitlines()
+            for number, shown in re.findall(r"^ +(\d+)  (.*)$", part, re.M):
+                self.assertEqual(lines[int(number) - 1].strip(), shown.strip())
+        refused(self, attempt("inspect", self.plan, "--trace", "nothing"), "no op of role 'nothing'", "attn_q.rope", "ffn_down", status=1)
+        refused(self, attempt("inspect", self.plan, "--trace", "attn_q", "--stage", "graph"), "--trace", status=2)
+        refused(self, attempt("inspect", self.plan, "--locations"), "--stage", status=2)
+
+    def test_a_stage_that_was_gone_on_from_is_where_ops_come_from(self):
+        edited = os.path.join(self.place, "commented.mlir")
+        text = self.read("fused")
+        with open(edited, "w", encoding="utf8") as file:
+            file.write(text.replace("  func.func private @decoder_block", "  // a line that is not printed again\n  func.func private @decoder_block"))
+        plan = os.path.join(self.place, "commented.plan")
+        heddle("compile", self.gguf, "--from-stage", edited, "-o", plan)
+        line = next(i for i, line in enumerate(text.splitlines(), 1) if "weights(%attn_q, %attn_k, %attn_v)" in line)
+        for stage in ["fused", "sharded", "planned"]:
+            found = {line[:3] for line in self.located(stage, plan=plan) if "weights(%attn_q, %attn_k, %attn_v)" in line[3]}
+            self.assertEqual(found, {("0-1", "attn_q+attn_k+attn_v", str(line))})
+        self.assertEqual(heddle("inspect", plan, "--trace", "attn_k").splitlines()[0], "fused")
 
 
 if __name__ == "__main__":
