@@ -22,6 +22,7 @@ struct CompileOptions {
   int64_t prefetchBytes = -1;      // that products of few tokens ask for weights ahead, 0: not at all; -1: as suits this host
   KvType kvType = KvType::F16;     // of the KV cache; with `fromStage` the stage's own
   std::optional<Format> quantize;  // of matrices, in place of the model's own; canEncode (runtime/quant/Encode.h)
+  bool debugInfo = false;          // code says which line of ir/5-loops.mlir, and which role, it came from
   std::filesystem::path fromStage; // go on from this text of a stage; empty: from the model's graph
   std::string key;                 // the cache key, kept in the manifest
   std::string compiler,

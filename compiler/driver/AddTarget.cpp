@@ -71,6 +71,8 @@ static void add(const Plan &plan, const std::string &target, const std::filesyst
 CompileReport heddle::addTarget(const CompileOptions &options) {
   if (!options.fromStage.empty())
     throw CompileError("--from-stage needs the model's file, not a plan: name the GGUF file or folder");
+  if (options.debugInfo)
+    throw CompileError("-g needs the model's file, not a plan, which keeps the stages of the target that it was compiled for");
   auto begin = std::chrono::steady_clock::now();
   files::File lock(Plan::open(options.model).directory(), O_RDONLY | O_DIRECTORY, "open");
   ::flock(lock.fd(), LOCK_EX); // others that add to this plan wait; a file system without locks has one writer, we hope

@@ -2,6 +2,7 @@
 #include "compiler/driver/Compilation.h"
 #include "compiler/architectures/Architectures.h"
 #include "compiler/driver/StageText.h"
+#include "compiler/provenance/DebugScopes.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "runtime/plan/HostCache.h"
@@ -50,7 +51,7 @@ Compilation::Compilation(std::string name, const CompileOptions &options)
       shape_{options.tiling.empty() ? target_ : chooseTarget(options.tiling),
              options.cacheBytes ? options.cacheBytes : hostCacheBytes(),
              options.prefetchBytes >= 0 ? options.prefetchBytes : hostPrefetchBytes()},
-      context_(MLIRContext::Threading::DISABLED) {
+      debugInfo_(options.debugInfo), context_(MLIRContext::Threading::DISABLED) {
   DialectRegistry registry;
   registerAllStages(registry);
   context_.appendDialectRegistry(registry);
@@ -146,6 +147,8 @@ void Compilation::advance(Stage to, const std::function<void(Stage)> &seen) {
     if (failed(passes.run(*module_)))
       throw CompileError(name_ + ": stage " + kStageNames[static_cast<size_t>(next)] + ": " + firstLine(diagnostics_));
     stage_ = next;
+    if (debugInfo_ && stage_ == Stage::Llvm)
+      addDebugScopes(*module_, origins_);
     show();
   }
 }
@@ -154,6 +157,8 @@ std::string Compilation::print() {
   StageLines lines;
   std::string text = printStage(*module_, stage_, &lines);
   origins_.add(*module_, stage_, lines);
+  if (debugInfo_ && stage_ == Stage::Loops)
+    rememberLines(*module_, lines);
   return text;
 }
 

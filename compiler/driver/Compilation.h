@@ -22,7 +22,7 @@ public:
   Stage stage() const { return stage_; }
   /// Runs the passes up to `stage`; `seen` gets each stage passed, the first one included.
   void advance(Stage stage, const std::function<void(Stage)> &seen = {});
-  /// The stage's text, whose lines origins() knows from then on.
+  /// The stage's text, whose lines origins() knows from then on. Debug info needs each stage printed on the way.
   std::string print();
   const StageOrigins &origins() const { return origins_; }
   mlir::ModuleOp module() const { return *module_; }
@@ -33,6 +33,7 @@ private:
   std::string name_;
   Target target_;
   LoopShape shape_;
+  bool debugInfo_;
   mlir::MLIRContext context_;
   std::string diagnostics_; // of the pass that failed
   mlir::OwningOpRef<mlir::ModuleOp> module_;

@@ -125,7 +125,10 @@ std::string heddle::emitStage(const CompileOptions &options, std::string_view na
   start(compilation, options, model);
   if (*stage < compilation.stage())
     throw CompileError("stage " + std::string(name) + " comes before the one to go on from");
-  compilation.advance(*stage);
+  compilation.advance(*stage, [&](Stage at) {
+    if (options.debugInfo && at < *stage)
+      compilation.print(); // so that its lines are known
+  });
   if (*stage != Stage::Llvm)
     return compilation.print();
   ObjectCode code(compilation.module(), compilation.target());

@@ -16,7 +16,7 @@ namespace {
 
 struct CompileCommand {
   std::string model, output, target, kvType, quantize, emit, fromStage;
-  bool json = false;
+  bool json = false, debugInfo = false;
 };
 
 void printReport(const CompileCommand &command, const fs::path &plan, bool compiled, const CompileReport &report) {
@@ -45,11 +45,12 @@ int compile(const CompileCommand &command) {
     options.model = model.path;
     options.target = command.target;
     options.fromStage = command.fromStage;
+    options.debugInfo = command.debugInfo;
     CompileReport report = compileNow(options, model.name);
     printReport(command, report.plan, true, report);
     return 0;
   }
-  options = compileOptions(model, {command.target, command.kvType, command.quantize}, command.fromStage);
+  options = compileOptions(model, {command.target, command.kvType, command.quantize}, command.fromStage, command.debugInfo);
   if (!command.emit.empty()) {
     std::cout << emitStage(options, command.emit);
     return 0;
@@ -89,6 +90,8 @@ void addCompile(CLI::App &app, Action &action) {
       ->add_option("--from-stage", options->fromStage, "Go on from this text of a stage instead of importing the model's graph")
       ->check(existingFile())
       ->type_name("FILE");
+  command->add_flag("-g,--debug-info", options->debugInfo,
+                    "Let the code say which line of stage loops and which role it came from, for gdb and perf");
   addJsonOption(*command, options->json);
   command->callback([options, output, &action] {
     if (output->count() && options->output.empty())

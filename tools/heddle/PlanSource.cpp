@@ -42,12 +42,13 @@ static std::string contentOf(const PlanCache &cache, const fs::path &model) {
   return hash.hex();
 }
 
-CompileOptions compileOptions(const ResolvedModel &model, const PlanChoice &choice, const fs::path &fromStage) {
+CompileOptions compileOptions(const ResolvedModel &model, const PlanChoice &choice, const fs::path &fromStage, bool debugInfo) {
   PlanCache cache;
   CompileOptions options;
   options.model = model.path;
   options.target = targetOrHost(choice.target);
   options.fromStage = fromStage;
+  options.debugInfo = debugInfo;
   options.kvType = kvTypeByName(choice.kvType).value_or(KvType::F16);
   if (!choice.quantize.empty())
     options.quantize = formatByName(choice.quantize);
@@ -74,6 +75,8 @@ CompileOptions compileOptions(const ResolvedModel &model, const PlanChoice &choi
     key.options += ", kv-type " + std::string(kvTypeName(options.kvType));
   if (options.quantize)
     key.options += ", quantize " + choice.quantize;
+  if (debugInfo)
+    key.options += ", debug-info";
   options.key = key.hex();
   return options;
 }

@@ -6,7 +6,8 @@
 namespace heddle::tool {
 
 /// `options` with every field set that decides what the plan holds: the target, and the cache key.
-CompileOptions compileOptions(const ResolvedModel &model, const PlanChoice &choice, const std::filesystem::path &fromStage = {});
+CompileOptions compileOptions(const ResolvedModel &model, const PlanChoice &choice, const std::filesystem::path &fromStage = {},
+                              bool debugInfo = false);
 
 /// What obtainPlan() did.
 struct ObtainedPlan {

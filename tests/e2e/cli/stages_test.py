@@ -239,6 +239,48 @@ class Stages(unittest.TestCase):
         refused(self, attempt("inspect", self.plan, "--trace", "attn_q", "--stage", "graph"), "--trace", status=2)
         refused(self, attempt("inspect", self.plan, "--locations"), "--stage", status=2)
 
+    def test_debug_info_shows_kernel_role_and_text(self):
+        """With -g, instructions know their line of stage loops, their role, and its line of the graph; the code is the same."""
+        plan = os.path.join(self.place, "debug.plan")
+        heddle("compile", self.gguf, "-g", "-o", plan)
+
+        def code(plan):
+            name, = os.listdir(os.path.join(plan, "code"))
+            return os.path.join(plan, "code", name)
+
+        def instructions(plan):
+            text = heddle("inspect", plan, "--stage", "asm")
+            return [line for line in text.splitlines() if line and not re.match(r"\s*(\.|#)|\.L", line)]
+        self.assertGreater(len(instructions(plan)), 10000)
+        self.assertEqual(instructions(plan), instructions(self.plan))
+        self.assertEqual(heddle("inspect", plan, "--stage", "loops"), self.read("loops"))
+        self.assertEqual(evaluated_hash(plan, self.out, text=self.text), self.expected)
+
+        symbols = subprocess.run(["llvm-nm-19", "-S", code(plan)], check=True, capture_output=True, text=True).stdout
+        kernels = {fields[3]: (int(fields[0], 16), int(fields[1], 16)) for fields in map(str.split, symbols.splitlines())
+                   if len(fields) == 4 and fields[2] in "tT"}
+        name, (begin, size) = next(item for item in kernels.items() if item[0].startswith("gated_linear"))
+        frames = subprocess.run(["llvm-symbolizer-19", "--obj=" + code(plan), "--inlines", "--output-style=JSON"], text=True, check=True,
+                                input="".join(f"{at:#x}\n" for at in range(begin, begin + size)), capture_output=True).stdout
+        loops, graph = self.read("loops").splitlines(), self.read("graph").splitlines()
+        function = next(i for i, line in enumerate(loops, 1) if "func.func private @gated_linear" in line)
+        shown = set()
+        for at, frame in enumerate(map(json.loads, frames.splitlines())):
+            if len(frame["Symbol"]) == 1 and at < 64:  # what LLVM does before a function's first op
+                self.assertEqual((frame["Symbol"][0]["FunctionName"], frame["Symbol"][0]["Line"]), (name, function))
+                continue
+            role, kernel = frame["Symbol"]
+            self.assertEqual(role["FunctionName"], "ffn_gate+ffn_up")
+            self.assertTrue(role["FileName"].endswith("ir/5-loops.mlir"), role)
+            self.assertEqual(kernel["FunctionName"], name)
+            self.assertTrue(kernel["FileName"].endswith("ir/0-graph.mlir"), kernel)
+            self.assertIn("weights(%ffn_gate)", graph[kernel["Line"] - 1])
+            if role["Line"]:  # 0: what LLVM merged from several lines
+                self.assertGreaterEqual(role["Line"], function)
+                shown.add(re.search(r"[a-z_]+\.[a-z_]+|return", loops[role["Line"] - 1])[0])
+        self.assertTrue({"heddle.dot", "math.fma", "vector.load", "scf.for"} <= shown, shown)
+        refused(self, attempt("compile", plan, "-g", "--target", "x86-64-v3"), "-g", status=1)
+
     def test_a_stage_that_was_gone_on_from_is_where_ops_come_from(self):
         edited = os.path.join(self.place, "commented.mlir")
         text = self.read("fused")
