@@ -133,12 +133,12 @@ func.func @f(%m: memref<32xf32> {heddle.name = "m"}, %x: memref<?x64xf32> {heddl
 
 // Without a mask a token sees as many keys as the state has of its sequence, and so do its neighbours in a tile.
 // CHECK-LABEL: func.func private @cross_attention(
-//       CHECK:   %[[LENGTHS:.*]] = heddle.lengths @cross
+//       CHECK:   %[[LENGTHS:.*]] = heddle.lengths @source
 //       CHECK:   heddle.tile_attend_chunks {{.*}} length(%{{[^)]*}})
 //       CHECK:   heddle.tile_attention {{.*}} length(%{{[^)]*}})
-heddle.state fixed @cross layers 2 heads 2 kv_heads 2 head_dim 32
+heddle.state fixed @source layers 2 heads 2 kv_heads 2 head_dim 32
 func.func @cross(%x: memref<?x64xf32> {heddle.name = "x"}, %b: index {heddle.name = "begin"}, %e: index {heddle.name = "end"}) {
-  heddle.attention fixed query(%x) state @cross layer(%b) shares(%b, %e, %b, %e) outs(%x)
+  heddle.attention fixed query(%x) state @source layer(%b) shares(%b, %e, %b, %e) outs(%x)
       {heads = 2 : i64, kv_heads = 2 : i64, head_dim = 32 : i64, scale = 0.25 : f32, mask = #heddle<mask none>}
       : (memref<?x64xf32>, index, index, index, index, index, memref<?x64xf32>) -> ()
   return

@@ -96,7 +96,7 @@ heddle.rope_table @rope base 1.0e4 dims 32 scale 0.0
 
 // -----
 
-// expected-error@+1 {{attribute 'heads' failed to satisfy constraint: 64-bit signless integer attribute whose value is positive}}
+// expected-error@+1 {{attribute 'heads' failed to satisfy constraint: 64-bit signless integer attribute whose value is non-negative}}
 heddle.state paged @kv layers 2 heads -4 kv_heads 2 head_dim 32
 
 // -----

@@ -40,7 +40,7 @@ func.func @f(%q: tensor<?x64xf32>, %layer: index) {
 // -----
 
 heddle.state fixed @cross layers 1 heads 4 kv_heads 2 head_dim 16
-func.func @f(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>, %layer: index) {
+func.func private @f(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>, %layer: index) {
   // expected-error@+1 {{takes a paged or transient state; @cross is fixed}}
   %a = heddle.attention batch query(%q) keys(%k) values(%k) state @cross layer(%layer) {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64, scale = 1.0 : f32, mask = #heddle<mask none>} : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>, index) -> tensor<?x64xf32>
   return

@@ -39,7 +39,8 @@ std::string rows(int64_t features) { return "tensor<?x" + std::to_string(feature
 class Text {
 public:
   explicit Text(Format format)
-      : element_(format == Format::F32 ? "f32" : "!heddle.quant<q4_0>"), features_(feedForward(format)) {}
+      : element_(format == Format::F32 ? "f32" : "!heddle.quant<q4_0>"),
+        cache_(format == Format::F32 ? "" : " {type = #heddle<cache_type q8>}"), features_(feedForward(format)) {}
 
   std::string program() {
     const std::string q = rows(kHeads * kHeadDim), kv = rows(kKvHeads * kHeadDim), x = rows(kWidth), m = rows(features_);
@@ -82,10 +83,10 @@ public:
                        "    return %y : " + rows(kVocabulary) + "\n  }\n";
     return "// stage 0: graph\nmodule {\n" + declarations_ +
            "  heddle.rope_table @rope base 1.0e+04 dims 32 scale 1.0\n"
-           "  heddle.state paged @kv layers 2 heads 4 kv_heads 2 head_dim 32\n"
-           "  heddle.state fixed @cross layers 2 heads 4 kv_heads 2 head_dim 32\n"
-           "  heddle.state recurrent @memory layers 2 features " +
-           std::to_string(features_) + "\n" + encoder + decoder + encode + pool + step + "}\n";
+           "  heddle.state paged @kv layers 2 heads 4 kv_heads 2 head_dim 32" +
+           cache_ + "\n  heddle.state fixed @cross layers 2 heads 4 kv_heads 2 head_dim 32" + cache_ +
+           "\n  heddle.state recurrent @memory layers 2 features " + std::to_string(features_) + "\n" + encoder + decoder +
+           encode + pool + step + "}\n";
   }
 
 private:
@@ -142,7 +143,7 @@ private:
     return text;
   }
 
-  std::string element_, declarations_;
+  std::string element_, cache_, declarations_; // cache_: quantised weights go with a cache of 8 bits
   int64_t features_;
 };
 

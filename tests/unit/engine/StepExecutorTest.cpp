@@ -97,6 +97,55 @@ TEST(StepExecutor, AStepThatHasNoRoomDoesNotRun) {
   EXPECT_EQ(seen.calls, 0);
 }
 
+struct SeenStates { // by the function below
+  std::vector<std::vector<int32_t>> tables, lengths;
+  std::vector<int64_t> widths;
+};
+void lookAtStates(const Frame *frame, int64_t) {
+  SeenStates &seen = *reinterpret_cast<SeenStates *>(const_cast<std::byte *>(frame->weights));
+  seen = {};
+  for (int64_t s = 0; s < 4; ++s) {
+    const StateView &view = *frame->states[s];
+    seen.widths.push_back(view.pageTableWidth);
+    seen.tables.emplace_back(view.pageTable, view.pageTable + frame->sequences * view.pageTableWidth);
+    seen.lengths.emplace_back(view.lengths, view.lengths + frame->sequences);
+    std::memset(view.memory, 1, 3 * 256); // pages of 2 · 64 values of f16, or rows of 16 f32; sanitizers would tell
+  }
+}
+
+TEST(StepExecutor, EachStateHasItsOwnTableAndLengths) {
+  SeenStates seen;
+  StepModel model = modelOf(lookAtStates, &seen, 64);
+  model.kv.states = {{1, 1, 1, 1},
+                     {1, 1, 1, 1, KvType::F16, StateKind::Fixed},
+                     {4, 0, 0, 0, KvType::F16, StateKind::Recurrent, 16},
+                     {1, 1, 1, 1, KvType::F16, StateKind::Transient}};
+  model.entries[0].states = {{0, Access::Update}, {1, Access::Read}, {2, Access::Update}, {3, Access::Update}};
+  auto self = makeSelfCommunicator();
+  StepExecutor executor(model, {68, 2, 640}, 10, 1, *self);
+  StepPlan plan;
+  for (int32_t sequence : {0, 1})
+    for (int32_t t = 0; t < (sequence ? 3 : 65); ++t)
+      plan.ids.push_back(1), plan.positions.push_back(t), plan.sequences.push_back(sequence);
+  plan.states = {{{}, {4, 5, 6, 0}, 2}, {{}, {1, 2, 3, 7, 0, 0}, 3, {130, 1}}, {{}, {8, 7}, 1}, {}};
+  ASSERT_NE(executor.run(plan), nullptr);
+  EXPECT_EQ(seen.widths, (std::vector<int64_t>{2, 3, 1, 2}));
+  EXPECT_EQ(seen.tables[0], (std::vector<int32_t>{4, 5, 6, 0}));
+  EXPECT_EQ(seen.tables[1], (std::vector<int32_t>{1, 2, 3, 7, 0, 0}));
+  EXPECT_EQ(seen.tables[2], (std::vector<int32_t>{8, 7}));
+  EXPECT_EQ(seen.tables[3], (std::vector<int32_t>{0, 1, 2, 0})) << "pages of its own, one after another";
+  EXPECT_EQ(seen.lengths[0], (std::vector<int32_t>{65, 3}));
+  EXPECT_EQ(seen.lengths[1], (std::vector<int32_t>{130, 1}));
+  EXPECT_EQ(seen.lengths[3], (std::vector<int32_t>{65, 3}));
+  // As many sequences as rows, and a page more for each 64 tokens: four single tokens find no room.
+  StepExecutor small(model, {4, 2, 640}, 10, 1, *self);
+  StepPlan four;
+  for (int32_t sequence = 0; sequence < 4; ++sequence)
+    four.ids.push_back(1), four.positions.push_back(0), four.sequences.push_back(sequence);
+  four.states = {{{}, {0, 1, 2, 3}, 1}, {{}, {0, 1, 2, 3}, 1, {1, 1, 1, 1}}, {{}, {0, 1, 2, 3}, 1}, {}};
+  EXPECT_THROW(small.run(four), std::logic_error);
+}
+
 /// code/TARGET.so is loaded like this file (Loaded.cpp), which calls the two functions of the executable.
 TEST(StepExecutor, LoadedCodeFindsTheRuntimesFunctions) {
   void *library = dlopen(HEDDLE_LOADED_STEP, RTLD_NOW | RTLD_LOCAL);
