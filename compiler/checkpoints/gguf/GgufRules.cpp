@@ -57,7 +57,7 @@ constexpr Rule kKeyRules[] = {
     {"tokenizer.ggml.pre", "*", "how text is cut into words; SentencePiece does not cut it"},
     {"tokenizer.ggml.merges", "*", "SentencePiece joins by scores"},
     {"tokenizer.ggml.scores", "*", "a vocabulary with merges joins by those"},
-    {"tokenizer.ggml.remove_extra_whitespaces", "false", "dropping spaces of a text is not supported"},
+    {"tokenizer.ggml.remove_extra_whitespaces", "false", "only unigram vocabularies (t5) drop spaces of a text"},
     {"tokenizer.huggingface.json", "*", "a copy of the vocabulary for other programs"},
     {"tokenizer.chat_template*", "*", "further templates; the one without a name is used"},
     {"tokenizer.*", "", ""},

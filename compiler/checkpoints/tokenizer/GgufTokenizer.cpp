@@ -65,9 +65,9 @@ GgufVocabulary checked(GgufVocabulary vocabulary) {
 
 std::string buildTokenizerJson(const GgufVocabulary &source) {
   const bool merged = source.model == "gpt2" || source.model == "gemma4";
-  if (!merged && source.model != "llama" && source.model != "bert")
+  if (!merged && source.model != "llama" && source.model != "t5" && source.model != "bert")
     throw TokenizerImportError("tokenizer.ggml.model: unknown tokenizer '" + source.model +
-                               "'; known are gpt2, gemma4, llama, bert");
+                               "'; known are gpt2, gemma4, llama, t5, bert");
   const GgufVocabulary vocabulary = checked(source);
   const TokenRoles roles = tokenRoles(vocabulary);
   TokenIds pieces, added; // what text is made of; what is found in it first

@@ -18,10 +18,10 @@ struct TokenizerImportError : std::runtime_error {
 /// What a GGUF file says about its tokenizer; the key of each field stands beside it. Ids are -1 where there is none.
 struct GgufVocabulary {
   std::string model;                  // tokenizer.ggml.model: "gpt2" (byte-level BPE), "gemma4" (BPE of text), "llama"
-                                      // (SentencePiece) or "bert" (WordPiece)
+                                      // (SentencePiece's BPE), "t5" (its unigrams) or "bert" (WordPiece)
   std::string pre;                    // tokenizer.ggml.pre: how text is cut into words; only "gpt2" looks at it
   std::vector<std::string> tokens;    // tokenizer.ggml.tokens
-  std::vector<float> scores;          // tokenizer.ggml.scores; "llama" only
+  std::vector<float> scores;          // tokenizer.ggml.scores; "llama" and "t5" only
   std::vector<int32_t> types;         // tokenizer.ggml.token_type, of GgufTokenType; empty: unknown
   std::vector<std::string> merges;    // tokenizer.ggml.merges, "a b" each; "gpt2" and "gemma4" only
   int64_t bos = -1;                   // tokenizer.ggml.bos_token_id
@@ -29,6 +29,8 @@ struct GgufVocabulary {
   std::vector<int64_t> otherEnds;     // …eot_token_id, …eom_token_id and those of the list …eos_token_ids
   int64_t unknown = -1;               // tokenizer.ggml.unknown_token_id
   std::optional<bool> addSpacePrefix; // tokenizer.ggml.add_space_prefix; absent: the model's default
+  bool shrinkSpaces = false;          // tokenizer.ggml.remove_extra_whitespaces; "t5" only
+  std::vector<uint8_t> spellings;     // tokenizer.ggml.precompiled_charsmap; "t5" only, empty: none
   std::optional<bool> addBos;         // tokenizer.ggml.add_bos_token; absent: the model's default
   bool lowercase = true;              // tokenizer.ggml.normalizer.lowercase; "bert" only
   std::optional<bool> stripAccents;   // tokenizer.ggml.normalizer.strip_accents; absent: as lowercase

@@ -20,6 +20,6 @@ struct TokenizerParts {
 };
 
 TokenizerParts mergeParts(const GgufVocabulary &vocabulary, const TokenIds &ids);     // gpt2, gemma4
-TokenizerParts pieceParts(const GgufVocabulary &vocabulary, const TokenRoles &roles); // llama, bert
+TokenizerParts pieceParts(const GgufVocabulary &vocabulary, const TokenRoles &roles); // llama, t5, bert
 
 } // namespace heddle

@@ -1,4 +1,4 @@
-//===- Pieces.cpp - vocabularies that are a list of tokens with scores: SentencePiece's BPE, WordPiece ---------------===//
+//===- Pieces.cpp - vocabularies that are a list of tokens with scores: SentencePiece's two models, WordPiece --------===//
 #include "compiler/checkpoints/tokenizer/JsonText.h"
 #include "compiler/checkpoints/tokenizer/Models.h"
 #include <algorithm>
@@ -40,6 +40,31 @@ std::string entries(const GgufVocabulary &vocabulary, const TokenRoles &roles) {
   return out;
 }
 
+std::string base64(const std::vector<uint8_t> &bytes) {
+  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t at = 0; at < bytes.size(); at += 3) {
+    const size_t count = std::min<size_t>(3, bytes.size() - at);
+    uint32_t group = 0;
+    for (size_t i = 0; i < 3; ++i)
+      group = group << 8 | (i < count ? bytes[at + i] : 0);
+    for (size_t i = 0; i < 4; ++i)
+      out += i <= count ? kDigits[group >> (18 - 6 * i) & 63] : '=';
+  }
+  return out;
+}
+
+void checkScores(const GgufVocabulary &vocabulary) {
+  const size_t count = vocabulary.tokens.size();
+  if (vocabulary.scores.size() != count)
+    throw TokenizerImportError("tokenizer.ggml.scores: " + std::to_string(vocabulary.scores.size()) + " scores for " +
+                               std::to_string(count) + " tokens; convert the model again");
+  for (size_t id = 0; id < count; ++id)
+    if (std::isnan(vocabulary.scores[id]))
+      throw TokenizerImportError("tokenizer.ggml.scores: the score of token " + std::to_string(id) + " is not a number");
+}
+
 Json replace(const char *from, const char *to) { return {{"type", "Replace"}, {"pattern", {{"String", from}}}, {"content", to}}; }
 
 std::string model(Json settings, const GgufVocabulary &vocabulary, const TokenRoles &roles) {
@@ -65,14 +90,20 @@ TokenizerParts pieceParts(const GgufVocabulary &vocabulary, const TokenRoles &ro
     parts.preTokenizer = {{"type", "BertPreTokenizer"}};
     decoders.push_back(strip);
     parts.model = model({{"type", "MarkedWordPiece"}, {"mark", kSpaceMark}}, vocabulary, roles);
+  } else if (vocabulary.model == "t5") {
+    checkScores(vocabulary);
+    const bool prefix = vocabulary.addSpacePrefix.value_or(false);
+    parts.normalizer = {{"type", "SentencePiece"},
+                        {"charsmap", vocabulary.spellings.empty() ? Json() : Json(base64(vocabulary.spellings))},
+                        {"add_space_prefix", prefix},
+                        {"remove_extra_whitespaces", vocabulary.shrinkSpaces}};
+    if (prefix || vocabulary.shrinkSpaces) { // where spaces shrink, none at all is left in front
+      decoders.push_back(strip);
+      decoders.back()["start"] = vocabulary.shrinkSpaces ? INT16_MAX : 1;
+    }
+    parts.model = model({{"type", "SentencePieceUnigram"}}, vocabulary, roles);
   } else {
-    const size_t count = vocabulary.tokens.size();
-    if (vocabulary.scores.size() != count)
-      throw TokenizerImportError("tokenizer.ggml.scores: " + std::to_string(vocabulary.scores.size()) + " scores for " +
-                                 std::to_string(count) + " tokens; convert the model again");
-    for (size_t id = 0; id < count; ++id)
-      if (std::isnan(vocabulary.scores[id]))
-        throw TokenizerImportError("tokenizer.ggml.scores: the score of token " + std::to_string(id) + " is not a number");
+    checkScores(vocabulary);
     parts.normalizer = replace(" ", kSpaceMark);
     if (vocabulary.addSpacePrefix.value_or(true)) {
       parts.normalizer = {{"type", "Sequence"},

@@ -45,6 +45,13 @@ GgufVocabulary readVocabulary(const GgufFile &file) {
       v.otherEnds.push_back(checkedId(end, kEnds, v.tokens.size()));
   v.unknown = id("tokenizer.ggml.unknown_token_id");
   v.addSpacePrefix = file.findBoolean("tokenizer.ggml.add_space_prefix");
+  if (v.model == "t5") {
+    v.shrinkSpaces = file.findBoolean("tokenizer.ggml.remove_extra_whitespaces").value_or(false);
+    constexpr const char *kSpellings = "tokenizer.ggml.precompiled_charsmap";
+    if (file.has(kSpellings))
+      for (int64_t byte : file.integers(kSpellings)) // of bytes, signed or not
+        v.spellings.push_back(static_cast<uint8_t>(byte));
+  }
   v.addBos = file.findBoolean("tokenizer.ggml.add_bos_token");
   v.lowercase = file.findBoolean("tokenizer.ggml.normalizer.lowercase").value_or(true);
   v.stripAccents = file.findBoolean("tokenizer.ggml.normalizer.strip_accents");

@@ -34,6 +34,8 @@ heddle::GgufVocabulary vocabularyOf(const std::string &path) {
   vocabulary.unknown = source.at("unknown");
   if (!source.at("add_space_prefix").is_null())
     vocabulary.addSpacePrefix = source.at("add_space_prefix").get<bool>();
+  vocabulary.shrinkSpaces = source.value("remove_extra_whitespaces", false);
+  vocabulary.spellings = source.value("precompiled_charsmap", std::vector<uint8_t>());
   heddle::applyTokenizerDefaults(vocabulary);
   return vocabulary;
 }

@@ -35,7 +35,7 @@ GgufVocabulary withByteTokens(GgufVocabulary vocabulary) {
 TEST(GgufTokenizer, RefusesWithOneLineNamingTheKey) {
   const GgufVocabulary bytes = tinyByteLevel(), pieces = tinySentencePiece(true);
   EXPECT_EQ(errorOf(bytes, [](auto &v) { v.model = "rwkv"; }),
-            "tokenizer.ggml.model: unknown tokenizer 'rwkv'; known are gpt2, gemma4, llama, bert");
+            "tokenizer.ggml.model: unknown tokenizer 'rwkv'; known are gpt2, gemma4, llama, t5, bert");
   EXPECT_EQ(errorOf(bytes, [](auto &v) { v.pre = "newest"; }).substr(0, 61),
             "tokenizer.ggml.pre: unknown pre-tokenizer 'newest'; known are");
   EXPECT_EQ(errorOf(bytes, [](auto &v) { v.tokens.clear(); }).substr(0, 47), "tokenizer.ggml.tokens: the vocabulary is empty;");

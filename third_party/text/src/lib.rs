@@ -8,8 +8,10 @@ mod jinja;
 mod model;
 mod pieces;
 mod sentencepiece;
+mod spelling;
 mod template;
 mod tokenizer;
+mod unigram;
 mod vocabulary;
 mod wordpiece;
 

@@ -1,12 +1,13 @@
 //! The models of a tokenizer.json: what becomes of a word, or of a whole text where nothing cuts it into words.
 //!
-//! Two are ours, for what GGUF files hold and the `tokenizers` crate has not: `SentencePieceBPE` with `"vocab": [["text",
-//! score], …]` by id (a null score: no text becomes this token) and `"unk_id"`; `MarkedWordPiece` with the same list,
-//! `"unk_id"` and `"mark"`. BPE is the crate's, but read without the detours of its own deserialiser, which first reads the
+//! Three are ours, for what GGUF files hold and the `tokenizers` crate has not: `SentencePieceBPE` and `SentencePieceUnigram` with
+//! `"vocab": [["text", score], …]` by id (a null score: no text becomes this token, which the crate's Unigram cannot say) and
+//! `"unk_id"`; `MarkedWordPiece` with the same list, `"unk_id"` and `"mark"`. BPE is the crate's, but read without the detours of its own deserialiser, which first reads the
 //! whole model into `serde_json::Value`: a vocabulary of 262,144 tokens with its merges then takes seconds instead of a
 //! fraction of one.
 
 use crate::sentencepiece::SentencePiece;
+use crate::unigram::Unigram;
 use crate::vocabulary::{Entry, Vocabulary};
 use crate::wordpiece::WordPiece;
 use ahash::AHashMap;
@@ -19,6 +20,7 @@ use tokenizers::{Model as _, ModelWrapper, Result, Token};
 
 pub enum Model {
     SentencePiece(SentencePiece),
+    Unigram(Unigram),
     WordPiece(WordPiece),
     /// `line_breaks`: a word of nothing but line breaks that is a token is not built from merges.
     Crate {
@@ -33,6 +35,7 @@ impl Model {
         let tokens = |ids: Vec<u32>| ids.into_iter().map(|id| Token { id, value: String::new(), offsets: (0, 0) }).collect();
         match self {
             Model::SentencePiece(model) => Ok(tokens(model.encode(word)?)),
+            Model::Unigram(model) => Ok(tokens(model.encode(word))),
             Model::WordPiece(model) => Ok(tokens(model.encode(word))),
             Model::Crate { model, line_breaks } => {
                 if *line_breaks && word.bytes().all(|byte| byte == b'\n') {
@@ -49,6 +52,7 @@ impl Model {
     pub fn finds(&self, text: &str) -> bool {
         match self {
             Model::SentencePiece(model) => model.vocabulary.find(text).is_some(),
+            Model::Unigram(model) => model.vocabulary.find(text).is_some(),
             Model::WordPiece(model) => model.vocabulary.find(text).is_some(),
             Model::Crate { model, .. } => model.token_to_id(text).is_some(),
         }
@@ -57,6 +61,7 @@ impl Model {
     pub fn text(&self, id: u32) -> Option<String> {
         match self {
             Model::SentencePiece(model) => model.vocabulary.text(id).map(str::to_owned),
+            Model::Unigram(model) => model.vocabulary.text(id).map(str::to_owned),
             Model::WordPiece(model) => model.vocabulary.text(id).map(str::to_owned),
             Model::Crate { model, .. } => model.id_to_token(id),
         }
@@ -138,7 +143,7 @@ struct Kind {
 pub fn load_model(json: &RawValue, whole_texts: bool) -> Result<(Model, Option<u32>)> {
     let kind: Kind = serde_json::from_str(json.get())?;
     match kind.name.as_str() {
-        "SentencePieceBPE" | "MarkedWordPiece" => {
+        "SentencePieceBPE" | "SentencePieceUnigram" | "MarkedWordPiece" => {
             let PieceModel { vocab, unk_id, mark } = serde_json::from_str(json.get())?;
             let vocabulary = Vocabulary::from(vocab);
             let last = (vocabulary.len() as u32).checked_sub(1);
@@ -147,6 +152,7 @@ pub fn load_model(json: &RawValue, whole_texts: bool) -> Result<(Model, Option<u
             }
             let model = match kind.name.as_str() {
                 "SentencePieceBPE" => Model::SentencePiece(SentencePiece::new(vocabulary, unk_id)),
+                "SentencePieceUnigram" => Model::Unigram(Unigram::new(vocabulary, unk_id)),
                 _ => Model::WordPiece(WordPiece::new(vocabulary, mark, unk_id)),
             };
             Ok((model, last))

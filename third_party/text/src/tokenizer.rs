@@ -5,6 +5,7 @@ mod bound;
 use crate::digits::Step;
 use crate::model::{Model, load_model};
 use crate::pieces::Pieces;
+use crate::spelling::Spelled;
 use ahash::{AHashMap, AHashSet};
 use bound::Bound;
 use serde::Deserialize;
@@ -18,9 +19,10 @@ use tokenizers::{
 /// Immutable after loading; any number of threads may use it.
 pub struct Tokenizer {
     model: Model,
-    normalizer: Option<NormalizerWrapper>,
+    normalizer: Option<Spelled>,
     steps: Vec<Step>,
-    /// The steps as the file has them.
+    /// Normalizer and steps as the file has them.
+    spelling: serde_json::Value,
     splitting: serde_json::Value,
     decoder: Option<DecoderWrapper>,
     pieces: Option<Pieces>,
@@ -67,7 +69,7 @@ struct Document<'a> {
     #[serde(default)]
     duplicates: Vec<Duplicate>,
     #[serde(default)]
-    normalizer: Option<NormalizerWrapper>,
+    normalizer: Option<serde_json::Value>,
     #[serde(default)]
     pre_tokenizer: Option<serde_json::Value>,
     #[serde(default)]
@@ -85,6 +87,11 @@ impl Tokenizer {
     /// Reads a tokenizer.json. Truncation, padding and the post-processor are the caller's business and ignored.
     pub fn from_json(json: &str) -> Result<Tokenizer> {
         let document: Document = serde_json::from_str(json)?;
+        let mut spelling = document.normalizer.unwrap_or_default();
+        let normalizer = Spelled::read(spelling.clone())?;
+        if let Some(table) = spelling.get_mut("charsmap") {
+            table.take(); // large, and read
+        }
         let splitting = document.pre_tokenizer.unwrap_or_default();
         let steps = Step::read(splitting.clone())?;
         let (model, last) = load_model(document.model, steps.is_empty())?;
@@ -108,8 +115,9 @@ impl Tokenizer {
         let decoder = decoder.map(serde_json::from_value).transpose()?;
         Ok(Tokenizer {
             model,
-            normalizer: document.normalizer,
+            normalizer,
             steps,
+            spelling,
             splitting,
             decoder,
             pieces,

@@ -1,4 +1,4 @@
-//! A list of tokens with scores, for the models that join or cut text by looking pieces up (sentencepiece.rs, wordpiece.rs).
+//! A list of tokens with scores, for the models that join or cut text by looking pieces up (sentencepiece.rs, unigram.rs, wordpiece.rs).
 
 use ahash::AHashMap;
 use serde::Deserialize;
@@ -31,6 +31,11 @@ impl From<Vec<Entry>> for Vocabulary {
 impl Vocabulary {
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Those that text can become.
+    pub fn ids(&self) -> impl Iterator<Item = u32> + '_ {
+        self.ids.values().copied()
     }
 
     /// Bytes of the longest token that text can become.

@@ -26,9 +26,8 @@ impl Tokenizer {
     /// counts as such.
     fn find_bound(&self) -> Option<Bound> {
         let pieces = self.pieces.as_ref()?;
-        let normalizer = serde_json::to_value(&self.normalizer).ok()?;
         let known = |letter: char| self.model.finds(letter.encode_utf8(&mut [0; 4]));
-        if !keeps_all(&normalizer, &known) || !keeps_all(&self.splitting, &known) {
+        if !keeps_all(&self.spelling, &known) || !keeps_all(&self.splitting, &known) {
             return None;
         }
         let kept = kept_bytes(&self.model, pieces, &self.splitting)?;
