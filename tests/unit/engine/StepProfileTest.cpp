@@ -63,6 +63,23 @@ TEST(StepProfile, BooksTimeWorkAndWaiting) {
   EXPECT_EQ(kernels[2].floatOperations, 0.5 * 2 * 1 * 7) << "one row of logits is wanted";
 }
 
+/// Of experts a row reads those that it chose, many rows at most all of them.
+TEST(StepProfile, ExpertsAreReadByThoseThatChoseThem) {
+  Kernel few("block.few"), many("block.many");
+  few->weightBytes = 1000, few->rowBytes = 100;
+  many->weightBytes = 1000, many->rowBytes = 500;
+  StepProfile profile(/*threads=*/1, /*ranks=*/1);
+  profile.begin(fourTokens());
+  profile.start(0);
+  auto now = StepProfile::Clock::now();
+  profile.reached(0, few.get(), now, now + milliseconds(200), now + milliseconds(200));
+  profile.reached(0, many.get(), now, now + milliseconds(500), now + milliseconds(500));
+  std::vector<KernelTime> kernels = profile.kernels();
+  ASSERT_EQ(kernels.size(), 2u);
+  for (const KernelTime &kernel : kernels)
+    EXPECT_EQ(kernel.bytes, kernel.name == "block.few" ? 4 * 100 : 1000) << kernel.name;
+}
+
 /// A step in the middle of a prompt computes no logits, and reads no head.
 TEST(StepProfile, NoWantedRowsReadNoWeights) {
   Kernel output("step.output");

@@ -244,6 +244,9 @@ TEST_F(BrokenPlan, Values) {
   EXPECT_CONTAINS(with("/weights/2/columns", 65), "'weights[2].columns' must be a multiple of the format's block of 32");
   EXPECT_CONTAINS(with("/weights/2/rows", 104), "must be unit_rows times a number of heads");
   EXPECT_CONTAINS(with("/weights/2/group", 2), "is only for weights that are shared by kv_heads");
+  EXPECT_CONTAINS(with("/weights/2/experts", 2), "'weights[2].experts' must divide the rows");
+  EXPECT_CONTAINS(with("/weights/5/experts", 3), "'weights[5].experts' must divide the rows");
+  EXPECT_CONTAINS(with("/weights/5/experts", 8), "into whole groups of 16");
   EXPECT_CONTAINS(with("/weights/2/unit_rows", 8), "a positive multiple of 16");
   EXPECT_CONTAINS(with("/weights/0/unit_rows", 16), "must be 0 for a whole weight");
   EXPECT_CONTAINS(with("/weights/5/unit_rows", 0), "must be 0 for a whole weight, else");

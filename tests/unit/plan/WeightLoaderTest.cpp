@@ -81,6 +81,27 @@ TEST_F(Loader, AShareThatDoesNotBeginAligned) { // groups of 32 columns of q4_0 
   }
 }
 
+TEST_F(Loader, ARankHoldsItsShareOfEachExpert) {
+  Manifest experts = smallManifest("experts");
+  experts.weights = {
+      {"w", Format::Q4_0, 4 * 48, 32, true, ShareKind::Rows, 16, 1, 0, 0, 4}}; // four of three row groups of 288 bytes
+  experts = writePlan(folder / "experts.plan", experts);
+  Plan expertsPlan = Plan::open(folder / "experts.plan");
+  const auto bytes = randomBytes(experts.weights[0].bytes, 0);
+  const int64_t group = traits(Format::Q4_0).groupBytes(32);
+  for (int64_t ranks : {1, 2, 3, 7})
+    for (int64_t rank = 0; rank < ranks; ++rank) {
+      RankWeights weights = RankWeights::load(expertsPlan, rank, ranks);
+      const Share mine = share(3, rank, ranks);
+      const int64_t size = mine.size() * group;
+      for (int64_t expert = 0; expert < 4 && size; ++expert)
+        EXPECT_EQ(std::memcmp(weights.data() + weights.offsets()[0] + expert * size,
+                              bytes.data() + (expert * 3 + mine.begin) * group, static_cast<size_t>(size)),
+                  0)
+            << "expert " << expert << ", rank " << rank << " of " << ranks;
+    }
+}
+
 TEST_F(Loader, LargeWeightsByManyReaders) {
   Manifest big = smallManifest("big");
   big.weights.resize(1);
