@@ -597,9 +597,9 @@ def attention():
                     + near("y", whole(visible, f16, **how), "2.0e-6", "one"))
 
     everyone = lambda t: range(5)
-    text = case("none", ("fixed", "mask = #heddle<mask none>"), everyone)
-    text += case("soft_cap", ("fixed", "mask = #heddle<mask none>, soft_cap = 0.5 : f32"), everyone, cap=0.5)
-    text += case("bias", ("fixed", "mask = #heddle<mask none>"), everyone, " bias(%bias)", ", tensor<4x?x?xf32>",
+    text = case("none", ("batch", "mask = #heddle<mask none>"), everyone)
+    text += case("soft_cap", ("batch", "mask = #heddle<mask none>, soft_cap = 0.5 : f32"), everyone, cap=0.5)
+    text += case("bias", ("batch", "mask = #heddle<mask none>"), everyone, " bias(%bias)", ", tensor<4x?x?xf32>",
                  given("bias", bias, "tensor<4x?x?xf32>"), bias=bias)
     # Two sequences in a step whose tokens alternate; their pages are apart.
     step = ("  check.batch {ids = array<i32: 1, 2, 3, 4, 5>, positions = array<i32: 0, 0, 1, 1, 2>, sequences = array<i32: 0, 1, 0, 1, 0>,\n"

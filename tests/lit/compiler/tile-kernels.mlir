@@ -6,7 +6,7 @@
 // Blocks of row groups (2,048 bytes each, so five in half of this small cache, fewer for few tokens) outside, token tiles of falling height inside, then
 // the residual. Barriers stand between calls. A tile of one token takes four row groups of floats together, and one by one what is left.
 // CHECK-LABEL: func.func private @linear_f16_64x64
-//       CHECK: %[[FEW:.*]] = arith.cmpi ule, %dim, %c32
+//       CHECK: %[[FEW:.*]] = arith.cmpi ule, %{{.*}}, %c32
 //       CHECK: %[[BLOCK:.*]] = arith.select %[[FEW]], %c4{{.*}}, %c5{{.*}} : index
 //       CHECK: scf.for %{{.*}} step %[[BLOCK]]
 //      AVX512: scf.for %{{.*}}

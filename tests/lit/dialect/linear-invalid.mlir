@@ -89,7 +89,7 @@ func.func @f(%x: memref<?x64xf32>, %w: memref<16x64x!heddle.packed<f16>>) {
 // -----
 
 func.func @f(%x: memref<?x64xf32>, %w: memref<?xi8>, %y: memref<?x16xf32>) {
-  // expected-error@+1 {{operand #1 must be variadic of a weight [rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed, but got 'memref<?xi8>'}}
+  // expected-error@+1 {{operand #1 must be variadic of a weight [rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed or weights [experts × rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed, but got 'memref<?xi8>'}}
   heddle.linear %x weights(%w) outs(%y) : (memref<?x64xf32>, memref<?xi8>, memref<?x16xf32>) -> ()
   return
 }

@@ -1,12 +1,12 @@
 // RUN: heddle-opt %s -split-input-file -verify-diagnostics
 
-// expected-error@+1 {{type must be a vector [N] or a matrix [N × K] of static shape, not 'tensor<?x32xf32>'}}
+// expected-error@+1 {{type must be a vector [N], a matrix [N × K] or a stack of them [E × N × K] of static shape, not 'tensor<?x32xf32>'}}
 heddle.weight @w : tensor<?x32xf32>
 
 // -----
 
-// expected-error@+1 {{type must be a vector [N] or a matrix [N × K] of static shape, not 'tensor<2x2x32xf32>'}}
-heddle.weight @w : tensor<2x2x32xf32>
+// expected-error@+1 {{type must be a vector [N], a matrix [N × K] or a stack of them [E × N × K] of static shape, not 'tensor<2x2x2x32xf32>'}}
+heddle.weight @w : tensor<2x2x2x32xf32>
 
 // -----
 
@@ -127,7 +127,7 @@ func.func @f(%ids: tensor<?xi32>, %w: tensor<64x64xf32, #heddle.shard<columns, 1
 
 heddle.weight @n : tensor<64xf16>
 func.func @f() {
-  // expected-error@+1 {{result #0 must be a weight [rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed or a vector [elements] of f32, but got 'tensor<64xf16>'}}
+  // expected-error@+1 {{result #0 must be a weight [rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed or weights [experts × rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed or a vector [elements] of f32, but got 'tensor<64xf16>'}}
   %n = heddle.get @n : tensor<64xf16>
   return
 }
