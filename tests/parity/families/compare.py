@@ -15,7 +15,8 @@ The bounds, all from the exact logits (double precision, or llama.cpp with every
   logits of those texts is Heddle on the same numbers in F32, which is compared with the expectation first, and is closer by far.
 - Greedy answers are equal, token for token, up to the first step whose margin is within twice the furthest that a logit of
   the text was off: two candidates can each be off by so much.
-- A folder and a file that hold the same numbers are less than SAME apart.
+- A folder and a file that hold the same numbers are less than SAME apart. Where activations are rounded, SAME_ROUNDED: gpt-oss's
+  angles differ in their last bits between the two (README.md), which rounds some activations otherwise.
 """
 import json
 import math
@@ -31,7 +32,7 @@ import tokens
 from catalogue import ALL
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-RATIO, FLOOR, FURTHEST, SAME, ERRORS = 1.05, 1e-6, 2e-3, 1e-6, 2
+RATIO, FLOOR, FURTHEST, SAME, SAME_ROUNDED, ERRORS = 1.05, 1e-6, 2e-3, 1e-6, 1e-3, 2
 ALONE = {"kl": 3e-5, "largest": 0.1}  # of models that llama.cpp cannot say: what it has on the others at least
 ROUNDED = {"mix": models.EXACT, "mxfp4": "f32"}  # and the form that holds the same numbers without rounding
 CONTEXT = 128  # on the same side of LongRoPE's original context as the text alone
@@ -173,7 +174,7 @@ class Check:
 
     def same(self, form):
         apart = arrays.divergence(self.rows["gguf", form], self.rows["folder", form])
-        wrong = [] if apart < SAME else [f"KL {apart:.2e} apart"]
+        wrong = [] if apart < (SAME_ROUNDED if form in ROUNDED else SAME) else [f"KL {apart:.2e} apart"]
         self.judge(f"{self.model.name}, folder and file in {form}", wrong, {"kl": apart})
 
 
