@@ -5,6 +5,7 @@
 #include "compiler/driver/Compilation.h"
 #include "compiler/driver/PackWeights.h"
 #include "runtime/host/Resources.h"
+#include "runtime/plan/OriginsFile.h"
 #include <chrono>
 
 using namespace heddle;
@@ -77,7 +78,7 @@ CompileReport heddle::compileModel(const CompileOptions &options) {
   ObjectCode code(compilation.module(), compilation.target());
   texts.emplace_back("ir/" + stageFileName(Stage::Llvm), code.llvmIr());
   texts.emplace_back("code.s", code.assembly());
-  texts.emplace_back("ir/origins.json", compilation.origins().json());
+  texts.emplace_back(kOriginsFile, compilation.origins().json());
 
   PlanWriter writer(options.output);
   if (options.writing)

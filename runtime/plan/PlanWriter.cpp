@@ -2,6 +2,7 @@
 #include "runtime/plan/PlanWriter.h"
 #include "runtime/plan/Checksum.h"
 #include "runtime/plan/ManifestJson.h"
+#include "runtime/plan/OriginsFile.h"
 #include "runtime/plan/WeightSums.h"
 #include <algorithm>
 #include <cerrno>
@@ -17,12 +18,12 @@ namespace fs = std::filesystem;
 /// Whether plans, of this version or an older one, have a file of this name.
 bool isNameInPlan(const std::string &name) {
   constexpr std::string_view names[] = {"manifest.json",  "manifest.json.new",   "weights.bin", kWeightSums,
-                                        "tokenizer.json", "chat_template.jinja", "code.s"};
+                                        "tokenizer.json", "chat_template.jinja", "code.s",      kOriginsFile};
   auto within = [&](std::string_view folder, std::initializer_list<std::string_view> ends) {
     return name.starts_with(folder) && std::ranges::any_of(ends, [&](std::string_view end) { return name.ends_with(end); });
   };
   return std::ranges::find(names, name) != std::end(names) || name == "code" || name == "ir" ||
-         within("code/", {".so", ".so.new", ".o"}) || within("ir/", {".mlir", ".ll", ".json"});
+         within("code/", {".so", ".so.new", ".o"}) || within("ir/", {".mlir", ".ll"});
 }
 
 /// Something in a folder that no plan has; empty where all may go.

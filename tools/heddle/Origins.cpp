@@ -1,5 +1,6 @@
 //===- Origins.cpp - what the lines of a plan's stages came from --------------------------------------------------------===//
 #include "tools/heddle/Origins.h"
+#include "runtime/plan/OriginsFile.h"
 #include "tools/heddle/Command.h"
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -7,7 +8,6 @@
 
 namespace heddle::tool {
 namespace {
-constexpr const char *kFile = "ir/origins.json";
 constexpr size_t kShownLines = 20;  // of a function in a trace
 constexpr size_t kWidestLabel = 60; // of the column before the text
 
@@ -47,10 +47,10 @@ std::string textOf(const Plan &plan, std::string_view stage) {
 } // namespace
 
 Origins::Origins(const Plan &plan) : plan_(plan) {
-  if (!plan.has(kFile))
+  if (!plan.has(kOriginsFile))
     throw Failure(plan.directory().string() + ": the plan does not say where its ops came from; compile the model again");
   try {
-    const nlohmann::json file = nlohmann::json::parse(plan.read(kFile));
+    const nlohmann::json file = nlohmann::json::parse(plan.read(kOriginsFile));
     first_ = file.at("first").get<std::string>();
     for (const auto &origin : file.at("origins"))
       origins_.push_back({origin.at(0).get<int64_t>(), origin.at(1).get<std::string>(), origin.at(2).get<std::string>()});
@@ -58,10 +58,10 @@ Origins::Origins(const Plan &plan) : plan_(plan) {
       for (const auto &run : runs) {
         stages_[stage].push_back({run.at(0).get<size_t>(), run.at(1).get<size_t>(), run.at(2).get<Numbers>()});
         if (std::ranges::any_of(stages_[stage].back().origins, [&](size_t number) { return number >= origins_.size(); }))
-          throw Failure(plan.file(kFile).string() + ": names an op that it does not list; compile the model again");
+          throw Failure(plan.file(kOriginsFile).string() + ": names an op that it does not list; compile the model again");
       }
   } catch (const nlohmann::json::exception &error) {
-    throw Failure(plan.file(kFile).string() + ": " + error.what() + "; compile the model again");
+    throw Failure(plan.file(kOriginsFile).string() + ": " + error.what() + "; compile the model again");
   }
 }
 

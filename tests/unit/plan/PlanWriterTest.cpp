@@ -75,7 +75,7 @@ TEST(PlanWriter, TouchesNothingElse) {
 TEST(PlanWriter, DeletesNothingThatNoPlanHas) {
   TemporaryFolder folder;
   for (const char *name :
-       {"letter", "code/notes.txt", "ir/sub/0-graph.mlir", "tokenizer.json/x", "my/manifest.json", ".hidden"}) {
+       {"letter", "code/notes.txt", "ir/notes.json", "ir/sub/0-graph.mlir", "tokenizer.json/x", "my/manifest.json", ".hidden"}) {
     fs::remove_all(folder / "a.plan");
     writePlan(folder / "a.plan", smallManifest("old"));
     if (fs::is_regular_file((folder / "a.plan" / name).parent_path()))
