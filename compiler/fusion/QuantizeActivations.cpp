@@ -25,9 +25,7 @@ struct QuantizeInput : OpRewritePattern<LinearOp> {
       if (auto known = dyn_cast<QuantizeOp>(user); known && known->getBlock() == op->getBlock() && known->isBeforeInBlock(op))
         quantized = known.getResult();
     if (!quantized) {
-      auto type = RankedTensorType::get(input.getShape(), Q8Type::get(getContext()));
-      if (!isQ8Rows(type))
-        return op.emitOpError("cannot quantise ") << input.getDimSize(1) << " features: a multiple of 32";
+      auto type = RankedTensorType::get(input.getShape(), Q8Type::get(getContext())); // whole blocks, as the weight's rows are
       Operation *maker = op.getInput().getDefiningOp(); // it stores the value so, if it can
       quantized = rewriter.create<QuantizeOp>(maker ? maker->getLoc() : op.getLoc(), type, op.getInput(), Value()).getResult();
     }

@@ -141,9 +141,9 @@ static bool isWeight(Type type, int64_t rank) {
   if (!weight || !weight.hasStaticShape())
     return false;
   Type element = weight.getElementType();
-  if (isa<MemRefType>(type))
-    return isa<PackedType>(element);
-  return isFormatName(formatName(element));
+  if (isa<MemRefType>(type) ? !isa<PackedType>(element) : !isFormatName(formatName(element)) || isa<PackedType>(element))
+    return false;
+  return lastDim(weight) % blockElements(formatName(element)) == 0;
 }
 bool heddle::ir::isMatrix(Type type) { return isWeight(type, 2); }
 bool heddle::ir::isExperts(Type type) { return isWeight(type, 3); }

@@ -140,8 +140,8 @@ class Heddle_Is<string predicate, string what> : Type<CPred<"::heddle::ir::" # p
 def Heddle_Rows : Heddle_Is<"isRows", "rows [? × features] of f32 (in buffers whole vectors of 16) or of !heddle.q8 (whole blocks of 32)">;
 def Heddle_RealRows : Heddle_Is<"isRealRows", "rows [? × features] of f32 (in buffers whole vectors of 16)">;
 def Heddle_Q8Rows : Heddle_Is<"isQ8Rows", "rows [? × features] of !heddle.q8 (whole blocks of 32)">;
-def Heddle_Matrix : Heddle_Is<"isMatrix", "a weight [rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed">;
-def Heddle_Experts : Heddle_Is<"isExperts", "weights [experts × rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed">;
+def Heddle_Matrix : Heddle_Is<"isMatrix", "a weight [rows × columns] of f32, f16, bf16 or !heddle.quant (whole blocks), in buffers of !heddle.packed">;
+def Heddle_Experts : Heddle_Is<"isExperts", "weights [experts × rows × columns] of f32, f16, bf16 or !heddle.quant (whole blocks), in buffers of !heddle.packed">;
 def Heddle_Choices : Heddle_Is<"isChoices", "the experts that each token chose, [? × choices] of i32">;
 def Heddle_Vector : Heddle_Is<"isVector", "a vector [elements] of f32">;
 def Heddle_Indices : Heddle_Is<"isIndices", "a list of i32, tensor<?xi32> or memref<?xi32>">;

@@ -89,7 +89,7 @@ func.func @f(%x: memref<?x64xf32>, %w: memref<16x64x!heddle.packed<f16>>) {
 // -----
 
 func.func @f(%x: memref<?x64xf32>, %w: memref<?xi8>, %y: memref<?x16xf32>) {
-  // expected-error@+1 {{operand #1 must be variadic of a weight [rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed or weights [experts × rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed, but got 'memref<?xi8>'}}
+  // expected-error@+1 {{operand #1 must be variadic of a weight [rows × columns] of f32, f16, bf16 or !heddle.quant (whole blocks), in buffers of !heddle.packed or weights [experts × rows × columns] of f32, f16, bf16 or !heddle.quant (whole blocks), in buffers of !heddle.packed, but got 'memref<?xi8>'}}
   heddle.linear %x weights(%w) outs(%y) : (memref<?x64xf32>, memref<?xi8>, memref<?x16xf32>) -> ()
   return
 }
@@ -233,4 +233,13 @@ func.func @f(%x: tensor<?x64xf32>, %w: tensor<8x64xf32>, %b: tensor<4xf32>) {
   // expected-error@+1 {{bias 0 has 4 elements; its weight has 8 rows}}
   %y = heddle.linear %x weights(%w) biases(%b) : (tensor<?x64xf32>, tensor<8x64xf32>, tensor<4xf32>) -> tensor<?x8xf32>
   return
+}
+
+// -----
+
+// No file has a row that ends within a block; an edited stage may.
+func.func @part_of_a_block(%x: tensor<?x48xf32>, %w: tensor<32x48x!heddle.quant<q4_0>>) -> tensor<?x32xf32> {
+  // expected-error@+1 {{operand #1 must be variadic of a weight [rows × columns] of f32, f16, bf16 or !heddle.quant (whole blocks), in buffers of !heddle.packed, but got 'tensor<32x48x!heddle.quant<q4_0>>'}}
+  %0 = heddle.linear %x weights(%w) : (tensor<?x48xf32>, tensor<32x48x!heddle.quant<q4_0>>) -> tensor<?x32xf32>
+  return %0 : tensor<?x32xf32>
 }

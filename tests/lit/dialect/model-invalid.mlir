@@ -127,7 +127,7 @@ func.func @f(%ids: tensor<?xi32>, %w: tensor<64x64xf32, #heddle.shard<columns, 1
 
 heddle.weight @n : tensor<64xf16>
 func.func @f() {
-  // expected-error@+1 {{result #0 must be a weight [rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed or weights [experts × rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed or a vector [elements] of f32, but got 'tensor<64xf16>'}}
+  // expected-error@+1 {{result #0 must be a weight [rows × columns] of f32, f16, bf16 or !heddle.quant (whole blocks), in buffers of !heddle.packed or weights [experts × rows × columns] of f32, f16, bf16 or !heddle.quant (whole blocks), in buffers of !heddle.packed or a vector [elements] of f32, but got 'tensor<64xf16>'}}
   %n = heddle.get @n : tensor<64xf16>
   return
 }

@@ -33,7 +33,7 @@ func.func @f(%x: memref<?x64x!heddle.q8>, %w: memref<64x64x!heddle.packed<q4_1>>
 // -----
 
 func.func @f(%ids: memref<?xi32>, %w: memref<?xi8>, %x: memref<?x64xf32>, %t: index) {
-  // expected-error@+1 {{operand #1 must be a weight [rows × columns] of f32, f16, bf16 or !heddle.quant, in buffers of !heddle.packed, but got 'memref<?xi8>'}}
+  // expected-error@+1 {{operand #1 must be a weight [rows × columns] of f32, f16, bf16 or !heddle.quant (whole blocks), in buffers of !heddle.packed, but got 'memref<?xi8>'}}
   heddle.tile_embed %ids, %w -> %x[%t] : memref<?xi32>, memref<?xi8>, memref<?x64xf32>, index
   return
 }
