@@ -17,7 +17,7 @@ std::vector<ValueName> heddle::decoderValues(std::vector<ValueName> own) {
       {"attention.key_length", {"head_dim"}},
       {"attention.layer_norm_rms_epsilon", {"rms_norm_eps"}, {1e-6}},
       {"rope.freq_base", {"rope_theta", "rope_parameters.rope_theta"}},
-      {"rope.scaling.type", {"rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.rope_type"}},
+      {"rope.scaling.type", {"rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.rope_type", "rope_parameters.type"}},
       {"rope.scaling.factor",
        {"rope_scaling.factor", "rope_parameters.factor"},
        {},

@@ -324,7 +324,14 @@ bool ModelSource::tiedHead() const {
   if (!flag("tie_word_embeddings").value_or(false))
     return false;
   std::string_view how;
-  checkpoint_.tensor(storedName("output.weight", &how)); // a copy of the table, if it is there
+  const std::string table = storedName("token_embd.weight", &how);
+  for (const std::string &name : {storedName("output.weight", &how), std::string("language_model.lm_head.weight")})
+    if (auto head = checkpoint_.tensor(name), copied = checkpoint_.tensor(table);
+        head && copied &&
+        (head->format != copied->format || head->shape != copied->shape || !std::ranges::equal(head->bytes, copied->bytes)))
+      refuse("tie_word_embeddings",
+             "is true, but " + name + " is no copy of " + table +
+                 ", and readers differ in which of the two counts: set it to false, or remove that tensor");
   return true;
 }
 

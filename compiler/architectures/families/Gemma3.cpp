@@ -98,7 +98,9 @@ static std::vector<ValueName> values() {
        {"rope_local_base_freq", "rope_parameters.sliding_attention.rope_theta"},
        {},
        {"rope.freq_base_swa", "rope.local.freq_base"}},
-      {"rope.scaling.type", {"rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.full_attention.rope_type"}},
+      {"rope.scaling.type",
+       {"rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.full_attention.rope_type",
+        "rope_parameters.full_attention.type"}},
       {"rope.scaling.factor",
        {"rope_scaling.factor", "rope_parameters.full_attention.factor"},
        {},
@@ -140,6 +142,8 @@ const Family &HEDDLE_FAMILY(Gemma3)() {
                        {"image_token_id", "*", kImages},
                        {"@hidden_activation", "gelu_pytorch_tanh", "this activation function is not supported"},
                        {"@hidden_act", "gelu_pytorch_tanh", "this activation function is not supported"},
+                       {"tie_word_embeddings", "true", "an output head beside text_config is not supported"},
+                       {"@rope_parameters.sliding_attention.type", "default", "scaling of windowed layers is not supported"},
                        {"@rope_parameters.sliding_attention.rope_type", "default", "scaling of windowed layers is not supported"},
                        {"@final_logit_softcapping", "0", "a soft cap of logits is not supported"},
                        {"@use_bidirectional_attention", "false", "attention to later tokens is not supported"},
@@ -150,8 +154,7 @@ const Family &HEDDLE_FAMILY(Gemma3)() {
                       {"vision_tower.*", "*", kImages},
                       {"multi_modal_projector.*", "*", kImages},
                       {"model.vision_tower.*", "*", kImages},
-                      {"model.multi_modal_projector.*", "*", kImages},
-                      {"language_model.lm_head.weight", "*", "a copy of the embeddings"}},
+                      {"model.multi_modal_projector.*", "*", kImages}},
       .build = build};
   return family;
 }
