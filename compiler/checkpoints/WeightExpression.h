@@ -57,7 +57,4 @@ WeightPointer parseWeight(std::string_view text, const Checkpoint &checkpoint);
 /// A tensor's name as an expression: quoted where it must be.
 std::string weightName(std::string_view tensor);
 
-/// Whether `values` floats of `format` (f32, f16, bf16) at `bytes`, aligned or not, are all finite.
-bool allFinite(Format format, const std::byte *bytes, int64_t values);
-
 } // namespace heddle

@@ -1,6 +1,7 @@
 //===- WeightNodes.cpp - the operations of weight expressions -------------------------------------------------------===//
 #include "compiler/checkpoints/WeightNodes.h"
 #include "runtime/quant/Encode.h"
+#include "runtime/quant/Finite.h"
 #include "runtime/quant/Half.h"
 #include <algorithm>
 #include <cmath>
@@ -16,17 +17,7 @@ template <class T> T load(const std::byte *p) {
   return value;
 }
 
-/// Bits of an exponent of ones in any of the values: an infinity or NaN.
-template <class Bits> bool finite(const std::byte *p, int64_t values, Bits exponent) {
-  Bits bad = 0;
-  for (int64_t i = 0; i < values; ++i) {
-    Bits bits = load<Bits>(p + i * static_cast<int64_t>(sizeof(Bits)));
-    bad |= static_cast<Bits>((bits & exponent) == exponent);
-  }
-  return bad == 0;
-}
-
-bool isFloat(Format format) { return format == Format::F32 || format == Format::F16 || format == Format::BF16; }
+bool isFloat(Format format) { return !traits(format).quantized; }
 
 /// One row of a file's blocks as f32; quantised values, exact in f64, are rounded once.
 void decodeRow(Format format, const std::byte *row, int64_t columns, float *out) {
@@ -46,12 +37,6 @@ void decodeRow(Format format, const std::byte *row, int64_t columns, float *out)
 }
 
 } // namespace
-
-bool allFinite(Format format, const std::byte *bytes, int64_t values) {
-  if (format == Format::F32)
-    return finite<uint32_t>(bytes, values, 0x7F800000);
-  return finite<uint16_t>(bytes, values, format == Format::F16 ? 0x7C00 : 0x7F80);
-}
 
 int64_t WeightExpression::rows() const {
   int64_t rows = 1;
@@ -95,22 +80,27 @@ public:
   /// Column `column` and those after it of a row, for transpose().
   void readPart(int64_t row, int64_t column, int64_t count, std::byte *out) const {
     const std::byte *at = tensor_.row(row) + column * traits(format_).blockBytes;
-    if (isFloat(format_) && !allFinite(format_, at, count))
+    if (!allFinite(format_, at, count))
       check(tensor_.row(row), row, 1);
     std::memcpy(out, at, static_cast<size_t>(count * traits(format_).blockBytes));
   }
 
 private:
   void check(const std::byte *at, int64_t first, int64_t count) const {
-    if (!isFloat(format_) || allFinite(format_, at, count * columns()))
+    if (allFinite(format_, at, count * columns()))
       return;
-    for (int64_t i = 0, size = traits(format_).blockBytes; i < count * columns(); ++i)
-      if (!allFinite(format_, at + i * size, 1)) {
-        float value;
-        decodeRow(format_, at + i * size, 1, &value);
-        throw CompileError(tensor_.where + " holds " + (std::isnan(value) ? "NaN" : "an infinite value") + " in row " +
-                           std::to_string(first + i / columns()) + ", column " + std::to_string(i % columns()) +
-                           ": the file is damaged, download it again");
+    const FormatTraits &t = traits(format_);
+    for (int64_t k = 0; k < count * columns(); k += t.blockElements, at += t.blockBytes)
+      if (!allFinite(format_, at, t.blockElements)) {
+        const std::string row = std::to_string(first + k / columns()), column = std::to_string(k % columns());
+        float value = 0;
+        if (isFloat(format_))
+          decodeRow(format_, at, 1, &value);
+        throw CompileError(tensor_.where + " holds " +
+                           (t.quantized         ? "a block whose scale or minimum is no finite number"
+                            : std::isnan(value) ? "NaN"
+                                                : "an infinite value") +
+                           " in row " + row + ", column " + column + ": the file is damaged, download it again");
       }
   }
   StoredTensor tensor_;
@@ -314,7 +304,7 @@ public:
     for (int64_t i = 0; i < count; ++i, out += rowBytes()) {
       x_->readFloats(first + i, 1, values.data());
       encodeRow(format_, values.data(), columns(), out);
-      if (isFloat(format_) && !allFinite(format_, out, columns()))
+      if (!allFinite(format_, out, columns()))
         throw CompileError("row " + std::to_string(first + i) + " holds a value beyond " + std::string(traits(format_).name) +
                            ": use bf16 or f32");
     }

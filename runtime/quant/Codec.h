@@ -6,6 +6,8 @@
 #pragma once
 #include "runtime/quant/Format.h"
 #include "runtime/quant/Half.h"
+#include <array>
+#include <cmath>
 #include <cstring>
 
 namespace heddle::quant {
@@ -17,6 +19,7 @@ struct Codec {
   void (*pack)(const std::byte *const rows[kGroupRows], int64_t columns, std::byte *out);
   void (*unpack)(const std::byte *group, int lane, int64_t columns, int8_t *codes, float *scales, float *minima); // quantised
   void (*widen)(const std::byte *group, int lane, int64_t columns, float *out);                                   // floats
+  bool (*finite)(const std::byte *row, int64_t columns);
   void (*encode)(const float *x, int64_t columns, std::byte *out); // null: no quantiser (Encode.h)
 };
 
@@ -38,10 +41,17 @@ template <class T> T load(const std::byte *p) {
 }
 template <class T> void store(std::byte *p, T value) { std::memcpy(p, &value, sizeof value); }
 inline float loadF16(const std::byte *p) { return widenF16(load<uint16_t>(p)); }
+/// Whether none of the values has an exponent of ones, as `infinity` has: it is an infinity or NaN then.
+template <class Bits> bool finiteBits(const std::byte *p, int64_t values, int64_t step, Bits infinity) {
+  Bits bad = 0;
+  for (int64_t i = 0; i < values; ++i)
+    bad |= static_cast<Bits>((load<Bits>(p + i * step) & infinity) == infinity);
+  return bad == 0;
+}
 inline uint8_t loadU8(const std::byte *p) { return std::to_integer<uint8_t>(*p); }
 
-/// `Block` has: traits, view, dequantize(block, out), pack(blocks, out), unpack(packed, lane, codes, scales, minima) and, where
-/// there is a quantiser, encode(x, block).
+/// `Block` has: traits, view, halves (where a file block keeps its f16 fields), dequantize(block, out), pack(blocks, out),
+/// unpack(packed, lane, codes, scales, minima) and, where there is a quantiser, encode(x, block).
 template <class Block> struct BlockLoops {
   static constexpr int64_t elements = Block::traits.blockElements;
   static constexpr std::byte zeros[Block::traits.blockBytes] = {};
@@ -53,6 +63,12 @@ template <class Block> struct BlockLoops {
   static void encode(const float *x, int64_t columns, std::byte *out) {
     for (int64_t k = 0; k < columns; k += elements, out += Block::traits.blockBytes)
       Block::encode(x + k, out);
+  }
+  static bool finite(const std::byte *row, int64_t columns) {
+    bool good = true;
+    for (int64_t at : Block::halves)
+      good &= finiteBits<uint16_t>(row + at, columns / elements, Block::traits.blockBytes, narrowToF16(INFINITY));
+    return good;
   }
   static void pack(const std::byte *const rows[kGroupRows], int64_t columns, std::byte *out) {
     const std::byte *blocks[kGroupRows];
@@ -72,7 +88,7 @@ template <class Block> struct BlockLoops {
 
 template <class Block> constexpr Codec blockCodec() {
   using Loops = BlockLoops<Block>;
-  Codec codec{Block::traits, Block::view, Loops::dequantize, Loops::pack, Loops::unpack, nullptr, nullptr};
+  Codec codec{Block::traits, Block::view, Loops::dequantize, Loops::pack, Loops::unpack, nullptr, Loops::finite, nullptr};
   if constexpr (requires { &Block::encode; })
     codec.encode = Loops::encode;
   return codec;

@@ -24,6 +24,7 @@ template <class Bits, float (*Widen)(Bits), Bits (*Narrow)(float)> struct FloatL
       for (int64_t k = 0; k < columns; ++k)
         store(out + (k * kGroupRows + lane) * size, rows[lane] ? load<Bits>(rows[lane] + k * size) : Bits(0));
   }
+  static bool finite(const std::byte *row, int64_t columns) { return finiteBits<Bits>(row, columns, size, Narrow(INFINITY)); }
   static void widen(const std::byte *group, int lane, int64_t columns, float *out) {
     for (int64_t k = 0; k < columns; ++k)
       out[k] = Widen(load<Bits>(group + (k * kGroupRows + lane) * size));
@@ -35,6 +36,7 @@ template <class Bits, float (*Widen)(Bits), Bits (*Narrow)(float)> struct FloatL
             pack,
             nullptr,
             widen,
+            finite,
             encode};
   }
 };

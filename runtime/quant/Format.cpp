@@ -2,6 +2,7 @@
 #include "runtime/quant/Format.h"
 #include "runtime/quant/Codec.h"
 #include "runtime/quant/Encode.h"
+#include "runtime/quant/Finite.h"
 #include <cassert>
 #include <stdexcept>
 
@@ -54,6 +55,11 @@ void dequantizeRow(Format format, const std::byte *row, int64_t columns, double 
 void packRowGroup(Format format, const std::byte *const rows[kGroupRows], int64_t columns, std::byte *out) {
   assert(columns % traits(format).blockElements == 0);
   codec(format).pack(rows, columns, out);
+}
+
+bool allFinite(Format format, const std::byte *row, int64_t columns) {
+  assert(columns % traits(format).blockElements == 0);
+  return codec(format).finite(row, columns);
 }
 
 bool canEncode(Format format) { return codec(format).encode; }

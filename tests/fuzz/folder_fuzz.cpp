@@ -4,6 +4,7 @@
 #include "compiler/checkpoints/folder/Json.h"
 #include "compiler/checkpoints/folder/Safetensors.h"
 #include "compiler/checkpoints/folder/TokenizerJson.h"
+#include "runtime/quant/Finite.h"
 
 using namespace heddle;
 

@@ -16,6 +16,7 @@ namespace {
 struct MXFP4 {
   static constexpr FormatTraits traits = {Format::MXFP4, "mxfp4", 39, 32, 17, 272, true, kQ8Bound};
   static constexpr RowView view = {32, false};
+  static constexpr std::array<int64_t, 0> halves = {};
   static constexpr int8_t values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
   /// 2^(exponent − 128), which is denormal for 0 and 1.

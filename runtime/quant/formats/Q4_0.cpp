@@ -12,6 +12,7 @@ namespace {
 struct Q4_0 {
   static constexpr FormatTraits traits = {Format::Q4_0, "q4_0", 2, 32, 18, 288, true, kQ8Bound};
   static constexpr RowView view = {32, false};
+  static constexpr std::array<int64_t, 1> halves = {0};
 
   static void decode(const std::byte *block, uint8_t *codes) {
     for (int j = 0; j < 16; ++j) {

@@ -12,6 +12,7 @@ namespace {
 struct Q4_1 {
   static constexpr FormatTraits traits = {Format::Q4_1, "q4_1", 3, 32, 20, 320, true, kQ8Bound};
   static constexpr RowView view = {32, true};
+  static constexpr std::array<int64_t, 2> halves = {0, 2};
 
   static void decode(const std::byte *block, uint8_t *codes) {
     for (int j = 0; j < 16; ++j) {

@@ -13,6 +13,7 @@ namespace {
 struct Q4_K {
   static constexpr FormatTraits traits = {Format::Q4_K, "q4_k", 12, 256, 144, 2368, true, kQ8Bound};
   static constexpr RowView view = {32, true};
+  static constexpr std::array<int64_t, 2> halves = {0, 2};
   static constexpr int subBytes = 32 + kNibbleBytes;
 
   static void decode(const std::byte *block, int sub, uint8_t *codes) {

@@ -13,6 +13,7 @@ namespace {
 struct Q5_0 {
   static constexpr FormatTraits traits = {Format::Q5_0, "q5_0", 6, 32, 22, 352, true, kQ8Bound};
   static constexpr RowView view = {32, false};
+  static constexpr std::array<int64_t, 1> halves = {0};
 
   static void decode(const std::byte *block, uint8_t *codes) {
     uint32_t high = load<uint32_t>(block + 2);

@@ -13,6 +13,7 @@ namespace {
 struct Q5_1 {
   static constexpr FormatTraits traits = {Format::Q5_1, "q5_1", 7, 32, 24, 384, true, kQ8Bound};
   static constexpr RowView view = {32, true};
+  static constexpr std::array<int64_t, 2> halves = {0, 2};
 
   static void decode(const std::byte *block, uint8_t *codes) {
     uint32_t high = load<uint32_t>(block + 4);

@@ -14,6 +14,7 @@ namespace {
 struct Q5_K {
   static constexpr FormatTraits traits = {Format::Q5_K, "q5_k", 13, 256, 176, 2880, true, kQ8Bound};
   static constexpr RowView view = {32, true};
+  static constexpr std::array<int64_t, 2> halves = {0, 2};
   static constexpr int subBytes = 32 + kNibbleBytes + kHighBytes;
 
   static void decode(const std::byte *block, int sub, uint8_t *codes) {

@@ -13,6 +13,7 @@ namespace {
 struct Q6_K {
   static constexpr FormatTraits traits = {Format::Q6_K, "q6_k", 14, 256, 210, 3360, true, kQ8Bound};
   static constexpr RowView view = {16, false};
+  static constexpr std::array<int64_t, 1> halves = {208};
   static constexpr int subBytes = 32 + kNibbleBytes + kHigh2Bytes;
 
   /// Codes of 32-block `sub` (0 … 7).

@@ -11,6 +11,7 @@ namespace {
 struct Q8_0 {
   static constexpr FormatTraits traits = {Format::Q8_0, "q8_0", 8, 32, 34, 544, true, kQ8Bound};
   static constexpr RowView view = {32, false};
+  static constexpr std::array<int64_t, 1> halves = {0};
 
   static void dequantize(const std::byte *block, double *out) {
     double d = loadF16(block);

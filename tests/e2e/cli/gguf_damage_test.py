@@ -2,6 +2,7 @@
 never a crash, a hang or memory without bound."""
 import concurrent.futures
 import json
+import math
 import os
 import random
 import resource
@@ -11,6 +12,7 @@ import subprocess
 import unittest
 
 import harness
+import model_folder
 from harness import attempt, folder, refused, tiny, tree
 
 class Damage(unittest.TestCase):
@@ -116,6 +118,30 @@ class Damage(unittest.TestCase):
         refusals = self.attempt_all(cases)
         self.assertGreater(refusals, 40)
         print(f"{len(cases)} absurd numbers, {refusals} refused")
+
+    def test_scales_that_are_no_numbers(self):
+        """An infinity or NaN in any f16 field of a block, in any format and place: the tensor is named and no plan is left."""
+        last = "blk.0.ffn_down.weight"
+        blocks = {"q4_0": (18, [0]), "q4_1": (20, [0, 2]), "q5_0": (22, [0]), "q5_1": (24, [0, 2]), "q8_0": (34, [0]),
+                  "q4_k": (144, [0, 2]), "q5_k": (176, [0, 2]), "q6_k": (210, [208])}
+        for kind, (size, fields) in blocks.items():
+            path = tiny(os.path.join(self.place, kind + ".gguf"), width=256, heads=4, kv_heads=2, head_dim=64, feed_forward=256, layers=1,
+                        context=256, vocabulary=300, weights=kind)
+            whole = model_folder.Gguf(path)
+            for tensor, value, field in (("token_embd.weight", math.nan, fields[0]), (last, math.inf, fields[-1])):
+                with self.subTest(f"{kind} {tensor} {value} at {field}"):
+                    shape, number, data = whole.tensors[tensor]
+                    damaged = bytearray(data)
+                    struct.pack_into("<e", damaged, len(data) - size + field, value)  # the last block of the last row
+                    bad = model_folder.write_gguf(os.path.join(self.place, "bad.gguf"), whole.raw,
+                                                  whole.tensors | {tensor: (shape, number, bytes(damaged))})
+                    out = os.path.join(self.place, "bad")
+                    os.makedirs(out, exist_ok=True)
+                    cache = {"XDG_CACHE_HOME": os.path.join(self.place, "bad-cache")}
+                    run = attempt("compile", bad, "-o", os.path.join(out, "bad.plan"), environment=cache, timeout=60)
+                    block = 256 if kind.endswith("_k") else 32
+                    refused(self, run, "bad.gguf", tensor, "no finite number", f"row {shape[0] - 1}, column {256 - block}", status=1)
+                    self.assertEqual(tree(out), [])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ import struct
 
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # GGUF's value types
 _CODES = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-_TYPES = {0: ("F32", 4), 1: ("F16", 2), 30: ("BF16", 2)}  # ggml's tensor types
+_TYPES = {0: "F32", 1: "F16", 30: "BF16"}  # ggml's tensor types
+_BLOCKS = {0: (1, 4), 1: (1, 2), 30: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 12: (256, 144), 13: (256, 176),
+           14: (256, 210), 39: (32, 17)}  # elements and bytes
 
 BLOCK = {"attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
          "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj"}
@@ -39,9 +41,10 @@ class Gguf:
         begin = (self.at + 31) // 32 * 32
         self.tensors = {}
         for name, shape, kind, offset in infos:
-            size = _TYPES[kind][1]
+            elements, size = _BLOCKS[kind]
             for n in shape:
                 size *= n
+            size //= elements
             self.tensors[name] = (shape, kind, self.data[begin + offset:begin + offset + size])
 
     def _take(self, n):
@@ -166,7 +169,7 @@ def folder_tensors(file, place="model."):
             data = _halves_apart(data, shape[0], heads[role])
         if gemma and "norm" in role:
             data = _less_one(data)
-        out[stored] = (_TYPES[kind][0], shape, data)
+        out[stored] = (_TYPES[kind], shape, data)
     return out
 
 

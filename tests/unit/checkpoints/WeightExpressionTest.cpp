@@ -162,6 +162,42 @@ TEST_F(Weights, ValuesThatAreNoNumbersAreNamed) {
   EXPECT_NE(parseWeight("bad", tensors)->inPlace(0), nullptr);
 }
 
+TEST_F(Weights, ScalesThatAreNoNumbersAreNamed) {
+  std::vector<float> ones(4 * 64, 1);
+  std::vector<std::byte> blocks(4 * 40);
+  for (int row = 0; row < 4; ++row)
+    encodeRow(Format::Q4_1, ones.data(), 64, blocks.data() + row * 40);
+  tensors.addBytes("good", Format::Q4_1, {4, 64}, blocks);
+  EXPECT_NE(parseWeight("good", tensors)->inPlace(3), nullptr);
+  const uint16_t infinity = 0x7C00;
+  std::memcpy(blocks.data() + 2 * 40 + 20 + 2, &infinity, sizeof infinity); // the minimum of row 2's second block
+  tensors.addBytes("bad", Format::Q4_1, {4, 64}, blocks);
+  for (const char *text : {"bad", "rows(bad, 0, 4)", "rows(bad, 2, 3)", "columns(bad, 32, 64)", "stack(good, bad)", "f32(bad)",
+                           "q8_0(bad)", "transpose(bad)", "permute(bad, 1)"}) {
+    WeightPointer weight = parseWeight(text, tensors);
+    std::vector<float> out(static_cast<size_t>(weight->rows() * weight->columns()));
+    EXPECT_SAYS(errorOf([&] { weight->readFloats(0, weight->rows(), out.data()); }),
+                "tensor bad holds a block whose scale or minimum is no finite number in row 2, column 32")
+        << text;
+  }
+  EXPECT_SAYS(errorOf([&] { parseWeight("bad", tensors)->inPlace(2); }), "row 2, column 32");
+  EXPECT_NE(parseWeight("bad", tensors)->inPlace(1), nullptr);
+}
+
+/// What is finite as f32 may need a scale that f16 has not.
+TEST_F(Weights, ValuesBeyondAFormatAreNamed) {
+  std::vector<float> large(2 * 32, 1);
+  large[32] = 1e8f;
+  tensors.add("large", {2, 32}, large);
+  for (const char *kind : {"f16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"}) {
+    WeightPointer weight = parseWeight(std::string(kind) + "(large)", tensors);
+    std::vector<std::byte> out(static_cast<size_t>(weight->rowBytes()));
+    weight->read(0, 1, out.data());
+    EXPECT_SAYS(errorOf([&] { weight->read(1, 1, out.data()); }),
+                "row 1 holds a value beyond " + std::string(kind) + ": use bf16 or f32");
+  }
+}
+
 TEST_F(Weights, WhatIsNoExpression) {
   const std::pair<const char *, const char *> cases[] = {
       {"", "lacks a word"},

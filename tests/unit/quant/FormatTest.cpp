@@ -1,5 +1,6 @@
 // Every format against the Python package gguf (Golden.inc), and packed rows against file rows.
 #include "runtime/quant/Dot.h"
+#include "runtime/quant/Finite.h"
 #include "tests/unit/quant/RandomRows.h"
 #include <cmath>
 #include <gtest/gtest.h>
@@ -83,6 +84,23 @@ TEST_P(PackedFormat, HoldsTheFileRowsExactly) {
           ASSERT_PRED2(same, got[k], want[k]) << "lane " << lane << " element " << k;
       }
     }
+}
+
+/// Of any bytes at all: those, and only those, that stand for finite numbers.
+TEST_P(PackedFormat, FiniteIsWhatHasFiniteValues) {
+  std::mt19937_64 random(14);
+  const int64_t columns = 2 * traits(GetParam()).blockElements;
+  int seen[2] = {};
+  for (int i = 0; i < 20000; ++i) {
+    auto bytes = randomBytes(1 + traits(GetParam()).rowBytes(columns), random); // one byte before: rows have no alignment
+    std::vector<double> values(columns);
+    dequantizeRow(GetParam(), bytes.data() + 1, columns, values.data());
+    bool finite = std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
+    ASSERT_EQ(allFinite(GetParam(), bytes.data() + 1, columns), finite);
+    ++seen[finite];
+  }
+  EXPECT_GT(seen[true], 0);
+  EXPECT_EQ(seen[false] > 0, GetParam() != Format::MXFP4); // whose exponents are all powers of two
 }
 
 TEST_P(PackedFormat, PadsMissingRowsWithZeros) {
