@@ -30,6 +30,8 @@ MappedFile MappedFile::open(const std::filesystem::path &path, const std::string
 
   Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)}; // non-blocking: a pipe must not hang here
   if (file.fd < 0) {
+    if (errno == ENOENT && isThere(path))
+      throw fail("links to a file that is not there: download it again");
     if (errno == ENOENT)
       throw fail("no such file: check the name, or fetch a known model with 'heddle pull'");
     throw failSystem("open");
@@ -48,6 +50,11 @@ MappedFile MappedFile::open(const std::filesystem::path &path, const std::string
     throw failSystem("map");
   return {{static_cast<const std::byte *>(base), size},
           std::shared_ptr<const void>(base, [size](const void *p) { ::munmap(const_cast<void *>(p), size); })};
+}
+
+bool isThere(const std::filesystem::path &path) {
+  std::error_code error;
+  return std::filesystem::exists(std::filesystem::symlink_status(path, error));
 }
 
 std::string readSmallFile(const std::filesystem::path &path, size_t limit) {

@@ -19,6 +19,9 @@ struct MappedFile {
   static MappedFile open(const std::filesystem::path &path, const std::string &kind);
 };
 
+/// Whether a folder has such an entry: a link to nothing is one, which open() then names.
+bool isThere(const std::filesystem::path &path);
+
 /// The whole of a small text file (a configuration, a template). Throws CompileError when it is longer than `limit` bytes or no
 /// UTF-8.
 std::string readSmallFile(const std::filesystem::path &path, size_t limit);

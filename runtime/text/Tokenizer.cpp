@@ -21,7 +21,7 @@ std::shared_ptr<const Tokenizer> Tokenizer::fromJson(std::string_view json) {
   return tokenizer;
 }
 
-std::shared_ptr<const Tokenizer> Tokenizer::open(const std::filesystem::path &file) {
+std::shared_ptr<const Tokenizer> Tokenizer::open(const std::filesystem::path &file, std::string_view next) {
   std::shared_ptr<const Tokenizer> tokenizer;
   try {
     std::error_code error; // also where it is a folder
@@ -31,7 +31,7 @@ std::shared_ptr<const Tokenizer> Tokenizer::open(const std::filesystem::path &fi
       throw TextError("cannot be read");
     tokenizer = fromJson(json);
   } catch (const TextError &error) {
-    throw TextError(file.string() + ": " + error.what() + "; compile the model again");
+    throw TextError(file.string() + ": " + error.what() + "; " + std::string(next));
   }
   malloc_trim(0); // what reading took besides goes back to the system, several times the tables' own size
   return tokenizer;

@@ -17,7 +17,9 @@ public:
   /// From the bytes of a tokenizer.json.
   static std::shared_ptr<const Tokenizer> fromJson(std::string_view json);
   /// From a tokenizer.json. A large vocabulary (262,144 tokens) takes a fraction of a second and about 100 MB: open it once.
-  static std::shared_ptr<const Tokenizer> open(const std::filesystem::path &file);
+  /// `next` ends errors: what to do.
+  static std::shared_ptr<const Tokenizer> open(const std::filesystem::path &file,
+                                               std::string_view next = "compile the model again");
 
   /// Special tokens written in the text become their ids when `parseSpecial`; otherwise they are text like any other.
   /// Invalid UTF-8 throws, naming the byte. Adds no BOS.

@@ -40,7 +40,7 @@ static ResolvedModel resolvePath(const fs::path &path) {
   if (fs::is_directory(path, error)) {
     if (fs::exists(path / "manifest.json", error))
       return {ResolvedModel::Kind::Plan, fs::canonical(path), nameOf(path)};
-    if (fs::exists(path / "config.json", error))
+    if (fs::exists(fs::symlink_status(path / "config.json", error))) // also a link to nothing, which the compiler names
       return {ResolvedModel::Kind::Folder, fs::canonical(path), nameOf(path)};
     throw Failure(path.string() +
                   " is a folder with neither manifest.json (a plan) nor config.json (a Hugging Face model); give one "

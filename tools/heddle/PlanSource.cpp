@@ -85,10 +85,11 @@ CompileOptions compileOptions(const ResolvedModel &model, const PlanChoice &choi
 static void checkTokenizer(const fs::path &model) {
   std::error_code error;
   const fs::path file = model / "tokenizer.json";
-  if (!fs::is_directory(model, error) || fs::exists(model / "manifest.json", error) || !fs::exists(file, error))
+  if (!fs::is_directory(model, error) || fs::exists(model / "manifest.json", error) || !fs::is_regular_file(file, error) ||
+      fs::file_size(file, error) == 0) // what is no file at all the compiler names
     return;
   try {
-    Tokenizer::open(file);
+    Tokenizer::open(file, "download the model again");
   } catch (const TextError &wrong) {
     const std::string what = wrong.what();
     throw Failure(what.find(file.string()) == std::string::npos ? file.string() + ": " + what : what);

@@ -1,14 +1,12 @@
 //===- FolderCheckpoint.cpp - a Hugging Face folder as a checkpoint -------------------------------------------------===//
 #include "compiler/checkpoints/folder/FolderCheckpoint.h"
+#include "compiler/checkpoints/MappedFile.h"
 #include <algorithm>
 
 namespace heddle {
 namespace fs = std::filesystem;
 
-static Json readOptional(const fs::path &path) {
-  std::error_code error;
-  return fs::exists(path, error) ? readJsonFile(path) : Json();
-}
+static Json readOptional(const fs::path &path) { return isThere(path) ? readJsonFile(path) : Json(); }
 
 /// Before the weights are looked for: without it nothing else has a meaning.
 static std::string readModelType(const fs::path &folder, const Json &config) {
@@ -23,6 +21,10 @@ static std::string readModelType(const fs::path &folder, const Json &config) {
                          method.dump() +
                          ", which is not supported: use the model in F32, F16 or BF16 and --quantize, or a GGUF file");
   }
+  if (isThere(folder / "adapter_config.json"))
+    throw CompileError((folder / "adapter_config.json").string() +
+                       ": an adapter beside the model changes its weights, which is not supported: merge it into them (peft: "
+                       "merge_and_unload) and save the whole, or remove it");
   return found->get<std::string>();
 }
 

@@ -10,18 +10,14 @@ namespace fs = std::filesystem;
 
 constexpr size_t kLargestTokenizer = size_t{512} << 20, kLargestTemplate = size_t{16} << 20;
 
-static Json readIfThere(const fs::path &path) {
-  std::error_code error;
-  return fs::exists(path, error) ? readJsonFile(path) : Json();
-}
+static Json readIfThere(const fs::path &path) { return isThere(path) ? readJsonFile(path) : Json(); }
 
 static bool isTrue(const Json &object, const char *key) { return object.is_object() && object.value(key, Json()) == Json(true); }
 
 FolderTokenizer::FolderTokenizer(const fs::path &folder, const Json &generation, const Json &config)
     : folder_(folder), generation_(generation), config_(config), names_(readIfThere(path("tokenizer_config.json"))),
       map_(readIfThere(path("special_tokens_map.json"))) {
-  std::error_code error;
-  if (!fs::exists(path("tokenizer.json"), error))
+  if (!isThere(path("tokenizer.json")))
     throw CompileError(path("tokenizer.json").string() +
                        ": is missing; vocabularies in other files are not read: save it with transformers (AutoTokenizer…"
                        "save_pretrained), or use a GGUF file");
@@ -102,6 +98,9 @@ std::string FolderTokenizer::tokenNamed(const char *role) const {
         return found->get<std::string>();
       if (found->is_object() && found->contains("content") && (*found)["content"].is_string())
         return (*found)["content"].get<std::string>();
+      if (!found->is_null())
+        throw CompileError(path(file == &names_ ? "tokenizer_config.json" : "special_tokens_map.json").string() + ": " + role +
+                           " is neither a token's text nor null: download it again");
       return "";
     }
   return "";
@@ -161,9 +160,10 @@ bool FolderTokenizer::beginsWithBos(int64_t bos) const {
       template_ = true;
     }
   }
-  if (names_.is_object() && names_.contains("add_bos_token") && names_["add_bos_token"].is_boolean())
-    return names_["add_bos_token"].get<bool>() && bos >= 0;
-  return template_;
+  const Json asked = names_.is_object() ? names_.value("add_bos_token", Json()) : Json();
+  if (!asked.is_null() && !asked.is_boolean())
+    throw CompileError(path("tokenizer_config.json").string() + ": add_bos_token is neither true nor false: download it again");
+  return asked.is_null() ? template_ : asked.get<bool>() && bos >= 0;
 }
 
 std::vector<int64_t> FolderTokenizer::ends(int64_t eos) const {
@@ -198,19 +198,23 @@ TokenizerFiles FolderTokenizer::files() const {
 /// chat_template.jinja, else tokenizer_config.json's text or list of named texts, of which "default" counts, else
 /// chat_template.json.
 std::string FolderTokenizer::chatTemplate() const {
-  std::error_code error;
-  if (fs::exists(path("chat_template.jinja"), error))
+  if (isThere(path("chat_template.jinja")))
     return readSmallFile(path("chat_template.jinja"), kLargestTemplate);
   const Json other = readIfThere(path("chat_template.json"));
   for (const Json *file : {&names_, &other}) {
     const Json found = file->is_object() ? file->value("chat_template", Json()) : Json();
     if (found.is_string())
       return found.get<std::string>();
-    if (found.is_array())
-      for (const Json &entry : found)
-        if (entry.is_object() && entry.value("name", Json()) == Json("default") && entry.contains("template") &&
-            entry["template"].is_string())
-          return entry["template"].get<std::string>();
+    bool known = found.is_null() || found.is_array();
+    for (const Json &entry : found.is_array() ? found : Json::array()) {
+      known =
+          known && entry.is_object() && entry.value("name", Json()).is_string() && entry.value("template", Json()).is_string();
+      if (known && entry["name"] == Json("default"))
+        return entry["template"].get<std::string>();
+    }
+    if (!known)
+      throw CompileError(path(file == &names_ ? "tokenizer_config.json" : "chat_template.json").string() +
+                         ": chat_template is neither a text nor a list of named ones: download it again");
   }
   return "";
 }

@@ -1,10 +1,14 @@
 //===- ShardedTensors.cpp - the tensors of a model folder -----------------------------------------------------------===//
 #include "compiler/checkpoints/folder/ShardedTensors.h"
+#include "compiler/checkpoints/MappedFile.h"
 #include "compiler/checkpoints/folder/Json.h"
+#include <algorithm>
 #include <map>
 
 namespace heddle {
 namespace fs = std::filesystem;
+
+constexpr size_t kLongestName = 255; // of a file
 
 /// The name of a file whose weights are Python objects, if the folder has one.
 static std::string pickleIn(const fs::path &folder) {
@@ -20,10 +24,9 @@ static std::string pickleIn(const fs::path &folder) {
 
 ShardedTensors::ShardedTensors(const fs::path &folder) {
   const fs::path whole = folder / "model.safetensors", index = folder / "model.safetensors.index.json";
-  std::error_code error;
-  if (fs::exists(whole, error)) // before an index, as transformers does
+  if (isThere(whole)) // before an index, as transformers does
     files_.push_back(SafetensorsFile::open(whole));
-  else if (fs::exists(index, error))
+  else if (isThere(index))
     openShards(folder, index);
   else if (std::string pickle = pickleIn(folder); !pickle.empty())
     throw CompileError((folder / pickle).string() +
@@ -43,15 +46,17 @@ void ShardedTensors::openShards(const fs::path &folder, const fs::path &index) {
   std::map<std::string, std::map<std::string, bool>> shards; // file: tensors of it, and whether it has them
   for (const auto &[tensor, file] : map->items()) {
     const std::string name = file.is_string() ? file.get<std::string>() : "";
-    if (name.empty() || name.find('/') != std::string::npos || !name.ends_with(".safetensors"))
+    const bool plain = name.size() <= kLongestName && std::ranges::none_of(name, [](char c) {
+                         return c == '/' || static_cast<unsigned char>(c) < ' ' || c == 0x7F;
+                       });
+    if (!plain || !name.ends_with(".safetensors"))
       throw CompileError(shown + ": weight_map of " + quotedForError(tensor) +
                          " names no .safetensors file of this folder: download it again");
     shards[name].emplace(tensor, false);
   }
   for (auto &[name, tensors] : shards) {
     const fs::path path = folder / name;
-    std::error_code error;
-    if (!fs::exists(path, error))
+    if (!isThere(path))
       throw CompileError(path.string() + ": this shard of the model is missing (model.safetensors.index.json names it): download "
                                          "it again");
     SafetensorsFile file = SafetensorsFile::open(path);

@@ -283,6 +283,84 @@ class Refusals(Models):
         self.check("neither manifest.json", "nor config.json", change=without("config.json"))
         self.check("config.json", "is empty", change=lambda place: open(os.path.join(place, "config.json"), "w", encoding="utf8").close())
 
+    def test_files_that_are_no_files(self):
+        def replaced(name, make):
+            def change(place):
+                path = os.path.join(place, name)
+                if os.path.exists(path):
+                    os.unlink(path)
+                make(path)
+            return change
+        for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json"):
+            self.check(name, "not a regular file", change=replaced(name, os.mkdir))
+            self.check(name, "not a regular file", change=replaced(name, os.mkfifo))  # which nobody writes
+            self.check(name, "not a regular file", change=replaced(name, lambda path: os.symlink("/dev/zero", path)))
+            self.check(name, "links to a file that is not there", change=replaced(name, lambda path: os.symlink("away/x", path)))
+            self.check(name, "symbolic links", change=replaced(name, lambda path: os.symlink(path, path)))
+            self.check(name, "is empty", change=replaced(name, lambda path: open(path, "w", encoding="utf8").close()))
+            pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n"
+            def lfs(path):
+                with open(path, "w", encoding="utf8") as file:
+                    file.write(pointer)
+            self.check(name, "download", change=replaced(name, lfs))
+        shard = "model-00002-of-00003.safetensors"
+        self.check(shard, "not a regular file", count=3, change=replaced(shard, os.mkdir))
+        self.check(shard, "links to a file that is not there", count=3, change=replaced(shard, lambda path: os.symlink("away/x", path)))
+        self.check("chat_template.jinja", "links to a file that is not there",
+                   change=replaced("chat_template.jinja", lambda path: os.symlink("away/x", path)))
+        self.check("adapter_config.json", "merge it", files={"adapter_config.json": {"peft_type": "LORA", "r": 8}})
+
+    def test_headers_of_safetensors(self):
+        """What a header may claim, one thing wrong at a time."""
+        name = "model.layers.0.mlp.up_proj.weight"
+        def header(change):
+            def rewrite(place):
+                path = os.path.join(place, "model.safetensors")
+                with open(path, "rb") as file:
+                    whole = file.read()
+                size = struct.unpack("<Q", whole[:8])[0]
+                entries, data = json.loads(whole[8:8 + size]), whole[8 + size:]
+                text = change(entries, data)
+                text = text if isinstance(text, bytes) else json.dumps(entries).encode()
+                with open(path, "wb") as file:
+                    file.write(struct.pack("<Q", len(text)) + text + data)
+            return rewrite
+        def field(key, value):
+            return header(lambda entries, _: entries[name].__setitem__(key, value))
+        def length(n):
+            def change(place):
+                with open(os.path.join(place, "model.safetensors"), "r+b") as file:
+                    file.write(struct.pack("<Q", n))
+            return change
+        for n in (100_000_001, 2**31, 2**63, 2**64 - 1):
+            self.check(f"claims a header of {n} bytes", change=length(n))
+        self.check("the header is no JSON", change=length(0))
+        def offsets(change):
+            return header(lambda entries, data: entries[name].__setitem__("data_offsets", change(*entries[name]["data_offsets"], len(data))))
+        for words, change in (("overlaps", lambda begin, end, size: [begin - 4, end - 4]), 
+                              ("lies at bytes", lambda begin, end, size: [end, begin]), ("lies at bytes", lambda begin, end, size: [begin, size + 4]),
+                              ("is not {", lambda begin, end, size: [-4, end]), ("is not {", lambda begin, end, size: [2**64, end]),
+                              ("is not {", lambda begin, end, size: [begin + 0.5, end]), ("1 data_offsets", lambda begin, end, size: [begin]),
+                              ("is not {", lambda begin, end, size: [begin, end, end]), ("is not {", lambda begin, end, size: ["0", "4"])):
+            self.check(name, words, change=offsets(change))
+        self.check("leaves a gap", change=offsets(lambda begin, end, size: [2**63, 2**63]))
+        for dtype, words in (("f32", "unknown type 'f32'"), ("F32\n", "unknown type"), (7, "is not {"), (None, "is not {"), ("F64", "not those of its shape")):
+            self.check(name, words, change=field("dtype", dtype))
+        for shape, words in (([], "not those"), ([96], "not those"), ([-96, -64], "is not {"), ([2**62, 4, 96], "not those"), ([96, 0], "not those"),
+                             ([1] * 9, "impossible shape"), ([2**63, 0], "impossible shape"), ([96.0, 64], "is not {"), ([[96], 64], "is not {"),
+                             (None, "is not {")):
+            self.check(name, words, change=field("shape", shape))
+        self.check(name, "has no dtype", change=header(lambda entries, _: entries[name].pop("dtype") and None))
+        self.check(name, "is not {", change=field("more", 1))
+        self.check("'z'", "is not {", change=header(lambda entries, _: entries.__setitem__("z", None)))
+        self.check("no object of tensors", change=header(lambda entries, _: entries.__setitem__("__metadata__", {"a": {"b": {}}})))
+        self.check("overlaps", change=header(lambda entries, _: json.dumps(entries).encode()[:-1] + f', "{name}": {json.dumps(entries[name])}}}'.encode()))
+        self.check("does not begin with '{'", change=header(lambda entries, _: "\ufeff".encode() + json.dumps(entries).encode()))
+        self.check("is no JSON", change=header(lambda entries, _: json.dumps(entries).encode() + b"}"))
+        self.check("is no JSON", change=header(lambda entries, _: json.dumps(entries).encode().replace(b"up_proj", b"up\xff\xfeproj", 1)))
+        self.check("is not {", change=header(lambda entries, _: b'{"a":' * 100000))
+        self.check("belong to no tensor", change=lambda place: open(os.path.join(place, "model.safetensors"), "ab").write(bytes(16)) and None)
+
     def test_shards_that_do_not_belong_together(self):
         first, second = (f"model-0000{n}-of-00002.safetensors" for n in (1, 2))
         def doubled(place):
@@ -294,6 +372,9 @@ class Refusals(Models):
             model_folder.safetensors(os.path.join(place, first), {"other": ("F32", (1,), bytes(4))})
         def outside(place):
             model_folder.write_json(place, "model.safetensors.index.json", {"weight_map": {"a": "../x.safetensors"}})
+        for file in ("/etc/x.safetensors", "sub/x.safetensors", "x\0y.safetensors", "x\ny.safetensors", "m" * 5000 + ".safetensors", "model.bin", 7, None):
+            self.check("weight_map of 'a'", "names no .safetensors file of this folder", count=2,
+                       change=lambda place, file=file: model_folder.write_json(place, "model.safetensors.index.json", {"weight_map": {"a": file}}))
         def swapped(place):
             os.rename(os.path.join(place, second), os.path.join(place, first))
             shutil.copy(os.path.join(place, first), os.path.join(place, second))
@@ -316,6 +397,8 @@ class Refusals(Models):
         self.check(name, "missing", dropped=[name])
         self.check("lm_head.weight", "missing", dropped=["lm_head.weight"])
         self.check(name, "type I64", tensors={name: ("I64", (96, 64), bytes(8 * 96 * 64))})
+        for kind, value, words in (("F16", b"\x00\x7e", "NaN"), ("F16", b"\x00\xfc", "infinite"), ("BF16", b"\xc0\x7f", "NaN"), ("BF16", b"\x80\x7f", "infinite")):
+            self.check(name, words, "row 95, column 63", tensors={name: (kind, (96, 64), bytes(2 * 96 * 64 - 2) + value)})
         self.check("model.norm.weight", "NaN", tensors={"model.norm.weight": ("F32", (64,), struct.pack("<64f", *[math.nan] * 64))})
         for extra in ("model.layers.0.self_attn.q_proj.bias", "model.layers.5.input_layernorm.weight", "something.else",
                       "model.layers.0.mlp.experts.0.w1.weight", "score.weight"):
@@ -336,6 +419,9 @@ class Refusals(Models):
             self.check(tensor, "is missing", config={key: True})
         self.check("config.json", "model_type is missing", without=["model_type"])
         self.check("config.json", "vocab_size is missing", without=["vocab_size"])
+        embedding = {"lm_head.weight": ("F32", (300, 64), bytes(4 * 300 * 64))}
+        self.check("tie_word_embeddings is true", "lm_head.weight is no copy", config={"tie_word_embeddings": True}, tensors=embedding)
+        self.check("rope_parameters.type contradicts rope_parameters.rope_type", config={"rope_parameters": {"rope_type": "linear", "factor": 2.0, "type": "su"}})
         def rewrite(text):
             def change(place):
                 with open(os.path.join(place, "config.json"), "w", encoding="utf8") as file:
@@ -344,6 +430,13 @@ class Refusals(Models):
         self.check("config.json", "appears twice", change=rewrite('{"model_type": "llama", "a": 1, "a": 2}'))
         self.check("config.json", "no JSON", change=rewrite('{"model_type": "llama"'))
         self.check("config.json", "no JSON object", change=rewrite("[]"))
+        for literal in ("NaN", "Infinity", "-Infinity", "1e999"):
+            self.check("config.json", "no JSON" if literal != "1e999" else "out of range", change=rewrite('{"model_type": "llama", "a": ' + literal + "}"))
+        self.check("config.json", "no JSON", change=rewrite('{"model_type": "llama"} {}'))
+        self.check("config.json", "a\\x0ab is 1", change=rewrite('{"a\\nb": 1, ' + json.dumps(model_folder.config_of(Gguf(self.gguf)))[1:]))
+        self.check("config.json", "more than the 67108864", change=rewrite('{"model_type": "' + "l" * (65 << 20) + '"}'))
+        self.check("config.json", "k0 is 1", change=rewrite(  # many keys are no reason to take long
+            json.dumps(model_folder.config_of(Gguf(self.gguf)))[:-1] + "".join(f', "k{i}": 1' for i in range(200000)) + "}"))
         self.check("config.json", "nested", change=rewrite('{"model_type": "llama", "a": ' + "[" * 100000 + "]" * 100000 + "}"))
 
     def test_tokenizers(self):
@@ -365,6 +458,11 @@ class Refusals(Models):
         self.check("tokenizer.json", tokenizer=unknown)
         self.check("tokenizer.json", "post_processor", tokenizer=after)
         self.check("tokenizer_config.json", "add_eos_token", files={"tokenizer_config.json": names | {"add_eos_token": True}})
+        for wrong in (7, ["a"], {"content": 1}):
+            self.check("tokenizer_config.json", "bos_token is neither", files={"tokenizer_config.json": names | {"bos_token": wrong}})
+        self.check("tokenizer_config.json", "add_bos_token is neither", files={"tokenizer_config.json": names | {"add_bos_token": "yes"}})
+        for wrong in (5, [5], [{"name": "default"}], {"default": "x"}):
+            self.check("tokenizer_config.json", "chat_template is neither", files={"tokenizer_config.json": names | {"chat_template": wrong}})
         self.check("bos_token is '<bos>'", files={"tokenizer_config.json": names | {"bos_token": "<bos>"}})
         self.check("eos_token_id names token 5000", files={"generation_config.json": {"eos_token_id": 5000}})
         self.check("added_tokens.json", files={"added_tokens.json": {"<|endoftext|>": 7}, "tokenizer_config.json": names})

@@ -239,7 +239,7 @@ func.func @f(%x: tensor<?x64xf32>, %w: tensor<8x64xf32>, %b: tensor<4xf32>) {
 
 // No file has a row that ends within a block; an edited stage may.
 func.func @part_of_a_block(%x: tensor<?x48xf32>, %w: tensor<32x48x!heddle.quant<q4_0>>) -> tensor<?x32xf32> {
-  // expected-error@+1 {{operand #1 must be variadic of a weight [rows × columns] of f32, f16, bf16 or !heddle.quant (whole blocks), in buffers of !heddle.packed, but got 'tensor<32x48x!heddle.quant<q4_0>>'}}
+  // expected-error@+1 {{operand #1 must be variadic of a weight [rows × columns] of f32, f16, bf16 or !heddle.quant (whole blocks), in buffers of !heddle.packed or weights [experts × rows × columns] of f32, f16, bf16 or !heddle.quant (whole blocks), in buffers of !heddle.packed, but got 'tensor<32x48x!heddle.quant<q4_0>>'}}
   %0 = heddle.linear %x weights(%w) : (tensor<?x48xf32>, tensor<32x48x!heddle.quant<q4_0>>) -> tensor<?x32xf32>
   return %0 : tensor<?x32xf32>
 }
