@@ -6,6 +6,7 @@
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "runtime/plan/Frame.h"
+#include "llvm/ADT/ScopeExit.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/MCAsmBackend.h"
@@ -28,7 +29,9 @@
 #include "llvm/TargetParser/Host.h"
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <fstream>
+#include <unistd.h>
 
 using namespace heddle;
 
@@ -185,9 +188,15 @@ void ObjectCode::writeSharedObject(const std::filesystem::path &file) const {
     }
   if (linker.empty())
     throw CompileError("ld.lld-19 is not installed: install the package lld-19");
-  std::string output = file.string(), input = object.string(), error;
+  // LLVM's linker puts random letters in place of each % of a path that it writes to, so it gets one without.
+  int folder = open(file.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  auto closeFolder = llvm::make_scope_exit([&] { close(folder); });
+  std::string output = "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(folder) + "/" + file.filename().string();
+  if (folder < 0 || !std::filesystem::exists(std::filesystem::path(output).parent_path())) // no /proc
+    output = file.string();
+  std::string input = object.string(), error;
   llvm::StringRef arguments[] = {linker, "-shared", "-o", output, input, "-z", "now", "--build-id=none"};
-  if (llvm::sys::ExecuteAndWait(linker, arguments, std::nullopt, {}, 60, 0, &error))
-    throw CompileError(output + ": linking failed" + (error.empty() ? "" : ": " + error) +
+  if (llvm::sys::ExecuteAndWait(linker, arguments, std::nullopt, {}, /*SecondsToWait=*/0, /*MemoryLimit=*/0, &error))
+    throw CompileError(file.string() + ": linking failed" + (error.empty() ? "" : ": " + error) +
                        ": free space on the disk and compile again");
 }

@@ -2,6 +2,7 @@
 #include "runtime/engine/StepExecutor.h"
 #include "runtime/engine/SpinBarrier.h"
 #include "runtime/host/OpenMpFiles.h"
+#include "runtime/host/Threads.h"
 #include <algorithm>
 #include <csetjmp>
 #include <exception>
@@ -78,6 +79,9 @@ template <class Step> [[gnu::noinline]] void enter(std::jmp_buf &wayOut, const S
 }
 
 int64_t startThreads(int64_t threads) {
+  // The library ends the program when it may not start a thread. Its stacks have 4 MB; the rest is for what it sets up before.
+  constexpr size_t kStack = 16 << 20;
+  requireThreads(threads - 1, "a step", "lower --threads", kStack);
   OpenMpStart start;
   return startTeam(threads);
 }
@@ -130,7 +134,7 @@ StepExecutor::StepExecutor(const StepModel &model, const StepRoom &room, int64_t
   partials_ = HugeBuffer(static_cast<size_t>(bytes.partials), "attention's partial states");
   if (int64_t got = startThreads(threads); got != threads) // the step's barrier would wait for ever
     throw std::runtime_error("asked for " + std::to_string(threads) + " threads, OpenMP gave " + std::to_string(got) +
-                             "; lower --threads or raise OMP_THREAD_LIMIT");
+                             "; lower --threads");
 }
 
 StepExecutor::~StepExecutor() = default;

@@ -1,5 +1,6 @@
 //===- Inherited.h - what a process got from its parent, put right ----------------------------------------------------===//
 #pragma once
+#include <string>
 
 namespace heddle {
 
@@ -12,8 +13,14 @@ namespace heddle {
 ///   a umask that denies the owner: what we write for ourselves we must be able to read;
 ///   no PATH, or one with relative or empty parts: what lies in the current folder is not run by accident, so only the absolute
 ///     parts stay, or else the usual ones are set;
-///   few descriptors: the soft limit is raised to the hard one.
+///   few descriptors: the soft limit is raised to the hard one;
+///   a small stack: likewise, and threads get one of a usual size.
+/// Before main(), and before any library looks, variables that set OpenMP's and gRPC's libraries are taken out of the
+/// environment: threads are `--threads`' business, and with OMP_NUM_THREADS= (set, but empty) LLVM's library ends the program.
 void putInheritedStateRight();
+
+/// Why nothing can be done here all the same, with the remedy: the stack may not grow. Empty: it can.
+std::string inheritedProblem();
 
 /// Was SIGPIPE ignored before putInheritedStateRight()? Then nobody expects to be ended by it.
 bool inheritedIgnoredPipe();

@@ -67,8 +67,8 @@ KeptFolder::KeptFolder(const std::string &prefix, const std::vector<fs::path> &b
   lock_ = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (lock_ >= 0)
     flock(lock_, LOCK_EX | LOCK_NB);
-  startKeeper();
-  if (keeper_ > 0)
+  keeper_ = startKeeper(path_); // without one the folder is only swept later
+  if (keeper_.process > 0)
     watcher_ = std::thread([this] { keepOne(); });
 }
 
@@ -76,43 +76,43 @@ std::pair<std::string, std::string> KeptFolder::mark() const { return {std::stri
 
 /// While this lives there is a keeper, where one can be started.
 void KeptFolder::keepOne() {
-  while (keeper_ > 0) {
-    while (waitpid(keeper_, nullptr, 0) < 0 && errno == EINTR) {
+  while (keeper_.process > 0) {
+    while (waitpid(keeper_.process, nullptr, 0) < 0 && errno == EINTR) {
     }
     std::unique_lock lock(mutex_);
     // Whatever ends them one after another shall not keep us busy.
     if (changed_.wait_for(lock, std::chrono::milliseconds(50), [this] { return closing_; }))
       return;
-    close(std::exchange(lifeline_, -1));
-    keeper_ = 0;
-    startKeeper();
+    close(keeper_.lifeline);
+    keeper_ = startKeeper(path_);
   }
 }
 
-/// Without a keeper (a program that was copied away alone, no more processes) the folder is only swept later.
-void KeptFolder::startKeeper() {
+Keeper startKeeper(const fs::path &folder, const std::string &watched) {
+  Keeper keeper;
   std::error_code error;
   fs::path program = fs::read_symlink("/proc/self/exe", error).parent_path() / "heddle-keeper";
   int ends[2], nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
   if (nowhere < 0 || pipe2(ends, O_CLOEXEC) != 0) {
     if (nowhere >= 0)
       close(nowhere);
-    return;
+    return keeper;
   }
-  std::string line = path_.string() + "\n";
+  std::string lines = folder.string() + "\n" + (watched.empty() ? "" : watched + "\n");
   try {
     SpawnOptions how;
     how.input = ends[0];
-    how.output = nowhere; // it must not keep the reader of our output waiting
+    how.output = watched.empty() ? nowhere : STDERR_FILENO; // it must not keep the reader of our output waiting
     how.ownGroup = true;
-    keeper_ = spawn({program.string()}, how);
-    lifeline_ = std::exchange(ends[1], -1);
-    [[maybe_unused]] ssize_t written = write(lifeline_, line.data(), line.size());
+    keeper.process = spawn({program.string()}, how);
+    keeper.lifeline = std::exchange(ends[1], -1);
+    [[maybe_unused]] ssize_t written = write(keeper.lifeline, lines.data(), lines.size());
   } catch (const std::system_error &) {
   }
   for (int descriptor : {ends[0], ends[1], nowhere})
     if (descriptor >= 0)
       close(descriptor);
+  return keeper;
 }
 
 KeptFolder::~KeptFolder() {
@@ -124,8 +124,8 @@ KeptFolder::~KeptFolder() {
     std::lock_guard lock(mutex_);
     closing_ = true;
     changed_.notify_all();
-    if (lifeline_ >= 0)
-      close(lifeline_); // the end of the keeper
+    if (keeper_.lifeline >= 0)
+      close(keeper_.lifeline);
   }
   if (watcher_.joinable())
     watcher_.join();

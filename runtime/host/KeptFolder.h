@@ -12,6 +12,16 @@
 
 namespace heddle {
 
+/// A heddle-keeper at work; process 0: none could be started (a program that was copied away alone, no more processes).
+struct Keeper {
+  pid_t process = 0;
+  int lifeline = -1; // its stdin. Closed, by the system at the latest, it is time to remove the folder
+};
+
+/// `watched`: a process that the keeper looks at meanwhile, as "RANK PROCESS HOST"; while it is stopped the keeper says
+/// "heddle-keeper: stopped RANK PROCESS HOST" on our standard error every second. Empty: none, and the keeper says nothing.
+Keeper startKeeper(const std::filesystem::path &folder, const std::string &watched = {});
+
 /// A fresh folder BASE/PREFIX-PID-XXXXXX of mode 0700, removed with all that is in it by the destructor or, however this process
 /// ends, SIGKILL included, by a small process of its own (heddle-keeper, beside this program) within a second; a keeper that dies
 /// is replaced. Only where both are killed at once does it stay: the next KeptFolder of this user and prefix removes it. A thread
@@ -29,15 +39,13 @@ public:
   std::pair<std::string, std::string> mark() const;
 
 private:
-  void startKeeper();
   void keepOne();
   std::filesystem::path path_;
   int lock_ = -1; // the folder itself, locked: other process namespaces see no process of ours
   std::mutex mutex_;
   std::condition_variable changed_;
   bool closing_ = false;
-  int lifeline_ = -1; // the keeper's stdin; closed by the system at the latest
-  pid_t keeper_ = 0;  // of `watcher_` once that runs
+  Keeper keeper_; // its process is of `watcher_` once that runs
   std::thread watcher_;
 };
 

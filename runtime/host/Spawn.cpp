@@ -25,8 +25,8 @@ std::vector<std::string> environment(const SpawnOptions &options) {
     all.push_back(name + "=" + value);
   for (char **entry = environ; entry && *entry; ++entry) {
     std::string_view name = nameOf(*entry);
-    bool unwanted =
-        std::ranges::find(options.drop, name) != options.drop.end() || (options.dropLauncher && belongsToLauncher(name));
+    bool unwanted = std::ranges::find(options.drop, name) != options.drop.end() ||
+                    (options.dropLauncher && belongsToLauncher(name)) || (options.dropMpiSettings && setsMpi(name));
     if (!unwanted && !has(name))
       all.emplace_back(*entry);
   }
@@ -94,6 +94,11 @@ bool belongsToLauncher(std::string_view name) {
                                 "PE_HOSTFILE"};
   return std::ranges::find(names, name) != names.end() ||
          std::ranges::any_of(prefixes, [&](std::string_view prefix) { return name.starts_with(prefix); });
+}
+
+bool setsMpi(std::string_view name) {
+  constexpr std::array prefixes = {"OMPI_", "PMIX_", "PRTE_", "ORTE_", "HWLOC_", "UCX_", "FI_", "EVENT_"};
+  return std::ranges::any_of(prefixes, [&](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
 pid_t spawn(const std::vector<std::string> &argv, const SpawnOptions &options) {

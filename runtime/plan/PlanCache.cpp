@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <optional>
 #include <sys/stat.h>
 #include <system_error>
@@ -52,14 +53,20 @@ std::string identity(const struct stat &s) {
          std::to_string(s.st_ino) + " " + std::to_string(s.st_dev);
 }
 
+bool madeOrThere(const fs::path &folder) { return ::mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST; }
+
 void makeFolder(const fs::path &folder) {
-  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
-    if (errno != ENOENT || folder == folder.parent_path())
-      files::throwSystem(folder, "create", errno);
+  if (madeOrThere(folder))
+    return;
+  if (errno == ENOENT && folder != folder.parent_path()) {
     makeFolder(folder.parent_path());
-    if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
-      files::throwSystem(folder, "create", errno);
+    if (madeOrThere(folder))
+      return;
   }
+  if (errno == EACCES || errno == EPERM || errno == EROFS || errno == ENOTDIR)
+    throw PlanError(folder.string() + ": cannot create: " + std::strerror(errno) +
+                    ": set XDG_CACHE_HOME to a folder that can be written, or give a compiled plan");
+  files::throwSystem(folder, "create", errno);
 }
 
 } // namespace

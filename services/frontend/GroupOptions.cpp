@@ -1,13 +1,18 @@
 //===- GroupOptions.cpp --------------------------------------------------------------------------------------------===//
 #include "services/frontend/GroupOptions.h"
+#include "runtime/comm/Host.h"
 #include "runtime/engine/Engine.h"
 #include "runtime/host/Resources.h"
+#include "runtime/host/Threads.h"
 #include <sys/resource.h>
 
 namespace heddle {
 
 // gRPC's threads and ours: stacks, and the heaps that the C library sets aside for them. A worker has hardly less.
 constexpr uint64_t kFrontendBytes = 1'000'000'000;
+constexpr uint64_t kMpiFileBytes = 16 << 20;
+// gRPC's, those for texts, mpirun and its guard; of a worker: itself, gRPC's and MPI's.
+constexpr int64_t kFrontendThreads = 48, kWorkerThreads = 8;
 
 void checkGroupOptions(const GroupOptions &options) {
   auto within = [](const char *name, int64_t value, int64_t low, int64_t high) {
@@ -31,6 +36,21 @@ void checkGroupOptions(const GroupOptions &options) {
     throw GroupError("a process may open only " + std::to_string(files.rlim_cur) + " files here, and a group of " +
                      std::to_string(options.ranks) + " ranks needs " + std::to_string(needed) +
                      "; raise the limit (ulimit -n, or LimitNOFILE of the service)");
+  // Open MPI's own files need 4 MB; short of it mpirun ends with a page, or waits for ever.
+  const uint64_t shared = kMpiFileBytes + (options.hostfile.empty() ? sharedBytes(options.ranks) : 0);
+  if (rlimit size{}; getrlimit(RLIMIT_FSIZE, &size) == 0 && size.rlim_cur < shared)
+    throw GroupError("a file may not grow beyond " + formatBytes(static_cast<double>(size.rlim_cur)) +
+                     " here, and what the processes of a group share takes " + formatBytes(static_cast<double>(shared)) +
+                     "; raise the limit (ulimit -f)");
+  const bool here = options.hostfile.empty(); // else nobody knows yet how many of the ranks are
+  const int64_t threads = options.threads ? options.threads : defaultThreads(options.ranks);
+  try {
+    requireThreads(kFrontendThreads + (here ? options.ranks * (kWorkerThreads + threads) : 0),
+                   "a group of " + std::to_string(options.ranks) + (options.ranks == 1 ? " rank" : " ranks"),
+                   options.ranks > 1 ? "give fewer --ranks or --threads" : "lower --threads");
+  } catch (const std::runtime_error &error) {
+    throw GroupError(error.what());
+  }
   std::error_code error;
   if (!options.hostfile.empty() && !std::filesystem::is_regular_file(options.hostfile, error))
     throw GroupError("--hostfile " + options.hostfile.string() + " is no file; write one line a host, as \"node1 slots=1\"");

@@ -16,7 +16,7 @@ struct GroupError : std::runtime_error {
 struct GroupOptions {
   std::filesystem::path plan;
   int64_t ranks = 1;              // 1..1024
-  std::filesystem::path hostfile; // empty: all ranks on this host. Further mpirun settings: OMPI_MCA_… in the environment
+  std::filesystem::path hostfile; // empty: all ranks on this host. With one, OMPI_MCA_… of the environment reach mpirun
   int64_t threads = 0;            // per rank; 0: the usable cores of its host divided by its ranks
   int64_t context = 0;            // 0: the model's, at most 8192
   uint64_t kvBytes = 0;           // of all ranks together; 0: the engine's default
@@ -27,7 +27,7 @@ struct GroupOptions {
   bool verbose = false; // everything the workers and mpirun write goes to stderr
 
   // GroupWatch.h says what these mean; all count the time that the frontend is awake.
-  std::chrono::milliseconds stoppedLimit{5000}; // a rank of this host that is stopped
+  std::chrono::milliseconds stoppedLimit{5000}; // a rank that is stopped
   std::chrono::milliseconds stallLimit{120000}; // silence of rank 0; a load or step that gets nowhere
   std::chrono::milliseconds launchLimit{60000}; // a launch that does not move, before rank 0's hello
   std::chrono::milliseconds stopLimit{5000};    // for the group to end by itself

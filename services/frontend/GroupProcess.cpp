@@ -4,8 +4,10 @@
 #include "runtime/host/Spawn.h"
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <sstream>
 #include <sys/wait.h>
 #include <system_error>
 #include <unistd.h>
@@ -22,12 +24,21 @@ std::filesystem::path workerPath(const GroupOptions &options) {
   return std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / "heddle-worker";
 }
 
-std::vector<std::string> commandLine(const GroupOptions &options, uint64_t epoch, const std::string &socket) {
+/// Where Open MPI's daemons put their files on other hosts. Named after our folder, so that no two groups share one.
+std::string remoteFolder(const KeptFolder &folder, uint64_t epoch) {
+  std::string name = folder.path().filename().string();
+  return "/tmp/heddle-ranks" + name.substr(std::min(name.size(), name.find('-', name.find('-') + 1))) + "-e" +
+         std::to_string(epoch);
+}
+
+std::vector<std::string> commandLine(const GroupOptions &options, uint64_t epoch, const SocketDirectory &directory) {
   std::string worker = workerPath(options).string();
   bool hosts = !options.hostfile.empty();
   std::vector<std::string> line = {worker, "--guard", std::to_string(getpid()), "--", options.mpirun};
   auto add = [&](std::initializer_list<std::string> words) { line.insert(line.end(), words); };
   add({"-np", std::to_string(options.ranks), "--oversubscribe", "--bind-to", "none"});
+  if (hosts && !std::getenv("OMPI_MCA_orte_launch_agent")) // orte_remote_tmpdir_base would reach the ranks, which refuse it
+    add({"--mca", "orte_launch_agent", "env TMPDIR=" + remoteFolder(directory.folder(), epoch) + " orted"});
   if (hosts)
     add({"--hostfile", std::filesystem::absolute(options.hostfile).string()});
   // ob1 starts in half the time. Ranks of one host gather in a window of their own (runtime/comm) and need messages only to make
@@ -36,24 +47,34 @@ std::vector<std::string> commandLine(const GroupOptions &options, uint64_t epoch
   add({"--mca", "odls_base_sigkill_timeout", "0"}); // else a dead rank is noticed after a second
   if (hosts)                                        // a host that is gone is noticed after seconds, not minutes
     add({"--mca", "oob_tcp_keepalive_time", "5", "--mca", "oob_tcp_keepalive_intvl", "2", "--mca", "oob_tcp_keepalive_probes",
-         "3"});
-  else // a machine without network can serve
-    add({"--mca", "oob_tcp_if_include", "lo", "--mca", "btl_tcp_if_include", "lo"});
-  add({worker, "--plan", std::filesystem::absolute(options.plan).string(), "--socket", socket, "--epoch", std::to_string(epoch)});
+         "3", "-x", std::string(kFolderMark)});
+  else // a machine without network can serve; and windows of one host are all that there are
+    add({"--mca", "oob_tcp_if_include", "lo", "--mca", "btl_tcp_if_include", "lo", "--mca", "osc", "sm"});
+  add({worker, "--plan", std::filesystem::absolute(options.plan).string(), "--socket", directory.socket(), "--epoch",
+       std::to_string(epoch)});
   add({"--threads", std::to_string(options.threads), "--context", std::to_string(options.context)});
   add({"--kv-memory", std::to_string(options.kvBytes), "--token-budget", std::to_string(options.tokenBudget)});
   if (!options.target.empty())
     add({"--target", options.target});
+  if (hosts)
+    add({"--kept", remoteFolder(directory.folder(), epoch)});
   return line;
 }
 
-SpawnOptions spawnOptions(int output, const std::filesystem::path &session, const KeptFolder &folder) {
+SpawnOptions spawnOptions(const GroupOptions &options, uint64_t epoch, int output, const std::filesystem::path &session,
+                          const KeptFolder &folder) {
   SpawnOptions how;
   how.output = output;
   how.ownGroup = true;
   how.dropLauncher = true; // we may ourselves be a rank of something
   how.set = {
       {"OMPI_ALLOW_RUN_AS_ROOT", "1"}, {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"}, {"TMPDIR", session.string()}, folder.mark()};
+  if (!options.hostfile.empty())
+    how.set.back().second += ":" + remoteFolder(folder, epoch); // both keepers know what is theirs
+  if (options.hostfile.empty()) { // between hosts a user has to say how; on one host all is said in the command line
+    how.dropMpiSettings = true;
+    how.set.emplace_back("OMPI_MCA_mca_base_param_files", "none"); // ~/.openmpi/mca-params.conf and the system's
+  }
   return how;
 }
 
@@ -96,7 +117,7 @@ void GroupProcess::live(const GroupOptions &options, uint64_t epoch, const std::
   pid_t pid = 0;
   std::string problem;
   try {
-    pid = spawn(commandLine(options, epoch, directory_.socket()), spawnOptions(output, session, directory_.folder()));
+    pid = spawn(commandLine(options, epoch, directory_), spawnOptions(options, epoch, output, session, directory_.folder()));
   } catch (const std::system_error &error) {
     problem = "cannot start " + workerPath(options).string() + ": " + error.code().message() +
               "; build the target heddle-worker or name its path";
@@ -172,8 +193,15 @@ void GroupProcess::read(int input) {
 void GroupProcess::keep(const std::string &line) {
   if (verbose_)
     std::fprintf(stderr, "%s\n", line.c_str());
-  constexpr std::string_view kWorker = "heddle-worker: ";
+  constexpr std::string_view kWorker = "heddle-worker: ", kStopped = "heddle-keeper: stopped ";
   std::lock_guard lock(mutex_);
+  if (line.starts_with(kStopped)) { // RANK PROCESS HOST, by a keeper of another host
+    std::istringstream words(line.substr(kStopped.size()));
+    GroupWatch::Rank rank{};
+    if (words >> rank.rank >> rank.process >> rank.host)
+      stopped_ = {rank, std::chrono::steady_clock::now()};
+    return;
+  }
   if (line.starts_with(kWorker)) {
     // The first is the cause, what follows are consequences; and a lost frontend (WorkerLink.cpp) is always one: we live.
     if (!workerError_ && !line.substr(kWorker.size()).starts_with("lost the frontend"))
@@ -183,6 +211,14 @@ void GroupProcess::keep(const std::string &line) {
   } else if (line.find_first_not_of("- \t") != std::string::npos && lines_.size() < 20) {
     lines_.push_back(line);
   }
+}
+
+std::optional<GroupWatch::Rank> GroupProcess::stoppedElsewhere() const {
+  std::lock_guard lock(mutex_);
+  constexpr auto kFresh = 3s; // said every second as long as it is so
+  if (!stopped_ || std::chrono::steady_clock::now() - stopped_->second > kFresh)
+    return std::nullopt;
+  return stopped_->first;
 }
 
 std::optional<std::string> GroupProcess::workerError() const {

@@ -1,6 +1,7 @@
 //===- GroupProcess.h - one mpirun and everything under it ----------------------------------------------------------===//
 #pragma once
 #include "services/frontend/GroupOptions.h"
+#include "services/frontend/GroupWatch.h"
 #include "services/frontend/SocketDirectory.h"
 #include <condition_variable>
 #include <deque>
@@ -10,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace heddle {
@@ -29,6 +31,8 @@ public:
   /// Kills every process of the group and returns when all are gone and reaped; `ranks` are processes known from the hello, which
   /// may have died before as orphans of ours.
   void kill(const std::vector<pid_t> &ranks = {});
+  /// A rank of another host of which its keeper there said just now that it is stopped.
+  std::optional<GroupWatch::Rank> stoppedElsewhere() const;
   /// What a worker said went wrong ("rank 1 on host b: …"), if one did.
   std::optional<std::string> workerError() const;
   /// workerError, or else the most telling line of mpirun's, or else its exit status. Complete once kill() has returned.
@@ -50,6 +54,7 @@ private:
   pid_t pid_ = 0;        // of mpirun; 0 after it was reaped
   int status_ = 0;       // waitpid's
   std::optional<std::string> workerError_, death_;
+  std::optional<std::pair<GroupWatch::Rank, std::chrono::steady_clock::time_point>> stopped_;
   std::deque<std::string> lines_; // the first other lines
   std::thread life_, reader_;
 };

@@ -74,8 +74,8 @@ std::optional<std::string> GroupWatch::verdict() const {
     return std::nullopt;
   }
   if (stopped_ && awake_ - stoppedAt_ >= limits_.stopped)
-    return "rank " + std::to_string(stopped_->rank) + " (process " + std::to_string(stopped_->process) + ") was stopped for " +
-           seconds(limits_.stopped);
+    return "rank " + std::to_string(stopped_->rank) + " (process " + std::to_string(stopped_->process) +
+           (stopped_->host.empty() ? "" : " on host " + stopped_->host) + ") was stopped for " + seconds(limits_.stopped);
   if (awake_ - heardAt_ > limits_.stall)
     return "rank 0 was silent for " + seconds(limits_.stall);
   if (!busy_)

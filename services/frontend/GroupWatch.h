@@ -5,7 +5,9 @@
 //
 //  * Time is what this process was awake for. Between two looks lies about a second; when it was more (everything was suspended,
 //    or this process stopped, or starved), a second is counted, and stopped ranks are given a while to be woken, in any order.
-//  * A rank of this host that is stopped while this process runs is given up after `stoppedLimit`.
+//  * A rank that is stopped while this process runs is given up after `stoppedLimit`. On other hosts heddle-keeper looks at it
+//  and
+//    says so; a host of which nothing is heard may be slow.
 //  * Rank 0 tells how often ranks of its host got on (a kernel run, a piece of weights read) and how much CPU time its thread has
 //    used. A step, or a load, hangs when it got nowhere in `stallLimit` of CPU time, or when it neither got on nor used any CPU
 //    for so long. A rank that is given little of a core therefore has as much longer.
@@ -31,6 +33,7 @@ public:
   struct Rank {
     int64_t rank;
     pid_t process;
+    std::string host = {}; // empty: this one
   };
   explicit GroupWatch(Limits limits) : limits_(limits) {}
 
@@ -45,7 +48,7 @@ public:
   /// Anything else of rank 0.
   void message();
   void ready() { loading_ = false; }
-  /// A rank of this host that is stopped, if one is.
+  /// A rank that is stopped, if one is.
   void stopped(std::optional<Rank> rank);
 
   /// Why the group is given up, if it is.

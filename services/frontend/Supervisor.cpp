@@ -111,7 +111,7 @@ std::string Supervisor::runEpoch(bool &wasReady, bool &explained) {
 
   std::optional<std::string> over;
   std::unique_lock lock(mutex_);
-  while (!stopping_ && !(over = verdict())) {
+  while (!stopping_ && !(over = verdict(*process))) {
     if (ready_ && phase_ == Phase::Attached) {
       phase_ = Phase::Ready;
       watch_.ready();
@@ -146,7 +146,7 @@ std::string Supervisor::runEpoch(bool &wasReady, bool &explained) {
   return exited || explained ? process->reason() : *over;
 }
 
-std::optional<std::string> Supervisor::verdict() {
+std::optional<std::string> Supervisor::verdict(const GroupProcess &process) {
   if (exited_)
     return "the worker group ended";
   if (linkLost_)
@@ -155,15 +155,15 @@ std::optional<std::string> Supervisor::verdict() {
   if (phase_ == Phase::Launched)
     watch_.launching(processorTime(processesOf(directory_.folder().path().string())));
   else
-    watch_.stopped(stoppedRank());
+    watch_.stopped(stoppedRank(process));
   return watch_.verdict();
 }
 
-std::optional<GroupWatch::Rank> Supervisor::stoppedRank() const {
+std::optional<GroupWatch::Rank> Supervisor::stoppedRank(const GroupProcess &process) const {
   for (auto [rank, pid] : localRanks_)
     if (char state = processState(pid); state == 'T' || state == 't')
       return GroupWatch::Rank{rank, pid};
-  return std::nullopt;
+  return process.stoppedElsewhere();
 }
 
 void Supervisor::endInOrder(GroupProcess &process) {

@@ -52,8 +52,8 @@ private:
   void run();
   std::string runEpoch(bool &wasReady, bool &explained);
   /// One look at the epoch of the moment: why it is over, or nothing. Called with the lock held.
-  std::optional<std::string> verdict();
-  std::optional<GroupWatch::Rank> stoppedRank() const;
+  std::optional<std::string> verdict(const GroupProcess &process);
+  std::optional<GroupWatch::Rank> stoppedRank(const GroupProcess &process) const;
   void endInOrder(GroupProcess &process);
 
   const GroupOptions options_;

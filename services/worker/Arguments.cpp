@@ -34,6 +34,8 @@ WorkerArguments parseWorkerArguments(std::span<char *const> arguments) {
       out.plan = value;
     else if (name == "--socket")
       out.socket = value;
+    else if (name == "--kept")
+      out.kept = value;
     else if (name == "--target")
       out.target = value;
     else if (name == "--epoch")

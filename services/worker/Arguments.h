@@ -9,6 +9,7 @@ namespace heddle {
 /// Written by the frontend (services/frontend/GroupProcess.cpp), not by people.
 struct WorkerArguments {
   std::string plan, socket;
+  std::string kept;   // on other hosts than the frontend's: the folder for temporary files, which goes with the worker
   std::string target; // code of the plan to run; empty: the best for this CPU
   uint64_t epoch = 0;
   int64_t threads = 0;     // 0: the host's usable cores divided by its ranks

@@ -2,11 +2,14 @@
 #include "services/worker/WorkerMain.h"
 #include "runtime/comm/Host.h"
 #include "runtime/host/Inherited.h"
+#include "runtime/host/KeptFolder.h"
 #include "runtime/host/Resources.h"
 #include "runtime/plan/Frame.h"
 #include "services/worker/Agreement.h"
 #include "services/worker/WorkerLoop.h"
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <unistd.h>
 
 namespace heddle {
@@ -110,6 +113,12 @@ int workerMain(int argc, char **argv, const OpenWorkerModel &open) {
     std::fprintf(stderr, "heddle-worker: %s\n", error.what());
     return 2;
   }
+  if (std::string problem = inheritedProblem(); !problem.empty())
+    die(problem);
+  // On the frontend's host that keeps and watches; the folder, which Open MPI's daemon makes, is not there.
+  const char *rank = std::getenv("OMPI_COMM_WORLD_RANK");
+  if (std::error_code error; rank && !parsed.kept.empty() && std::filesystem::is_directory(parsed.kept, error))
+    startKeeper(parsed.kept, std::string(rank) + " " + std::to_string(getpid()) + " " + hostName());
   try {
     std::unique_ptr<Communicator> group = makeMpiCommunicator(&argc, &argv);
     Worker(parsed, *group).run(open);

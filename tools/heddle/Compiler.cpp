@@ -1,5 +1,6 @@
 //===- Compiler.cpp - compiler/Compile.h by way of libheddle-compiler.so ---------------------------------------------===//
 #include "compiler/driver/Entry.h"
+#include "runtime/host/Resources.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/Paths.h"
 #include <dlfcn.h>
@@ -11,9 +12,13 @@ static const CompilerEntry &compiler() {
     std::string path = tool::compilerLibrary().string();
     void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL); // stays open: LLVM does not unload
     auto get = library ? reinterpret_cast<GetCompilerEntry *>(dlsym(library, kCompilerEntry)) : nullptr;
-    if (!get)
-      throw tool::Failure("the compiler cannot be opened: " + std::string(dlerror()) +
-                          "; build it (cmake --build --preset release) or give a compiled plan");
+    if (!get) {
+      const Memory memory = usableMemory();
+      const bool limited = memory.available < memory.shared; // by a limit of this process
+      throw tool::Failure("the compiler cannot be opened: " + std::string(dlerror()) + "; " +
+                          (limited ? "raise " + memory.limit : "build it (cmake --build --preset release)") +
+                          " or give a compiled plan");
+    }
     if (get()->optionsBytes != sizeof(CompileOptions))
       throw tool::Failure(path + " and " + tool::programFile().string() +
                           " are of different builds; build both: cmake --build --preset release");

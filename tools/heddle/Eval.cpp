@@ -66,6 +66,10 @@ int eval(const EvalOptions &options) {
   ServedModel model = ServedModel::open(plan, resolved.name);
   std::vector<int32_t> tokens = tokensOf(options, model);
   int64_t vocabulary = model.manifest().vocabulary, count = int64_t(tokens.size());
+  if (const Manifest &about = model.manifest(); about.addBos && tokens.front() != about.bos)
+    std::cerr
+        << "note: what this model reads begins with its beginning-of-text token, and this text does not; perplexities of other "
+           "programs may be with it (--bos)\n";
 
   std::optional<NpyWriter> matrix;
   std::optional<OutputFile> ids;

@@ -6,6 +6,7 @@
 #include "tools/heddle/HostPeaks.h"
 #include "runtime/host/OpenMpFiles.h"
 #include "runtime/host/Resources.h"
+#include "runtime/host/Threads.h"
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -140,6 +141,7 @@ double ReadBandwidth::once() {
 }
 
 HostPeaks measureHostPeaks(int64_t threads) {
+  requireThreads(threads - 1, "measuring this host", "lower --threads");
   bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
   bool vnni = wide && __builtin_cpu_supports("avx512vnni");
   bool narrowVnni = __builtin_cpu_supports("avxvnni");

@@ -78,6 +78,8 @@ int main(int argc, char **argv) {
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
   try {
+    if (std::string problem = inheritedProblem(); !problem.empty())
+      return fail(app, problem);
     int status = runCommand(app, argc, argv);
     output.flush(); // a reader that went away or a full disk must not look like success
     return status;

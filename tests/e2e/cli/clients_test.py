@@ -85,6 +85,37 @@ class Names(unittest.TestCase):
         finally:
             server.stop()
 
+    def test_any_characters_in_a_name(self):
+        for word in ("with spaces", "it's \"quoted\"", "модель", "模型", "$HOME;&|<>*?", "-dash", "%s%n", "a#b", "back\\slash"):
+            with self.subTest(word):
+                path = os.path.join(self.place, word + ".gguf")
+                shutil.copy(self.gguf, path)
+                self.assertEqual(self.served(path), word)
+                cache = {"XDG_CACHE_HOME": os.path.join(self.place, "cache of " + word)}
+                for ranks in (1, 2):
+                    run = attempt("run", path, "--raw", "-p", "a", "-n", 3, "--ranks", ranks, environment=cache)
+                    self.assertEqual((run.returncode, run.stdout), (0, b"AAA\n"), run.stderr)
+                plan = os.path.join(self.place, word + ".plan")
+                heddle("compile", path, "-o", plan, environment=cache)
+                self.assertEqual(heddle("run", plan, "--raw", "-p", "a", "-n", 3, "--ranks", 2), "AAA\n")
+
+    def test_a_model_and_a_cache_that_can_only_be_read(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can become another user")
+        place = self.path("readonly")
+        os.makedirs(place)
+        path = shutil.copy(self.gguf, os.path.join(place, "m.gguf"))
+        cache = os.path.join(place, "cache")
+        heddle("run", path, "--raw", "-p", "a", "-n", 1, environment={"XDG_CACHE_HOME": cache})
+        subprocess.run(["chmod", "-R", "a+rX,a-w", place], check=True)
+        os.chmod(self.place, 0o755)
+        words = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", harness.HEDDLE, "run", path, "--raw", "-p", "a", "-n", "3"]
+        for ranks in ("1", "2"):
+            run = subprocess.run([*words, "--ranks", ranks], env=dict(os.environ, XDG_CACHE_HOME=cache), capture_output=True, timeout=120)
+            self.assertEqual((run.returncode, run.stdout), (0, b"AAA\n"), run.stderr)
+        run = subprocess.run(words, env=dict(os.environ, XDG_CACHE_HOME=os.path.join(place, "other")), capture_output=True, timeout=120)
+        refused(self, run, "XDG_CACHE_HOME", status=1)
+
 
 class Addresses(unittest.TestCase):
     @classmethod

@@ -126,8 +126,11 @@ class Inherited(unittest.TestCase):
                              capture_output=True, timeout=120)
         self.assertEqual((run.returncode, run.stdout), (0, b"ABA\n"), run.stderr)
 
-    def test_settings_of_the_user_reach_mpirun(self):
-        run = attempt("run", self.plan, "--raw", "-p", "a", "-n", "3", "--ranks", "2", "--verbose",
+    def test_settings_of_the_user_reach_mpirun_between_hosts(self):
+        hosts = os.path.join(self.place, "hosts")
+        with open(hosts, "w", encoding="utf8") as file:
+            file.write("localhost slots=2\n")
+        run = attempt("run", self.plan, "--raw", "-p", "a", "-n", "3", "--ranks", "2", "--verbose", "--hostfile", hosts,
                       environment={"OMPI_MCA_orte_base_help_aggregate": "0", "OMPI_MCA_plm": "nosuchlauncher"})
         self.assertEqual(run.returncode, 1)
         self.assertIn(b"nosuchlauncher", run.stderr)

@@ -112,6 +112,51 @@ def f32s_of(equal):
     return say_model.f32s(scores)
 
 
+class Prompts(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.place = folder()
+        cls.plan = os.path.join(cls.place, "say.plan")
+        heddle("compile", say_model.write(os.path.join(cls.place, "say.gguf"), say=[66, 67, 68]), "-o", cls.plan)
+
+    def test_odd_prompts_are_answered_or_refused_in_one_line(self):
+        server = harness.Server(self.plan)
+        try:
+            for command in (["run", self.plan], ["ask", server.address]):
+                for prompt in (b"\xff\xfe", b"cut \xe2\x82", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\xaf"):
+                    harness.refused(self, attempt(*command, "--raw", "-p", prompt, "-n", 2), "UTF-8", status=2)
+                harness.refused(self, attempt(*command, "--raw", "-p", ""), "-p is empty", status=2)
+                for prompt in (" ", "\n", "<|endoftext|>", "\ufeff", "\u200b", "\u202e", "a" * 3000):
+                    run = attempt(*command, "--raw", "-p", prompt, "-n", 2)
+                    self.assertEqual((run.returncode, run.stdout), (0, b"AB\n"), (prompt, run.stderr))
+        finally:
+            server.stop()
+        harness.refused(self, attempt("ask", "", "-p", "a"), status=2)
+
+    def test_whatever_leaves_one_token_to_choose_is_greedy(self):
+        greedy = heddle("run", self.plan, "--raw", "-p", "a", "-n", 40, "--temperature", 0)
+        self.assertEqual(len(greedy), 41)
+        for options in (["--top-k", 1, "--temperature", 1], ["--top-k", 1, "--temperature", 10], ["--top-k", 1, "--temperature", "1e-9"],
+                        ["--min-p", 1, "--temperature", 10], ["--top-p", "1e-9", "--temperature", 10], ["--temperature", "1e-9"]):
+            for ranks in (1, 2):
+                self.assertEqual(heddle("run", self.plan, "--raw", "-p", "a", "-n", 40, "--seed", 5, "--ranks", ranks, *options), greedy)
+
+    def test_a_seed_gives_the_same_text_on_any_ranks(self):
+        drawn = {heddle("run", self.plan, "--raw", "-p", "a", "-n", 40, "--seed", seed, "--temperature", 10, "--ranks", ranks, "--json",
+                        "--top-k", 0, "--top-p", 1, "--min-p", 0).partition('"usage"')[0] for seed in (5,) for ranks in (1, 2, 3)}
+        self.assertEqual(len(drawn), 1)
+
+    def test_a_text_without_the_token_that_texts_begin_with_is_noted(self):
+        begun = say_model.write(os.path.join(self.place, "begun.gguf"), keys={"tokenizer.ggml.add_bos_token": say_model.boolean(True)})
+        text = os.path.join(self.place, "text")
+        with open(text, "w", encoding="utf8") as file:
+            file.write("abc")
+        for model, options, noted in ((begun, [], True), (begun, ["--bos"], False), (self.plan, [], False)):
+            run = attempt("eval", model, "--text", text, *options)
+            self.assertEqual(run.returncode, 0, run.stderr)
+            self.assertEqual(b"--bos" in run.stderr, noted, run.stderr)
+
+
 class Templates(unittest.TestCase):
     def test_tags_of_training_are_read_over(self):
         got = json.loads(heddle("run", written("generation", template=GENERATION), "-p", "a", "-n", 1, "--json"))

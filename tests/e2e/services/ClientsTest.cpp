@@ -175,6 +175,38 @@ TEST(Clients, LargeTextsHoldUpNobodyElse) {
   EXPECT_EQ(client.model().epoch(), 1u);
 }
 
+TEST(Clients, SixteenCallsOfFourMegabytesAtOnceAreAnsweredAndEndNobodysStream) {
+  ServerProcess server({"ranks=1", "heartbeat_ms=2500"}, {{"FAKE_STEP_MS", "20"}});
+  ASSERT_FALSE(server.waitServing().empty()) << server.notes();
+  Client client(server.address());
+  std::string text;
+  while (text.size() < 4000000)
+    text += "😀";
+  std::vector<std::thread> threads;
+  std::atomic<int> refused = 0;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      refused += Client(server.address()).generate(promptFor(text, 5)).status.error_code() == grpc::StatusCode::INVALID_ARGUMENT;
+    });
+    threads.emplace_back([&] {
+      v1::TokenizeRequest request;
+      request.set_text(text);
+      v1::TokenizeResponse response;
+      grpc::ClientContext context;
+      Client other(server.address());
+      refused += other.stub->Tokenize(&context, request, &response).error_code() == grpc::StatusCode::INVALID_ARGUMENT;
+    });
+  }
+  Answer stream = client.generate(promptFor("a", 100));
+  for (std::thread &thread : threads)
+    thread.join();
+  EXPECT_TRUE(stream.status.ok()) << stream.status.error_message();
+  EXPECT_EQ(stream.tokens.size(), 100u);
+  EXPECT_EQ(refused, 16);
+  EXPECT_TRUE(client.serving());
+  EXPECT_EQ(client.model().epoch(), 1u);
+}
+
 TEST(Clients, StoppingDoesNotWaitForTextsInTheQueue) {
   ServerProcess server({"ranks=1"});
   ASSERT_FALSE(server.waitServing().empty()) << server.notes();

@@ -45,6 +45,14 @@ public:
   std::optional<std::string> given;
 };
 
+TEST(GroupWatch, AStoppedRankOfAnotherHostIsNamedWithIt) {
+  Watching w;
+  w.go(3, 1, 1000ms);
+  w.stopped = GroupWatch::Rank{3, 77, "node2"};
+  w.go(10, 0, 1000ms);
+  EXPECT_EQ(w.given, "rank 3 (process 77 on host node2) was stopped for 5 s");
+}
+
 TEST(GroupWatch, AStepMayTakeAsLongAsItLikesWhileItGetsOn) {
   Watching w;
   for (int kernel = 0; kernel < 300; ++kernel) { // a kernel every 100 seconds of computing
