@@ -26,7 +26,7 @@ struct QuantizeInput : OpRewritePattern<LinearOp> {
         quantized = known.getResult();
     if (!quantized) {
       auto type = RankedTensorType::get(input.getShape(), Q8Type::get(getContext())); // whole blocks, as the weight's rows are
-      Operation *maker = op.getInput().getDefiningOp(); // it stores the value so, if it can
+      Operation *maker = op.getInput().getDefiningOp();                               // it stores the value so, if it can
       quantized = rewriter.create<QuantizeOp>(maker ? maker->getLoc() : op.getLoc(), type, op.getInput(), Value()).getResult();
     }
     rewriter.modifyOpInPlace(op, [&] { op.getInputMutable().assign(quantized); });

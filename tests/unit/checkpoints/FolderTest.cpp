@@ -32,7 +32,7 @@ TEST_F(Folder, SettingsAndTensors) {
   EXPECT_EQ(checkpoint.setting("absent"), std::nullopt);
   EXPECT_EQ(checkpoint.tensor("w")->shape, (std::vector<int64_t>{2, 1}));
   EXPECT_EQ(checkpoint.tensor("x"), std::nullopt);
-  EXPECT_EQ(checkpoint.unreadSettings(), (std::vector<std::string>{"model_type", "eos_token_id"}));
+  EXPECT_EQ(checkpoint.unreadSettings(), (std::vector<std::string>{"eos_token_id", "model_type"}));
   EXPECT_EQ(checkpoint.unreadTensors(), (std::vector<std::string>{"u"}));
   EXPECT_SAYS(checkpoint.shownKey("hidden_size"), "config.json: hidden_size");
   EXPECT_SAYS(checkpoint.shownTensor("u"), "model.safetensors: tensor u");
