@@ -2,12 +2,12 @@
 #include "tools/heddle/hub/Http.h"
 #include "tools/heddle/Command.h"
 #include "tools/heddle/Interrupt.h"
+#include "tools/heddle/hub/Curl.h"
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
-#include <curl/curl.h>
 #include <exception>
 #include <poll.h>
 #include <utility>
@@ -21,28 +21,28 @@ constexpr long kConnectSeconds = 20, kSilentSeconds = 60;
 
 struct Url {
   explicit Url(const std::string &text) {
-    if (curl_url_set(handle, CURLUPART_URL, text.c_str(), 0) != CURLUE_OK)
-      curl_url_cleanup(std::exchange(handle, nullptr));
+    if (curl().url_set(handle, CURLUPART_URL, text.c_str(), 0) != CURLUE_OK)
+      curl().url_cleanup(std::exchange(handle, nullptr));
   }
-  ~Url() { curl_url_cleanup(handle); }
+  ~Url() { curl().url_cleanup(handle); }
   Url(const Url &) = delete;
   std::string part(CURLUPart which, unsigned flags = 0) const {
     char *text = nullptr;
     std::string found;
-    if (handle && curl_url_get(handle, which, &text, flags) == CURLUE_OK)
+    if (handle && curl().url_get(handle, which, &text, flags) == CURLUE_OK)
       found = text;
-    curl_free(text);
+    curl().free(text);
     return found;
   }
   std::string origin() const {
     return part(CURLUPART_SCHEME) + "://" + part(CURLUPART_HOST) + ":" + part(CURLUPART_PORT, CURLU_DEFAULT_PORT);
   }
-  CURLU *handle = curl_url();
+  CURLU *handle = curl().url();
 };
 
 /// What libcurl's callbacks fill. They are C functions, so what is thrown in them waits here.
 struct Transfer {
-  CURL *curl;
+  CURL *easy;
   HttpAnswer answer;
   HttpSink *sink;
   bool begun = false;
@@ -84,7 +84,7 @@ size_t onHeader(char *bytes, size_t, size_t count, void *to) {
 size_t onBody(char *bytes, size_t, size_t count, void *to) {
   auto &transfer = *static_cast<Transfer *>(to);
   HttpAnswer &answer = transfer.answer;
-  curl_easy_getinfo(transfer.curl, CURLINFO_RESPONSE_CODE, &answer.status);
+  curl().easy_getinfo(transfer.easy, CURLINFO_RESPONSE_CODE, &answer.status);
   if (isRedirect(answer.status))
     return count;
   try {
@@ -128,15 +128,13 @@ long silentSeconds() {
 } // namespace
 
 struct Http::Handle {
-  Handle() {
-    static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-    curl = ready == CURLE_OK ? curl_easy_init() : nullptr;
-    if (!curl)
+  Handle() : easy(curl().easy_init()) {
+    if (!easy)
       throw Failure("libcurl cannot be started; see that libcurl4 is installed as tools/setup does it");
   }
-  ~Handle() { curl_easy_cleanup(curl); }
+  ~Handle() { curl().easy_cleanup(easy); }
   Handle(const Handle &) = delete;
-  CURL *curl;
+  CURL *easy;
 };
 
 Http::Http(std::string endpoint, std::string token)
@@ -145,24 +143,24 @@ Http::Http(std::string endpoint, std::string token)
   const std::string scheme = url.part(CURLUPART_SCHEME);
   if ((scheme != "http" && scheme != "https") || url.part(CURLUPART_HOST).empty() || !url.part(CURLUPART_QUERY).empty())
     throw Failure("HF_ENDPOINT is '" + endpoint_ + "', which is no URL such as https://huggingface.co");
-  CURL *curl = handle_->curl;
-  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl, CURLOPT_USERAGENT, "heddle/" HEDDLE_VERSION);
+  CURL *easy = handle_->easy;
+  curl().easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl().easy_setopt(easy, CURLOPT_USERAGENT, "heddle/" HEDDLE_VERSION);
   // A page that was encrypted does not lead to one that is not.
-  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, scheme == "https" ? "https" : "http,https");
-  curl_easy_setopt(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
-  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, silentSeconds());
-  curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-  curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, onTick);
-  curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, onHeader);
-  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, onBody);
+  curl().easy_setopt(easy, CURLOPT_PROTOCOLS_STR, scheme == "https" ? "https" : "http,https");
+  curl().easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  curl().easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
+  curl().easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+  curl().easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, silentSeconds());
+  curl().easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+  curl().easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, onTick);
+  curl().easy_setopt(easy, CURLOPT_HEADERFUNCTION, onHeader);
+  curl().easy_setopt(easy, CURLOPT_WRITEFUNCTION, onBody);
   // libcurl leaves these to its callers; those who stand behind a proxy with certificates of its own have set one of them.
   if (const char *file = firstSet({"SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"}))
-    curl_easy_setopt(curl, CURLOPT_CAINFO, file);
+    curl().easy_setopt(easy, CURLOPT_CAINFO, file);
   if (const char *folder = firstSet({"SSL_CERT_DIR"}))
-    curl_easy_setopt(curl, CURLOPT_CAPATH, folder);
+    curl().easy_setopt(easy, CURLOPT_CAPATH, folder);
 }
 
 Http::~Http() = default;
@@ -172,11 +170,11 @@ bool Http::isOurs(const std::string &url) const { return Url(url).origin() == Ur
 HttpAnswer Http::step(const std::string &url, HttpSink *sink, const HttpRange &range,
                       const std::map<std::string, std::string> &first) {
   Interruptible::check();
-  CURL *curl = handle_->curl;
-  Transfer transfer{curl, {}, sink, false, 0, nullptr};
+  CURL *easy = handle_->easy;
+  Transfer transfer{easy, {}, sink, false, 0, nullptr};
   transfer.answer.url = url, transfer.answer.first = first;
   curl_slist *headers = nullptr;
-  auto add = [&](const std::string &line) { headers = curl_slist_append(headers, line.c_str()); };
+  auto add = [&](const std::string &line) { headers = curl().slist_append(headers, line.c_str()); };
   if (!token_.empty() && isOurs(url))
     add("Authorization: Bearer " + token_);
   if (range.from > 0)
@@ -184,27 +182,27 @@ HttpAnswer Http::step(const std::string &url, HttpSink *sink, const HttpRange &r
   if (range.from > 0 && !range.ifRange.empty())
     add("If-Range: " + range.ifRange);
   std::array<char, CURL_ERROR_SIZE> why{};
-  curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
-  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-  curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why.data());
-  curl_easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);
-  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
-  const CURLcode code = curl_easy_perform(curl);
-  curl_slist_free_all(headers);
-  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, nullptr);
-  curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, nullptr);
+  curl().easy_setopt(easy, CURLOPT_URL, url.c_str());
+  curl().easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+  curl().easy_setopt(easy, CURLOPT_ERRORBUFFER, why.data());
+  curl().easy_setopt(easy, CURLOPT_HEADERDATA, &transfer);
+  curl().easy_setopt(easy, CURLOPT_WRITEDATA, &transfer);
+  const CURLcode code = curl().easy_perform(easy);
+  curl().slist_free_all(headers);
+  curl().easy_setopt(easy, CURLOPT_HTTPHEADER, nullptr);
+  curl().easy_setopt(easy, CURLOPT_ERRORBUFFER, nullptr);
   if (transfer.thrown)
     std::rethrow_exception(transfer.thrown);
   Interruptible::check();
   HttpAnswer &answer = transfer.answer;
-  curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer.status);
+  curl().easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer.status);
   reached_ = reached_ || answer.status != 0;
   if (code == CURLE_OK) {
     if (sink && !transfer.begun && (answer.status == 200 || answer.status == 206))
       transfer.begin(); // of an empty body
     return std::move(answer);
   }
-  const std::string host = hostOf(url), reason = why[0] ? why.data() : curl_easy_strerror(code);
+  const std::string host = hostOf(url), reason = why[0] ? why.data() : curl().easy_strerror(code);
   using Kind = HttpError::Kind;
   switch (code) {
   case CURLE_URL_MALFORMAT:
@@ -226,7 +224,7 @@ HttpAnswer Http::step(const std::string &url, HttpSink *sink, const HttpRange &r
     [[fallthrough]];
   default:
     double connected = 0;
-    curl_easy_getinfo(curl, CURLINFO_CONNECT_TIME, &connected);
+    curl().easy_getinfo(easy, CURLINFO_CONNECT_TIME, &connected);
     if (code == CURLE_OPERATION_TIMEDOUT && connected == 0 && !reached_)
       throw HttpError(Kind::Unreachable, host + " does not answer: " + reason + "; see the network, https_proxy and HF_ENDPOINT");
     throw HttpError(Kind::Broken, "the connection to " + host + " broke: " + reason);
@@ -243,7 +241,7 @@ HttpAnswer Http::get(const std::string &url, HttpSink *sink, const HttpRange &ra
     if (!isRedirect(answer.status))
       return answer;
     char *next = nullptr; // absolute
-    curl_easy_getinfo(handle_->curl, CURLINFO_REDIRECT_URL, &next);
+    curl().easy_getinfo(handle_->easy, CURLINFO_REDIRECT_URL, &next);
     if (!next)
       throw Failure(hostOf(at) + " redirects " + at + " to nowhere");
     at = next;
@@ -291,7 +289,7 @@ std::optional<std::chrono::seconds> retryAfter(const HttpAnswer &answer) {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
   if (error == std::errc() && end == text.data() + text.size())
     return std::chrono::seconds(std::max(0L, seconds));
-  const time_t when = curl_getdate(text.c_str(), nullptr);
+  const time_t when = curl().getdate(text.c_str(), nullptr);
   return when == -1 ? std::optional<std::chrono::seconds>() : std::chrono::seconds(std::max<time_t>(0, when - ::time(nullptr)));
 }
 
