@@ -104,17 +104,16 @@ LogicalResult Interpreter::visit(Operation &op, Frame &frame) {
   for (Value operand : op.getOperands())
     if (isa<MemRefType>(operand.getType()))
       return fail(&op, "acts on buffers: only stages graph, fused and sharded are interpreted");
-  return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
-      .Case<ir::BatchOp, ir::GetOp, ir::EmbedOp, ir::SelectRowsOp, ir::AddOp, ir::MulOp, ir::ActivateOp, ir::ScaleOp,
-            ir::LinearOp, ir::ChooseExpertsOp, ir::SumExpertsOp, ir::QuantizeOp, ir::RmsNormOp, ir::LayerNormOp, ir::RopeOp,
-            ir::AttentionOp, ir::StoreKvOp, ir::RecurrenceOp, ir::ShareOp, ir::AllGatherOp, func::CallOp>(
-          [&](auto known) { return visit(known, frame); })
-      .Default([&](Operation *other) -> LogicalResult {
-        auto value = other->getAttrOfType<IntegerAttr>("value"); // arith.constant, without arith's headers
-        if (other->getName().getStringRef() == "arith.constant" && value && other->getResult(0).getType().isIndex())
-          return bind(other, {}, indexTensor(value.getInt()), frame);
-        return fail(other, "is no tensor op: only stages graph, fused and sharded are interpreted");
-      });
+  llvm::TypeSwitch<Operation *, LogicalResult> known(&op);
+#define HEDDLE_CASE(Op) known.Case([&](Op one) { return visit(one, frame); });
+  HEDDLE_INTERPRETED(HEDDLE_CASE)
+#undef HEDDLE_CASE
+  return known.Default([&](Operation *other) -> LogicalResult {
+    auto value = other->getAttrOfType<IntegerAttr>("value"); // arith.constant, without arith's headers
+    if (other->getName().getStringRef() == "arith.constant" && value && other->getResult(0).getType().isIndex())
+      return bind(other, {}, indexTensor(value.getInt()), frame);
+    return fail(other, "is no tensor op: only stages graph, fused and sharded are interpreted");
+  });
 }
 
 LogicalResult Interpreter::visit(func::CallOp op, Frame &frame) {

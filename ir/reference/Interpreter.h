@@ -48,6 +48,30 @@ struct RankStates {
   llvm::StringMap<RecurrentState> rows;
 };
 
+/// Every op that is interpreted, but for constants: the one list of them.
+#define HEDDLE_INTERPRETED(X)                                                                                                    \
+  X(ir::BatchOp)                                                                                                                 \
+  X(ir::GetOp)                                                                                                                   \
+  X(ir::EmbedOp)                                                                                                                 \
+  X(ir::SelectRowsOp)                                                                                                            \
+  X(ir::AddOp)                                                                                                                   \
+  X(ir::MulOp)                                                                                                                   \
+  X(ir::ActivateOp)                                                                                                              \
+  X(ir::ScaleOp)                                                                                                                 \
+  X(ir::LinearOp)                                                                                                                \
+  X(ir::ChooseExpertsOp)                                                                                                         \
+  X(ir::SumExpertsOp)                                                                                                            \
+  X(ir::QuantizeOp)                                                                                                              \
+  X(ir::RmsNormOp)                                                                                                               \
+  X(ir::LayerNormOp)                                                                                                             \
+  X(ir::RopeOp)                                                                                                                  \
+  X(ir::AttentionOp)                                                                                                             \
+  X(ir::StoreKvOp)                                                                                                               \
+  X(ir::RecurrenceOp)                                                                                                            \
+  X(ir::ShareOp)                                                                                                                 \
+  X(ir::AllGatherOp)                                                                                                             \
+  X(mlir::func::CallOp)
+
 /// One rank's walk. Lives for one run; the states outlive it.
 class Interpreter {
 public:
@@ -66,27 +90,9 @@ private:
   using Frame = llvm::DenseMap<mlir::Value, TensorPtr>;
 
   mlir::LogicalResult visit(mlir::Operation &op, Frame &frame);
-  mlir::LogicalResult visit(ir::BatchOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::GetOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::EmbedOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::SelectRowsOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::AddOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::MulOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::ActivateOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::ScaleOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::LinearOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::ChooseExpertsOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::SumExpertsOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::QuantizeOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::RmsNormOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::LayerNormOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::RopeOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::AttentionOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::StoreKvOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::RecurrenceOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::ShareOp op, Frame &frame);
-  mlir::LogicalResult visit(ir::AllGatherOp op, Frame &frame);
-  mlir::LogicalResult visit(mlir::func::CallOp op, Frame &frame);
+#define HEDDLE_VISIT(Op) mlir::LogicalResult visit(Op op, Frame &frame);
+  HEDDLE_INTERPRETED(HEDDLE_VISIT)
+#undef HEDDLE_VISIT
 
   /// Emits, unless another rank already did, and wakes the other ranks.
   mlir::LogicalResult fail(mlir::Operation *op, const llvm::Twine &what);
