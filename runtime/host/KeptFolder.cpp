@@ -104,6 +104,7 @@ Keeper startKeeper(const fs::path &folder, const std::string &watched) {
     how.input = ends[0];
     how.output = watched.empty() ? nowhere : STDERR_FILENO; // it must not keep the reader of our output waiting
     how.ownGroup = true;
+    how.drop = {std::string(kFolderMark)}; // keepers do not wait for one another
     keeper.process = spawn({program.string()}, how);
     keeper.lifeline = std::exchange(ends[1], -1);
     [[maybe_unused]] ssize_t written = write(keeper.lifeline, lines.data(), lines.size());

@@ -15,7 +15,7 @@ for pair in $HEDDLE_TEST_NAMESPACES; do
     [ -z "${HEDDLE_TEST_OWN-}" ] || hide="$hide; mount --bind $HEDDLE_TEST_OWN/$name/tmp /tmp; mount --bind $HEDDLE_TEST_OWN/$name/shm /dev/shm"
     # ssh hands no variables on. The processes of a host are its own; its first one waits for all of them.
     exec ip netns exec "$name" env -i PATH="$PATH" HOME="$HOME" unshare -u -m -p --fork --mount-proc \
-      bash -c "hostname $name; $hide; $*; status=\$?; wait; exit \$status"
+      bash -c "hostname $name; $hide; $*; status=\$?; for round in {1..200}; do pgrep -x heddle-keeper >/dev/null || break; sleep 0.05; done; exit \$status"
   fi
 done
 echo "agent.sh: no namespace for $host" >&2

@@ -53,7 +53,7 @@ class TwoHosts(unittest.TestCase):
 
     def processes(self):
         """Of both hosts."""
-        return [pid for name in self.names
+        return [int(pid) for name in self.names
                 for pid in harness.alive(subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True).stdout.split())]
 
     def hostfile(self, place):
@@ -201,7 +201,6 @@ class Ends(TwoHosts):
         self.stop(signal.SIGSTOP, everything)
         time.sleep(8)
         self.stop(signal.SIGCONT, everything)
-        os.set_blocking(child.stdout.fileno(), True)
         for _ in range(100):
             self.assertTrue(child.stdout.read(100))
         time.sleep(6)  # as long as a stopped rank is put up with
