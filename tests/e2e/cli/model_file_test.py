@@ -75,18 +75,25 @@ class ModelFile(unittest.TestCase):
         self.answers(architecture="gemma3", tensors={"v.patch_embd.weight": ((64,), {}), "mm.input_projection.weight": ((64,), {})},
                      keys={"vision.block_count": u32(2), "mm.tokens_per_image": u32(256)})
 
-    def test_a_mixture_of_experts_is_called_one(self):
+    def test_a_mixture_of_experts_is_whole(self):
         dense = ("ffn_gate.", "ffn_up.", "ffn_down.")
-        experts = {f"blk.0.ffn_{role}_exps.weight": ((4, 96, 64), {}) for role in ("gate", "up", "down")}
-        words = ("mixtures of experts are not supported",)
-        count = {"expert_count": u32(8), "expert_used_count": u32(2)}
-        self.refuses("llama.expert_count is 8", *words, keys=count)
-        self.refuses("llama.expert_count is 8", *words, keys=count, dropped=dense)
-        self.refuses("llama.expert_count is 8", *words, keys=count, dropped=dense, tensors=experts)
-        self.refuses("ffn_gate_exps", *words, dropped=dense, tensors=experts)
-        self.refuses("ffn_gate_inp", *words, tensors={"blk.0.ffn_gate_inp.weight": ((4, 64), {})})
-        self.refuses("ffn_gate.0", *words, dropped=("ffn_gate.w", "ffn_up.", "ffn_down."), tensors={"blk.0.ffn_gate.0.weight": ((96, 64), {})})
+        shapes = {"gate": (4, 96, 64), "up": (4, 96, 64), "down": (4, 64, 96)}
+        experts = {f"blk.0.ffn_{role}_exps.weight": (shape, {}) for role, shape in shapes.items()}
+        router = {"blk.0.ffn_gate_inp.weight": ((4, 64), {})}
+        count = {"expert_count": u32(4), "expert_used_count": u32(2)}
+        self.answers(keys=count, dropped=dense, tensors=experts | router)
         self.answers(keys={"expert_count": u32(0), "expert_used_count": u32(0)})
+        self.refuses("ffn_gate_inp.weight is missing", keys=count)
+        self.refuses("ffn_gate_inp.weight is missing", keys=count, dropped=dense, tensors=experts)
+        self.refuses("llama.expert_used_count is missing", keys={"expert_count": u32(4)}, dropped=dense, tensors=experts | router)
+        self.refuses("llama.expert_used_count is 5", "1 to 4", keys=count | {"expert_used_count": u32(5)}, dropped=dense,
+                     tensors=experts | router)
+        self.refuses("ffn_up_exps.weight is 5 × 96 × 64 where", "4 × 96 × 64", keys=count, dropped=dense,
+                     tensors=experts | router | {"blk.0.ffn_up_exps.weight": ((5, 96, 64), {})})
+        self.refuses("ffn_gate.weight is missing", dropped=dense, tensors=experts)
+        self.refuses("ffn_gate_inp", "not known here", tensors=router)
+        self.refuses("ffn_gate.0", "mixtures of experts are not supported", dropped=("ffn_gate.w", "ffn_up.", "ffn_down."),
+                     tensors={"blk.0.ffn_gate.0.weight": ((96, 64), {})})  # one by one, as in old files
 
     def test_shapes_must_be_those_of_the_metadata(self):
         for rows in (528, 500, 513, 1, 400000, 1000000):

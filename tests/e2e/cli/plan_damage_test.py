@@ -39,7 +39,9 @@ class Damage(PlanCase):
         plan = self.copy(name)
         try:
             change(os.path.join(plan, file))
-            if command == "inspect":
+            if file == "ir/origins.json":
+                run = attempt("inspect", plan, "--stage", "graph", "--locations", timeout=60)
+            elif command == "inspect":
                 stage = file.split("-")[-1].split(".")[0] if file.startswith("ir/") else "asm"
                 run = attempt("inspect", plan, "--stage", stage, timeout=60)
             else:
