@@ -79,7 +79,7 @@ class Stages(unittest.TestCase):
         heddle("compile", self.gguf, "--from-stage", edited, "-o", plan)
         self.assertEqual(evaluated_hash(plan, self.out, text=self.text), self.expected)
         self.assertEqual(json.loads(heddle("inspect", plan, "--json"))["entries"],
-                         [{"name": "continue_texts", "outputs": [{"rows": "wanted", "columns": 300}]}])
+                         [{"name": "continue_texts", "outputs": [{"rows": "wanted", "columns": 300}], "states": {"kv": "update"}}])
 
     def test_a_program_without_logits_continues_no_text(self):
         text = self.read("graph")
@@ -98,7 +98,7 @@ class Stages(unittest.TestCase):
         plan = os.path.join(self.place, "encoder.plan")
         heddle("compile", self.gguf, "--from-stage", edited, "-o", plan)
         self.assertEqual(json.loads(heddle("inspect", plan, "--json"))["entries"],
-                         [{"name": "hidden", "outputs": [{"rows": "tokens", "columns": width}]}])
+                         [{"name": "hidden", "outputs": [{"rows": "tokens", "columns": width}], "states": {}}])
         refused(self, attempt("run", plan, "-p", "a", "--raw"), "no entry that gives logits", status=1)
 
     def test_instructions_are_the_targets(self):
