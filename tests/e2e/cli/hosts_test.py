@@ -196,7 +196,7 @@ class Ends(TwoHosts):
                 self.nothing_stays(20)
 
     def test_everything_suspended_restarts_nothing(self):
-        child = self.start("run", self.plan, "--raw", "-p", "a", "-n", "60000")
+        child = self.start("run", self.plan, "--raw", "-p", "a", "-n", "60000", "--context", "65536")
         everything = self.processes()
         self.stop(signal.SIGSTOP, everything)
         time.sleep(8)
