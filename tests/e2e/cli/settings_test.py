@@ -134,7 +134,7 @@ class Variables(Case):
                 if pid == 0:
                     os.execve(harness.HEDDLE, [harness.HEDDLE, "run", self.plan, "-n", "3", "--temperature", "0"], dict(os.environ, **variables))
                 seen, end, typed = b"", time.monotonic() + 60 * patience(), False
-                while b"ABA" not in seen and time.monotonic() < end:
+                while b"> " not in seen.partition(b"ABA")[2] and time.monotonic() < end:  # the prompt after the answer
                     if select.select([terminal], [], [], 0.1)[0]:
                         seen += os.read(terminal, 65536)
                     if b"> " in seen and not typed:
