@@ -196,7 +196,9 @@ void ObjectCode::writeSharedObject(const std::filesystem::path &file) const {
     output = file.string();
   std::string input = object.string(), error;
   llvm::StringRef arguments[] = {linker, "-shared", "-o", output, input, "-z", "now", "--build-id=none"};
-  if (llvm::sys::ExecuteAndWait(linker, arguments, std::nullopt, {}, /*SecondsToWait=*/0, /*MemoryLimit=*/0, &error))
+  bool unstarted = false;
+  if (llvm::sys::ExecuteAndWait(linker, arguments, std::nullopt, {}, /*SecondsToWait=*/0, /*MemoryLimit=*/0, &error, &unstarted))
     throw CompileError(file.string() + ": linking failed" + (error.empty() ? "" : ": " + error) +
-                       ": free space on the disk and compile again");
+                       (unstarted ? ": raise the limit on processes (ulimit -u) or addresses (ulimit -v) and compile again"
+                                  : ": free space on the disk and compile again"));
 }

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <csignal>
 #include <iostream>
+#include <system_error>
 
 using namespace heddle;
 using namespace heddle::tool;
@@ -94,6 +95,11 @@ int main(int argc, char **argv) {
     if (error.error == EPIPE && !inheritedIgnoredPipe())
       endBySignal(SIGPIPE); // as every program whose reader has read enough
     return fail(app, error.what());
+  } catch (const std::system_error &error) {
+    const bool thread = error.code() == std::errc::resource_unavailable_try_again;
+    return fail(app, thread
+                         ? "no further thread may be started: raise the limit on processes (ulimit -u, pids.max of the container)"
+                         : error.what());
   } catch (const std::exception &error) {
     return fail(app, error.what());
   }
