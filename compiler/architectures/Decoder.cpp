@@ -106,6 +106,10 @@ Experts heddle::readExperts(const ModelSource &m, std::string_view width) {
   constexpr int64_t kMostExperts = 4096, kMostChosen = 128;
   Experts e;
   e.count = m.requiredInteger("expert_count", 1, kMostExperts);
+  constexpr const char *kRouter = "blk.0.ffn_gate_inp.weight";
+  if (!m.tensor(kRouter))
+    throw CompileError(m.shownTensor(kRouter) + ", which chooses among the " + std::to_string(e.count) +
+                       " experts of a mixture, is missing: give the file of the whole model");
   e.chosen = m.requiredInteger("expert_used_count", 1, std::min(e.count, kMostChosen));
   e.feedForward = m.requiredInteger(width, 1, 1 << 24);
   requireMultiple(m, std::string(width).c_str(), e.feedForward);

@@ -69,7 +69,7 @@ constexpr Rule kTensorRules[] = {
     {"*_exps.*", "", "mixtures of experts are not supported: use a dense model"},
     {"*_shexp.*", "", "mixtures of experts are not supported: use a dense model"},
     {"*.ffn_gate_inp*", "", "mixtures of experts are not supported: use a dense model"},
-    {"*.ffn_gate.0.weight", "", "mixtures of experts are not supported: use a dense model"}, // one by one, as in old files
+    {"*.ffn_gate.0.weight", "", "experts in tensors of their own, as in old files, are not supported: convert the model again"},
     {"*.lora_*", "", "it is part of an adapter: merge it into the model"},
 };
 

@@ -83,8 +83,10 @@ class ModelFile(unittest.TestCase):
         count = {"expert_count": u32(4), "expert_used_count": u32(2)}
         self.answers(keys=count, dropped=dense, tensors=experts | router)
         self.answers(keys={"expert_count": u32(0), "expert_used_count": u32(0)})
-        self.refuses("ffn_gate_inp.weight is missing", keys=count)
-        self.refuses("ffn_gate_inp.weight is missing", keys=count, dropped=dense, tensors=experts)
+        missing = ("ffn_gate_inp.weight, which chooses among the 4 experts of a mixture, is missing",)
+        self.refuses(*missing, keys=count)  # the tensors of a dense model
+        self.refuses(*missing, keys=count, dropped=dense)
+        self.refuses(*missing, keys=count, dropped=dense, tensors=experts)
         self.refuses("llama.expert_used_count is missing", keys={"expert_count": u32(4)}, dropped=dense, tensors=experts | router)
         self.refuses("llama.expert_used_count is 5", "1 to 4", keys=count | {"expert_used_count": u32(5)}, dropped=dense,
                      tensors=experts | router)
@@ -92,8 +94,8 @@ class ModelFile(unittest.TestCase):
                      tensors=experts | router | {"blk.0.ffn_up_exps.weight": ((5, 96, 64), {})})
         self.refuses("ffn_gate.weight is missing", dropped=dense, tensors=experts)
         self.refuses("ffn_gate_inp", "not known here", tensors=router)
-        self.refuses("ffn_gate.0", "mixtures of experts are not supported", dropped=("ffn_gate.w", "ffn_up.", "ffn_down."),
-                     tensors={"blk.0.ffn_gate.0.weight": ((96, 64), {})})  # one by one, as in old files
+        self.refuses("ffn_gate.0", "as in old files, are not supported: convert the model again", keys=count,
+                     dropped=("ffn_gate.w", "ffn_up.", "ffn_down."), tensors={"blk.0.ffn_gate.0.weight": ((96, 64), {})})
 
     def test_shapes_must_be_those_of_the_metadata(self):
         for rows in (528, 500, 513, 1, 400000, 1000000):
