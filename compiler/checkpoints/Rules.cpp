@@ -1,5 +1,7 @@
 //===- Rules.cpp - what a file may say without being read -----------------------------------------------------------===//
 #include "compiler/checkpoints/Rules.h"
+#include <algorithm>
+#include <array>
 
 namespace heddle {
 namespace {
@@ -58,12 +60,19 @@ std::string plain(const std::string &text) {
   return shown.substr(1, shown.size() - 2);
 }
 
+/// JSON's null: Python reads it as false, and of a key that nothing is known of it says that there is none. An activation
+/// function of null is a fault like any other.
+bool passesNull(const Rule &rule) {
+  return rule.why.empty() || std::ranges::any_of(std::array{"null", "false", "0", "[]"},
+                                                 [&](std::string_view value) { return isOneOf(rule.harmless, value); });
+}
+
 void checkSetting(const Checkpoint &checkpoint, const FamilyRules &family, const std::string &key, bool unknownToo) {
   const Rule *rule = ruleFor(checkpoint, key, family.root, family.settings, checkpoint.settingRules());
   if (!rule || rule->harmless == "*" || (!unknownToo && rule->why.empty()))
     return;
   std::optional<Setting> setting = checkpoint.setting(key);
-  if (!setting || isOneOf(rule->harmless, shownSetting(*setting)))
+  if (!setting || isOneOf(rule->harmless, shownSetting(*setting)) || (setting->isNull() && passesNull(*rule)))
     return;
   const bool text = setting->as<std::string>();
   refuse(checkpoint.shownKey(plain(key)) + " is " + (text ? quotedForError(*setting->as<std::string>()) : shownSetting(*setting)),

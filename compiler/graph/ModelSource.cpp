@@ -9,7 +9,7 @@
 namespace heddle {
 namespace {
 
-constexpr std::string_view kModel = "model.", kBlock = "blk.";
+constexpr std::string_view kModel = "model.", kBlock = "blk.", kLayers = "block_count";
 
 std::string shown(double value) {
   char text[32];
@@ -132,9 +132,9 @@ std::optional<int64_t> ModelSource::integer(std::string_view key) const {
   std::optional<Setting> found = value(key);
   if (!found)
     return std::nullopt;
-  if (const Setting::List *each = found->as<Setting::List>()) { // of each layer
-    if (each->empty())
-      refuse(key, "is an empty list: " + again());
+  if (const Setting::List *each = found->as<Setting::List>(); each && isGguf() && key != kLayers) { // of each layer
+    if (each->empty() || static_cast<int64_t>(each->size()) != integer(kLayers))
+      refuse(key, "is a list of " + std::to_string(each->size()) + ", which is not the number of layers: " + again());
     if (std::ranges::adjacent_find(*each, std::not_fn(agree)) != each->end())
       refuse(key, "differs from layer to layer, which is not supported: use a model whose layers are alike");
     found = Setting(each->front());

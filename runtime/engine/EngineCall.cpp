@@ -90,11 +90,15 @@ void Engine::Impl::takePages(StepPlan &step, const EntryCall &call, const ModelE
       auto [begin, end] = range(part, kind);
       needed += pagesOf(use.state).pagesNeeded(named(part.sequence).sequence, begin, end);
     }
-    if (needed > pagesOf(use.state).freePages())
+    if (needed > pagesOf(use.state).freePages()) {
+      std::erase_if(named_, [](const auto &entry) { // begun by asking
+        return !entry.second.computed && std::ranges::all_of(entry.second.lengths, [](int32_t length) { return !length; });
+      });
       throw std::invalid_argument("entry '" + call.entry + "' needs " + std::to_string(needed) + " more pages of a " +
                                   std::string(stateKindName(kind)) + " state, and " +
                                   std::to_string(pagesOf(use.state).freePages()) +
                                   " are free: forget sequences, or give it more memory");
+    }
   }
   std::vector<KvCache::Sequence> sequences;
   for (const EntryCall::Part &part : call.parts)

@@ -78,8 +78,8 @@ const Family &HEDDLE_FAMILY(Phi3)() {
                        {"ffn_down", "mlp.down_proj"}},
       .settingRules = {{"@partial_rotary_factor", "", ""}, // read
                        {"@hidden_act", "silu|swish", "this activation function is not supported"},
-                       {"@full_attn_mod", "1", "layers with other attention are not supported"},
-                       {"@interpolate_factor", "1", "this kind of RoPE scaling is not supported"},
+                       {"@full_attn_mod", "1|null", "layers with other attention are not supported"},
+                       {"@interpolate_factor", "1|null", "this kind of RoPE scaling is not supported"},
                        {"@lm_head_bias", "false", "biases are not supported: use a model without them"}},
       .tensorRules = {{"*.attn_qkv.weight", "", ""}},
       .build = build};

@@ -106,7 +106,7 @@ std::vector<std::string> FolderCheckpoint::unreadSettings() const {
   std::lock_guard lock(mutex_);
   std::vector<std::string> unread;
   for (const auto &[key, value] : settings_)
-    if (!readSettings_.contains(key) && !value.isNull()) // null says that there is none
+    if (!readSettings_.contains(key))
       unread.push_back(key);
   return unread;
 }

@@ -85,7 +85,7 @@ constexpr Rule kKeyRules[] = {
     {"@attention_dropout", "*", "only training drops values"},
     {"@num_experts*", "0|1", "mixtures of experts are not supported: use a dense model"},
     {"@num_local_experts", "0|1", "mixtures of experts are not supported: use a dense model"},
-    {"@partial_rotary_factor", "1", "heads that turn in part are not supported"},
+    {"@partial_rotary_factor", "1|null", "heads that turn in part are not supported"},
     {"@*", "", ""},
 };
 

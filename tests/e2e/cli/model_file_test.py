@@ -200,6 +200,10 @@ class ModelFile(unittest.TestCase):
         self.answers(keys={"rope.freq_base": u32(10000)})
         for key, values in {"attention.head_count": [4, 2], "attention.head_count_kv": [2, 1], "feed_forward_length": [96, 64]}.items():
             self.refuses(f"llama.{key} differs from layer to layer", layers=2, keys={key: u32s(values)})
+            for count in (0, 1, 3):
+                self.refuses(f"llama.{key} is a list of {count}, which is not the number of layers", layers=2,
+                             keys={key: u32s(values[:1] * count)})
+        self.refuses("llama.block_count is [1], no whole number", keys={"block_count": u32s([1])})
 
     def test_sizes_that_kernels_cannot_take(self):
         for size, width in ((100, 400), (100, 200), (100, 64), (8, 64), (72, 64), (4112, 64)):

@@ -415,6 +415,9 @@ class Refusals(Models):
                  "partial_rotary_factor": (0.5, "partial_rotary_factor"), "rope_theta": (0, "rope_theta is 0")}
         for key, (value, words) in wrong.items():
             self.check("config.json", words, config={key: value})
+        for key, value, words in (("hidden_act", None, "hidden_act is null"), ("hidden_size", [64], "hidden_size is [64], no whole number"),
+                                  ("num_key_value_heads", [2, 2], "num_key_value_heads is [2, 2], no whole number")):
+            self.check("config.json", words, config={key: value})
         for key, tensor in (("attention_bias", "layers.0.self_attn.q_proj.bias"), ("mlp_bias", "layers.0.mlp.gate_proj.bias")):
             self.check(tensor, "is missing", config={key: True})
         self.check("config.json", "model_type is missing", without=["model_type"])
@@ -468,7 +471,7 @@ class Refusals(Models):
         self.check("added_tokens.json", files={"added_tokens.json": {"<|endoftext|>": 7}, "tokenizer_config.json": names})
 
     def test_harmless_words_are_taken(self):
-        place = self.written("harmless", self.gguf, config={"pruned_heads": {}, "auto_map": {"AutoModel": "x.Y"}, "id2label": {"0": "a"}},
+        place = self.written("harmless", self.gguf, config={"pruned_heads": {}, "rope_scaling": None, "num_experts": None, "mlp_bias": None, "a_new_key": None, "auto_map": {"AutoModel": "x.Y"}, "id2label": {"0": "a"}},
                              tensors={"model.layers.0.self_attn.rotary_emb.inv_freq": ("F32", (8,), bytes(32))},
                              files={"special_tokens_map.json": {"eos_token": {"content": "<|endoftext|>"}}})
         self.assertEqual(self.logits(place), self.logits(self.gguf))

@@ -417,6 +417,15 @@ TEST(ProgramCalls, StatesFollowTheirSequences) {
     // Rows and pages that were given back are handed out clean.
     engine.call({"encode", {{1, all[0].source}}});
     EXPECT_EQ(engine.call({"step", {{1, text, {4}}}}).at(0).values, straight);
+    // A sequence for which pages were too few has not begun.
+    uint64_t last = 100;
+    std::string why;
+    while ((why = refused({"encode", {{last, text}}})) == "nothing" && last < 10000)
+      ++last;
+    EXPECT_NE(why.find(" of a fixed state, and 0 are free: forget sequences"), std::string::npos) << why;
+    engine.fork(100, last);
+    for (uint64_t sequence = 100; sequence <= last; ++sequence)
+      engine.forget(sequence);
     // A request's way needs an entry that keeps its states by pages alone.
     Request request{9, {1, 2, 3}, {}};
     try {
