@@ -122,6 +122,12 @@ def refused(test, run, *words, status=(1, 2)):
     return lines[0]
 
 
+def without_sanitizer():
+    """Skips what the address sanitizer, with its memory for the memory of others, cannot do."""
+    if "ASAN_OPTIONS" in os.environ:
+        raise unittest.SkipTest("a sanitizer takes more memory than the limit")
+
+
 # ---- models ----
 
 def model(name):

@@ -41,12 +41,6 @@ MEMORY = ('mount -t tmpfs t /sys/fs/cgroup; cd /sys/fs/cgroup; echo {} > memory.
 SHM = "mount -t tmpfs -o size={} t /dev/shm"
 
 
-def ordinary():
-    """Skips what a sanitizer, with its memory for the memory of others, cannot do."""
-    if "ASAN_OPTIONS" in os.environ:
-        raise unittest.SkipTest("a sanitizer takes more memory than the limit")
-
-
 def plan():
     """A small plan, and one of about 200 MB; compiled once."""
     if not _model:
@@ -167,7 +161,7 @@ class Memory(unittest.TestCase):
         self.assertEqual(*[(report["tokens"], report["perplexity"]) for report in reports])
 
     def test_a_limit_on_the_address_space(self):
-        ordinary()
+        harness.without_sanitizer()
         script = "ulimit -v 300000"
         run = subprocess.run(["sh", "-c", f'{script}; exec "$@"', "sh", HEDDLE, "run", plan()["large"], "--raw", "-p", "a"],
                              capture_output=True, check=False)
@@ -199,7 +193,7 @@ class RealGroup(unittest.TestCase):
                               capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL, check=False)
 
     def test_a_model_that_does_not_fit_is_refused_and_not_killed(self):
-        ordinary()
+        harness.without_sanitizer()
         large = plan()["large"]
         place = self.group("memory", limit_in_bytes=150_000_000)
         for ranks in (1, 2):
@@ -208,7 +202,7 @@ class RealGroup(unittest.TestCase):
             self.assertRegex(complaint(run)[0], r"does not fit into memory: .* MB are available, with a memory limit of 1\d\d")
 
     def test_a_model_that_fits_just_so_is_answered(self):
-        ordinary()
+        harness.without_sanitizer()
         large = plan()["large"]
         place = self.group("memory", limit_in_bytes=420_000_000)
         for ranks in (1, 2):

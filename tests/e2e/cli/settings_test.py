@@ -240,6 +240,7 @@ class Limits(Case):
         self.assertEqual(self.answers_or_says(limit(resource.RLIMIT_NPROC, 400), wrapper=words), {"plan", "model", "ranks", "serve"})
 
     def test_addresses(self):
+        harness.without_sanitizer()
         for megabytes in (100, 200, 800):
             with self.subTest(f"ulimit -v {megabytes << 10}"):
                 self.answers_or_says(limit(resource.RLIMIT_AS, megabytes << 20), "ulimit -v", "memory", "Cannot allocate")
