@@ -76,7 +76,9 @@ public:
   virtual std::string shownTensor(std::string_view name) const = 0;
 
   virtual int64_t tokenCount() const = 0; // ids of the tokenizer
-  virtual TokenizerFiles tokenizer() const = 0;
+  /// `continues`: whether the model goes on from texts; others have tokens around a text in the tokenizer's own rules, and no
+  /// ends.
+  virtual TokenizerFiles tokenizer(bool continues) const = 0;
   virtual std::string chatTemplate() const = 0; // empty where it has none
   virtual GenerationSettings generationSettings() const = 0;
 

@@ -65,6 +65,10 @@ std::vector<fs::path> checkpointFiles(const fs::path &checkpoint) {
   for (fs::directory_iterator entry(checkpoint, error), end; !error && entry != end; entry.increment(error)) {
     const std::string ending = entry->path().extension().string();
     std::error_code ignored;
+    // sentence-transformers' modules have folders of their own: 1_Pooling/config.json
+    if (const fs::path module = entry->path() / "config.json";
+        entry->is_directory(ignored) && fs::is_regular_file(module, ignored))
+      files.push_back(module);
     if ((ending == ".json" || ending == ".jinja" || ending == ".safetensors") && entry->is_regular_file(ignored))
       files.push_back(entry->path());
   }

@@ -162,11 +162,11 @@ std::string Compilation::print() {
   return text;
 }
 
-/// Throws where `list`, whose values are below `bound`, is looked up in a table of fewer rows, directly or in a function that is
-/// called with it. An edited stage may; the graph of a family checks its tables' shapes.
-static void checkLookups(Value list, int64_t bound, const char *what, int depth = 0) {
+/// Rows of the smallest table that `list` is looked up in, directly or in a function that is called with it; none: INT64_MAX.
+static int64_t smallestTable(Value list, int depth = 0) {
+  int64_t least = INT64_MAX;
   if (depth == 16) // functions that call each other for ever are refused elsewhere
-    return;
+    return least;
   for (OpOperand &use : list.getUses()) {
     Operation *op = use.getOwner();
     Value table;
@@ -177,11 +177,18 @@ static void checkLookups(Value list, int64_t bound, const char *what, int depth 
     else if (auto call = dyn_cast<func::CallOp>(op))
       if (auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(call, call.getCalleeAttr());
           callee && !callee.isExternal())
-        checkLookups(callee.getArgument(use.getOperandNumber()), bound, what, depth + 1);
-    if (int64_t rows = table ? cast<ShapedType>(table.getType()).getDimSize(0) : bound; rows < bound)
-      throw CompileError("the stage looks up " + std::string(what) + " below " + std::to_string(bound) + " in a table of " +
-                         std::to_string(rows) + " rows: mend the stage");
+        least = std::min(least, smallestTable(callee.getArgument(use.getOperandNumber()), depth + 1));
+    if (table)
+      least = std::min(least, cast<ShapedType>(table.getType()).getDimSize(0));
   }
+  return least;
+}
+
+/// Values of a list are below `bound`. An edited stage may have a smaller table; the graph of a family checks its tables' shapes.
+static void checkLookups(ir::BatchOp list, int64_t bound, const char *what) {
+  if (int64_t rows = smallestTable(list.getResult()); rows < bound)
+    throw CompileError("the stage looks up " + std::string(what) + " below " + std::to_string(bound) + " in a table of " +
+                       std::to_string(rows) + " rows: mend the stage");
 }
 
 Manifest heddle::describe(const Compilation &compilation, const ModelSource &model) {
@@ -191,12 +198,16 @@ Manifest heddle::describe(const Compilation &compilation, const ModelSource &mod
   m.vocabulary = model.vocabularySize();
   m.width = model.integer("embedding_length").value_or(0);
   m.context = model.integer("context_length").value_or(2048);
+  int64_t types = INT64_MAX;
   compilation.module().walk([&](ir::BatchOp op) {
     if (op.getList() == ir::BatchList::Ids)
-      checkLookups(op.getResult(), m.vocabulary, "ids");
+      checkLookups(op, m.vocabulary, "ids");
     else if (op.getList() == ir::BatchList::Positions)
-      checkLookups(op.getResult(), m.context, "positions");
+      checkLookups(op, m.context, "positions");
+    else if (op.getList() == ir::BatchList::Types)
+      types = std::min(types, smallestTable(op.getResult()));
   });
+  m.tokenTypes = types == INT64_MAX ? 1 : types; // of those that all of its tables know
   return m;
 }
 

@@ -88,7 +88,7 @@ CompileReport heddle::compileModel(const CompileOptions &options) {
   code.writeSharedObject(writer.temporaryFolder() / "code" / (target + ".so"));
 
   phases.begin("vocabulary", 0.6);
-  const TokenizerFiles tokenizer = checkpoint->tokenizer();
+  const TokenizerFiles tokenizer = checkpoint->tokenizer(/*continues=*/logitsEntry(manifest));
   manifest.bos = tokenizer.bos, manifest.eos = tokenizer.eos, manifest.addBos = tokenizer.addBos;
   manifest.endOfText = tokenizer.endOfText;
   writer.addFile("tokenizer.json", tokenizer.json);

@@ -128,16 +128,15 @@ Value GraphBuilder::batch(BatchList list) {
   return builder_.create<BatchOp>(loc_, RankedTensorType::get({ShapedType::kDynamic}, builder_.getI32Type()), list);
 }
 
+Value GraphBuilder::lookUp(BatchList list, Value table, FloatAttr scale) {
+  int64_t width = cast<RankedTensorType>(table.getType()).getDimSize(1);
+  return builder_.create<EmbedOp>(loc_, rowsType(width), batch(list), table, Value(), scale).getResult();
+}
 Value GraphBuilder::embed(Value table, float scale) {
-  int64_t width = cast<RankedTensorType>(table.getType()).getDimSize(1);
-  FloatAttr factor = scale == 1 ? FloatAttr() : builder_.getF32FloatAttr(scale);
-  return builder_.create<EmbedOp>(loc_, rowsType(width), batch(BatchList::Ids), table, Value(), factor).getResult();
+  return lookUp(BatchList::Ids, table, scale == 1 ? FloatAttr() : builder_.getF32FloatAttr(scale));
 }
-
-Value GraphBuilder::embedPositions(Value table) {
-  int64_t width = cast<RankedTensorType>(table.getType()).getDimSize(1);
-  return builder_.create<EmbedOp>(loc_, rowsType(width), batch(BatchList::Positions), table, Value(), FloatAttr()).getResult();
-}
+Value GraphBuilder::embedPositions(Value table) { return lookUp(BatchList::Positions, table, FloatAttr()); }
+Value GraphBuilder::embedTypes(Value table) { return lookUp(BatchList::Types, table, FloatAttr()); }
 
 Value GraphBuilder::linear(Value x, const Weight &w) {
   Type type = rowsType(cast<RankedTensorType>(w.value.getType()).getDimSize(0));
@@ -200,24 +199,41 @@ Value GraphBuilder::wantedRows(Value x) {
   return builder_.create<SelectRowsOp>(loc_, x.getType(), x, batch(BatchList::Wanted), Value()).getResult();
 }
 
+Value GraphBuilder::pool(Value x, Pooling how) {
+  if (how == Pooling::Mean)
+    return builder_.create<MeanRowsOp>(loc_, x.getType(), x, batch(BatchList::First), batch(BatchList::Last), Value())
+        .getResult();
+  Value rows = batch(how == Pooling::First ? BatchList::First : BatchList::Last);
+  return builder_.create<SelectRowsOp>(loc_, x.getType(), x, rows, Value()).getResult();
+}
+
+Value GraphBuilder::normalize(Value x) {
+  constexpr float kLeast = 1e-12f; // as PyTorch's normalize
+  return builder_.create<NormalizeOp>(loc_, x.getType(), x, Value(), builder_.getF32FloatAttr(kLeast)).getResult();
+}
+
 Value GraphBuilder::attention(Value q, Value k, Value v, const Attention &how) {
   Type type = rowsType(how.heads * how.headDim);
-  auto op = builder_.create<AttentionOp>(loc_, AttentionSpec{
-                                                   .results = type,
-                                                   .query = q,
-                                                   .keys = k,
-                                                   .values = v,
-                                                   .layer = layer_,
-                                                   .sinks = how.sinks,
-                                                   .state = FlatSymbolRefAttr::get(builder_.getContext(), how.state),
-                                                   .heads = how.heads,
-                                                   .kvHeads = how.kvHeads,
-                                                   .headDim = how.headDim,
-                                                   .window = how.window,
-                                                   .scale = how.scale,
-                                                   .mask = how.window ? Mask::Window : Mask::Causal,
-                                                   .softCap = how.softCap ? std::optional(how.softCap) : std::nullopt,
-                                               });
+  const bool encoder = how.state.empty();
+  auto op = builder_.create<AttentionOp>(
+      loc_, AttentionSpec{
+                .results = type,
+                .query = q,
+                .keys = k,
+                .values = v,
+                .layer = encoder ? Value() : layer_,
+                .sinks = how.sinks,
+                .state = encoder ? FlatSymbolRefAttr() : FlatSymbolRefAttr::get(builder_.getContext(), how.state),
+                .heads = how.heads,
+                .kvHeads = how.kvHeads,
+                .headDim = how.headDim,
+                .window = how.window,
+                .scale = how.scale,
+                .mask = encoder      ? Mask::None
+                        : how.window ? Mask::Window
+                                     : Mask::Causal,
+                .softCap = how.softCap ? std::optional(how.softCap) : std::nullopt,
+            });
   return op.getResult(0);
 }
 

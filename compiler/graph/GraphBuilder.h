@@ -82,6 +82,7 @@ public:
   Value expertLinear(Value x, const Weight &w, const Choices &chosen);
   Value sumExperts(Value x, const Choices &chosen); // [T · choices × width], by what each counts: [T × width]
   Value embedPositions(Value table);                // of the tokens' places in their texts, [T × width]
+  Value embedTypes(Value table);                    // of the parts of a text that they belong to, [T × width]
   Value layerNorm(Value x, const Weight &w, float eps);
   Value rmsNorm(Value x, Value weight, float eps, int64_t groups = 1);
   Value rope(Value x, llvm::StringRef table, int64_t heads, ir::RopeStyle style);
@@ -90,8 +91,12 @@ public:
   Value scale(Value x, float by); // x itself by 1
   Value activate(Value x, ir::Activation function);
   Value wantedRows(Value x); // the tokens whose logits are wanted
+  /// One row of each sequence, [S × width]: of its first or last token, or the mean of all.
+  enum class Pooling { First, Last, Mean };
+  Value pool(Value x, Pooling how);
+  Value normalize(Value x); // each row by its length
   struct Attention {
-    std::string state;
+    std::string state; // empty: an encoder's, whose tokens see all of their own text
     int64_t heads, kvHeads, headDim;
     float scale;
     int64_t window = 0; // 0: causal over everything
@@ -114,6 +119,7 @@ private:
   Weight weight(llvm::StringRef name, const Shape &shape, Bias bias, llvm::StringRef tensor, const Part &part);
   Value declaredWeight(llvm::StringRef name, const Shape &shape, llvm::StringRef tensor, const Part &part);
   Value made(Value value, bool ofChoices);
+  Value lookUp(ir::BatchList list, Value table, mlir::FloatAttr scale);
   mlir::RankedTensorType rowsType(int64_t features);
 
   const ModelSource &model_;

@@ -190,6 +190,23 @@ std::optional<std::vector<bool>> ModelSource::flags(std::string_view key) const 
   return flags;
 }
 
+std::optional<std::vector<std::string>> ModelSource::texts(std::string_view key) const {
+  std::optional<Setting> found = value(key);
+  if (!found)
+    return std::nullopt;
+  const Setting::List *list = found->as<Setting::List>();
+  if (!list)
+    refuse(key, "is " + typed(*found) + ", no list: " + again());
+  std::vector<std::string> texts;
+  for (const Setting &entry : *list) {
+    const std::string *text = entry.as<std::string>();
+    if (!text)
+      refuse(key, "holds " + typed(entry) + ", no text: " + again());
+    texts.push_back(*text);
+  }
+  return texts;
+}
+
 std::optional<std::vector<double>> ModelSource::numbers(std::string_view key) const {
   std::optional<Setting> found = value(key);
   if (!found)

@@ -43,6 +43,7 @@ public:
   /// A list of booleans, of integers that are 0 or not, or of kinds of attention, of which "sliding_attention" is true; nullopt
   /// for a single value too.
   std::optional<std::vector<bool>> flags(std::string_view key) const;
+  std::optional<std::vector<std::string>> texts(std::string_view key) const; // a list
   /// A list of numbers.
   std::optional<std::vector<double>> numbers(std::string_view key) const;
   std::optional<TensorInfo> tensor(std::string_view name) const;

@@ -154,6 +154,8 @@ const KernelLoops *heddle::kernelLoopsOf(Operation *op) {
       loops<StoreKvOp, heddle::emitStoreKv>(),
       loops<AttentionOp, heddle::emitAttention>(),
       loops<RecurrenceOp, emitRecurrence>(),
+      loops<MeanRowsOp, heddle::emitMeanRows>(),
+      loops<NormalizeOp, heddle::emitNormalize>(),
   };
   for (const KernelLoops &known : list)
     if (known.op == op->getName().getStringRef())

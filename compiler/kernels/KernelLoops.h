@@ -19,6 +19,8 @@ const KernelLoops *kernelLoopsOf(mlir::Operation *op);
 llvm::LogicalResult emitLinear(ir::LinearOp op, Emit &e, const LoopShape &shape);
 llvm::LogicalResult emitChooseExperts(ir::ChooseExpertsOp op, Emit &e, const LoopShape &shape);
 llvm::LogicalResult emitSumExperts(ir::SumExpertsOp op, Emit &e, const LoopShape &shape);
+llvm::LogicalResult emitMeanRows(ir::MeanRowsOp op, Emit &e, const LoopShape &shape);
+llvm::LogicalResult emitNormalize(ir::NormalizeOp op, Emit &e, const LoopShape &shape);
 llvm::LogicalResult emitAttention(ir::AttentionOp op, Emit &e, const LoopShape &shape);
 llvm::LogicalResult emitStoreKv(ir::StoreKvOp op, Emit &e, const LoopShape &shape);
 

@@ -151,6 +151,25 @@ private:
     }
   }
 
+  static size_t offsetOf(BatchList list) {
+    switch (list) {
+    case BatchList::Ids:
+      return offsetof(Frame, ids);
+    case BatchList::Positions:
+      return offsetof(Frame, positions);
+    case BatchList::Sequences:
+      return offsetof(Frame, sequenceOf);
+    case BatchList::Wanted:
+      return offsetof(Frame, wantedRows);
+    case BatchList::First:
+      return offsetof(Frame, firstRows);
+    case BatchList::Last:
+      return offsetof(Frame, lastRows);
+    case BatchList::Types:
+      return offsetof(Frame, types);
+    }
+  }
+
   /// The values of an environment op; none of any other.
   SmallVector<Value> environment(FrameAccess &f, Operation *op) {
     ModuleOp module = getOperation();
@@ -171,12 +190,7 @@ private:
     };
 
     if (auto batch = dyn_cast<BatchOp>(op)) {
-      size_t list = batch.getList() == BatchList::Ids         ? offsetof(Frame, ids)
-                    : batch.getList() == BatchList::Positions ? offsetof(Frame, positions)
-                    : batch.getList() == BatchList::Sequences ? offsetof(Frame, sequenceOf)
-                                                              : offsetof(Frame, wantedRows);
-      RowCount rows = batch.getList() == BatchList::Wanted ? RowCount::Wanted : RowCount::Tokens;
-      return {f.buffer(pointer(list), resultType(0), count(rows))};
+      return {f.buffer(pointer(offsetOf(batch.getList())), resultType(0), count(batch.elements()))};
     }
     if (auto counted = dyn_cast<CountOp>(op))
       return {f.index(count(counted.getRows()))};

@@ -28,6 +28,12 @@ Value heddle::emitActivation(Emit &e, Activation function, Value v) {
     return math::ossGate(ops, v);
   case Activation::OssUp:
     return math::ossUp(ops, v);
+  case Activation::Gelu:
+    return math::gelu(ops, v);
+  case Activation::Relu:
+    return math::relu(ops, v);
+  case Activation::Tanh:
+    return math::tanh(ops, v);
   }
   llvm_unreachable("an activation function of no kind");
 }

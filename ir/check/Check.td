@@ -43,13 +43,13 @@ def Check_WeightOp : Check_Op<"weight"> {
 def Check_BatchOp : Check_Op<"batch"> {
   let summary = "the batch of the step that this function is run as";
   let description = [{
-    What `heddle.batch` and ops that ask for positions or pages are given: `ids`, `positions` and `sequences` have an element a token,
+    What `heddle.batch` and ops that ask for positions or pages are given: `ids`, `positions`, `sequences` and `types` have an element a token,
     `rows` lists the tokens whose results are wanted, `pages` has the pages of each sequence, `page_width` of them. A list that is not
     given is not there.
   }];
   let arguments = (ins OptionalAttr<DenseI32ArrayAttr>:$ids, OptionalAttr<DenseI32ArrayAttr>:$positions,
                        OptionalAttr<DenseI32ArrayAttr>:$sequences, OptionalAttr<DenseI32ArrayAttr>:$rows,
-                       OptionalAttr<DenseI32ArrayAttr>:$pages,
+                       OptionalAttr<DenseI32ArrayAttr>:$pages, OptionalAttr<DenseI32ArrayAttr>:$types,
                        DefaultValuedAttr<ConfinedAttr<I64Attr, [IntPositive]>, "1">:$page_width);
   let assemblyFormat = "attr-dict";
   let hasVerifier = 1;

@@ -190,6 +190,7 @@ Test prepare(func::FuncOp function) {
       auto list = [](std::optional<ArrayRef<int32_t>> given) { return given ? given->vec() : std::vector<int32_t>(); };
       test.batch = {list(batch.getIds()),   list(batch.getPositions()), list(batch.getSequences()),
                     list(batch.getPages()), list(batch.getRows()),      static_cast<int64_t>(batch.getPageWidth())};
+      test.batch.types = list(batch.getTypes());
     }
     if (known || isa<BatchOp, InputOp>(op))
       done.push_back(&op);

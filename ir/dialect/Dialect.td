@@ -55,7 +55,8 @@ class Heddle_EnumAttr<EnumAttrInfo info, string mnem> : EnumAttr<Heddle_Dialect,
 def Heddle_ActivationKind : Heddle_Enum<"Activation",
   [I32EnumAttrCase<"Silu", 0, "silu">, I32EnumAttrCase<"GeluTanh", 1, "gelu_tanh">,
    // The two factors of gpt-oss's gate: min(x, 7) · σ(1.702 · min(x, 7)), and x within ±7, plus 1.
-   I32EnumAttrCase<"OssGate", 2, "oss_gate">, I32EnumAttrCase<"OssUp", 3, "oss_up">]>;
+   I32EnumAttrCase<"OssGate", 2, "oss_gate">, I32EnumAttrCase<"OssUp", 3, "oss_up">,
+   I32EnumAttrCase<"Gelu", 4, "gelu">, I32EnumAttrCase<"Relu", 5, "relu">, I32EnumAttrCase<"Tanh", 6, "tanh">]>;
 def Heddle_Activation : Heddle_EnumAttr<Heddle_ActivationKind, "activation">;
 
 def Heddle_RopeStyleKind : Heddle_Enum<"RopeStyle",
@@ -89,7 +90,8 @@ def Heddle_UnitKind : Heddle_Enum<"Unit",
 
 def Heddle_BatchListKind : Heddle_Enum<"BatchList",
   [I32EnumAttrCase<"Ids", 0, "ids">, I32EnumAttrCase<"Positions", 1, "positions">, I32EnumAttrCase<"Sequences", 2, "sequences">,
-   I32EnumAttrCase<"Wanted", 3, "wanted">]>;
+   I32EnumAttrCase<"Wanted", 3, "wanted">, I32EnumAttrCase<"First", 4, "first">, I32EnumAttrCase<"Last", 5, "last">,
+   I32EnumAttrCase<"Types", 6, "types">]>;
 def Heddle_BatchList : Heddle_EnumAttr<Heddle_BatchListKind, "batch_list">;
 
 def Heddle_RowCountKind : Heddle_Enum<"RowCount",

@@ -3,11 +3,23 @@
 // (runtime/plan/Frame.h). At stage graph a person needs `batch` alone.
 
 def Heddle_BatchOp : Heddle_Op<"batch", [Pure]> {
-  let summary = "a list of the step's batch: token ids, positions, the sequence of each token, or the tokens whose rows are wanted";
-  let description = "`%ids = heddle.batch ids : tensor<?xi32>`. ids, positions and sequences have an element a token.";
+  let summary = "a list of the step's batch";
+  let description = [{
+    `%ids = heddle.batch ids : tensor<?xi32>`. For each token: `ids`, `positions`, the `sequences` that they belong to, and `types`, which
+    tell the parts of a text apart (0 where nobody says otherwise). `wanted`: the tokens whose rows are wanted. `first` and `last`: of each
+    sequence, its first and last token in the step.
+  }];
   let arguments = (ins Heddle_BatchList:$list);
   let results = (outs Heddle_Indices:$result);
   let assemblyFormat = "`` $list attr-dict `:` type($result)";
+  let extraClassDeclaration = [{
+    /// What the list has an element for.
+    RowCount elements() {
+      return getList() == BatchList::Wanted                                      ? RowCount::Wanted
+             : getList() == BatchList::First || getList() == BatchList::Last ? RowCount::Sequences
+                                                                             : RowCount::Tokens;
+    }
+  }];
 }
 
 def Heddle_CountOp : Heddle_Op<"count", [Pure]> {

@@ -71,8 +71,34 @@ Names SelectRowsOp::operandNames() { return {"x", "rows", "y"}; }
 int64_t SelectRowsOp::rowsEach(Value) { return 0; }
 std::optional<RowCount> SelectRowsOp::rowsOf(unsigned) {
   auto list = getRows().getDefiningOp<BatchOp>();
-  return list && list.getList() == BatchList::Wanted ? RowCount::Wanted : RowCount::Tokens;
+  return list ? list.elements() : RowCount::Tokens;
 }
+
+// ---- pooling ----
+
+LogicalResult MeanRowsOp::verify() {
+  if (failed(verifyDestination(*this)) || failed(verifyReal(*this, destination(*this), "result")) ||
+      failed(verifyWhole(*this, getInput(), "input")))
+    return failure();
+  for (auto [list, kind] : {std::pair(getFirst(), BatchList::First), {getLast(), BatchList::Last}})
+    if (auto batch = list.getDefiningOp<BatchOp>(); batch && batch.getList() != kind)
+      return emitOpError("goes from the batch's first to its last tokens of each sequence");
+  return verifySameRows(*this, getInput(), destination(*this));
+}
+Names MeanRowsOp::operandNames() { return {"x", "first", "last", "y"}; }
+std::optional<RowCount> MeanRowsOp::rowsOf(unsigned) { return RowCount::Sequences; }
+int64_t MeanRowsOp::rowsEach(Value value) { return value == getInput() ? 1 : 0; }
+
+LogicalResult NormalizeOp::verify() {
+  if (failed(verifyDestination(*this)) || failed(verifyReal(*this, destination(*this), "result")) ||
+      failed(verifyWhole(*this, getInput(), "input")))
+    return failure();
+  if (int64_t features = lastDim(getInput().getType()); features % 16) // what pads a buffer's rows would count
+    return emitOpError("has rows of ") << features << " features; only multiples of 16 are supported";
+  return verifySameRows(*this, getInput(), destination(*this));
+}
+Names NormalizeOp::operandNames() { return {"x", "y"}; }
+OpOperand *NormalizeOp::updated(unsigned) { return &getInputMutable(); }
 
 // ---- element-wise ----
 

@@ -25,6 +25,7 @@ include "ir/dialect/LinearOps.td"
 include "ir/dialect/NormOps.td"
 include "ir/dialect/AttentionOps.td"
 include "ir/dialect/RecurrentOps.td"
+include "ir/dialect/PoolingOps.td"
 include "ir/dialect/CollectiveOps.td"
 include "ir/dialect/TileOps.td"
 #endif

@@ -5,6 +5,7 @@
 #include "ir/reference/Formulas.h"
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 using namespace heddle::reference;
@@ -23,16 +24,25 @@ double Exact::dot(const Row &row, const Tensor &input, int64_t token) {
 }
 
 double Exact::activate(Function f, double x) {
-  if (f == Function::silu)
+  constexpr double rootTwoOverPi = 0.79788456080286535588, rootHalf = 0.70710678118654752440;
+  switch (f) {
+  case Function::silu:
     return x / (1 + std::exp(-x));
-  if (f == Function::ossGate) {
+  case Function::geluTanh:
+    return 0.5 * x * (1 + std::tanh(rootTwoOverPi * (x + 0.044715 * x * x * x)));
+  case Function::ossGate:
     x = std::min(x, 7.0);
     return x / (1 + std::exp(-1.702 * x));
-  }
-  if (f == Function::ossUp)
+  case Function::ossUp:
     return std::clamp(x, -7.0, 7.0) + 1;
-  constexpr double rootTwoOverPi = 0.79788456080286535588;
-  return 0.5 * x * (1 + std::tanh(rootTwoOverPi * (x + 0.044715 * x * x * x)));
+  case Function::gelu:
+    return 0.5 * x * (1 + std::erf(x * rootHalf));
+  case Function::relu:
+    return x < 0 ? 0 : x; // NaN stays
+  case Function::tanh:
+    return std::tanh(x);
+  }
+  return std::numeric_limits<double>::quiet_NaN();
 }
 
 double Exact::exponential(double x) { return std::exp(x); }
@@ -57,6 +67,15 @@ void Exact::layerNorm(const double *x, const double *weight, const double *bias,
   const double root = std::sqrt(variance + static_cast<double>(eps));
   for (int64_t i = 0; i < n; ++i)
     y[i] = (x[i] - mean) / root * weight[i] + (bias ? bias[i] : 0);
+}
+
+void Exact::normalize(const double *x, int64_t n, float eps, double *y) {
+  double squares = 0;
+  for (int64_t i = 0; i < n; ++i)
+    squares += x[i] * x[i];
+  const double length = std::max(std::sqrt(squares), static_cast<double>(eps));
+  for (int64_t i = 0; i < n; ++i)
+    y[i] = x[i] / length;
 }
 
 void Exact::rotate(const Rope &rope, bool interleaved, int64_t position, double *head) {

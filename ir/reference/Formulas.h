@@ -11,7 +11,7 @@
 
 namespace heddle::reference {
 
-enum class Function { silu, geluTanh, ossGate, ossUp };
+enum class Function { silu, geluTanh, ossGate, ossUp, gelu, relu, tanh };
 
 /// heddle.rope_table.
 struct Rope {
@@ -57,6 +57,7 @@ struct Exact {
   static double sum(const std::vector<double> &values);
   static void layerNorm(const double *x, const double *weight, const double *bias, int64_t n, float eps,
                         double *y); // bias or null
+  static void normalize(const double *x, int64_t n, float eps, double *y);
   static void rotate(const Rope &rope, bool interleaved, int64_t position, double *head);
   static void cache(const double *x, int64_t n, bool, double *out) { std::copy_n(x, n, out); }
   /// keys in increasing position. out [headDim]; weights, when wanted, [keys.size()].
@@ -80,6 +81,7 @@ struct One {
   static float sum(const std::vector<float> &values);
   static void norm(const float *x, const float *weight, int64_t n, float eps, float *y);
   static void layerNorm(const float *x, const float *weight, const float *bias, int64_t n, float eps, float *y); // bias or null
+  static void normalize(const float *x, int64_t n, float eps, float *y);
   static void rotate(const Rope &rope, bool interleaved, int64_t position, float *head);
   /// A head as the KV cache gives it back: rounded to f16, or in 8 bits.
   static void cache(const float *x, int64_t n, bool q8, double *out);

@@ -131,10 +131,24 @@ LogicalResult Interpreter::visit(func::CallOp op, Frame &frame) {
 // ---- model ops ----
 
 LogicalResult Interpreter::visit(ir::BatchOp op, Frame &frame) {
-  TensorPtr list = op.getList() == ir::BatchList::Ids         ? batch_.ids
-                   : op.getList() == ir::BatchList::Positions ? batch_.positions
-                   : op.getList() == ir::BatchList::Sequences ? batch_.sequences
-                                                              : batch_.wanted;
+  TensorPtr list = [&] {
+    switch (op.getList()) {
+    case ir::BatchList::Ids:
+      return batch_.ids;
+    case ir::BatchList::Positions:
+      return batch_.positions;
+    case ir::BatchList::Sequences:
+      return batch_.sequences;
+    case ir::BatchList::Wanted:
+      return batch_.wanted;
+    case ir::BatchList::First:
+      return batch_.first;
+    case ir::BatchList::Last:
+      return batch_.last;
+    case ir::BatchList::Types:
+      return batch_.types;
+    }
+  }();
   if (!list)
     return fail(op, "this run has no batch with that list");
   frame[op.getResult()] = std::move(list);
@@ -192,6 +206,12 @@ static Function function(ir::Activation a) {
     return Function::ossGate;
   case ir::Activation::OssUp:
     return Function::ossUp;
+  case ir::Activation::Gelu:
+    return Function::gelu;
+  case ir::Activation::Relu:
+    return Function::relu;
+  case ir::Activation::Tanh:
+    return Function::tanh;
   }
   llvm_unreachable("an activation function of no kind");
 }
@@ -322,6 +342,20 @@ LogicalResult Interpreter::visit(ir::RecurrenceOp op, Frame &frame) {
                     std::min(index(op.getShares()[1], frame) * ir::RecurrenceOp::kUnit, features)};
   Tensor out;
   Problem problem = kernels_.recurrence(call, out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
+// ---- pooling ----
+
+LogicalResult Interpreter::visit(ir::MeanRowsOp op, Frame &frame) {
+  Tensor out;
+  Problem problem = kernels_.meanRows(at(op.getInput(), frame), at(op.getFirst(), frame), at(op.getLast(), frame), out);
+  return bind(op, std::move(problem), std::move(out), frame);
+}
+
+LogicalResult Interpreter::visit(ir::NormalizeOp op, Frame &frame) {
+  Tensor out;
+  Problem problem = kernels_.normalize(at(op.getInput(), frame), op.getEps().convertToFloat(), out);
   return bind(op, std::move(problem), std::move(out), frame);
 }
 

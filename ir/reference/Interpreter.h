@@ -32,7 +32,7 @@ struct StateTensors {
 
 /// A step's batch as tensors, shared by all ranks; a list that was not given is null.
 struct BatchTensors {
-  TensorPtr ids, positions, sequences, wanted;
+  TensorPtr ids, positions, sequences, wanted, first, last, types;
   StateTensors usual; // of states that `own` does not name
   int64_t context = 0;
   llvm::StringMap<StateTensors> own = {};
@@ -68,6 +68,8 @@ struct RankStates {
   X(ir::AttentionOp)                                                                                                             \
   X(ir::StoreKvOp)                                                                                                               \
   X(ir::RecurrenceOp)                                                                                                            \
+  X(ir::MeanRowsOp)                                                                                                              \
+  X(ir::NormalizeOp)                                                                                                             \
   X(ir::ShareOp)                                                                                                                 \
   X(ir::AllGatherOp)                                                                                                             \
   X(mlir::func::CallOp)

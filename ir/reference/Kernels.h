@@ -111,6 +111,9 @@ public:
   virtual Problem store(const StoreCall &call) const = 0;
   /// out: the result, and the probed weights if asked for.
   virtual Problem attention(const AttentionCall &call, std::vector<Tensor> &out) const = 0;
+  /// input [T × N]; first, last [S] → [S × N].
+  virtual Problem meanRows(const Tensor &input, const Tensor &first, const Tensor &last, Tensor &out) const = 0;
+  virtual Problem normalize(const Tensor &input, float eps, Tensor &out) const = 0;
   virtual Problem recurrence(const RecurrenceCall &call, Tensor &out) const = 0;
   /// All ranks' values of one tensor → the whole tensor; each column comes from the first rank that has it.
   virtual Problem gather(const std::vector<TensorPtr> &parts, Tensor &out) const = 0;

@@ -11,6 +11,8 @@ public:
 
   Problem embed(const Tensor &ids, const Tensor &table, std::optional<float> scale, Tensor &out) const override;
   Problem selectRows(const Tensor &input, const Tensor &rows, Tensor &out) const override;
+  Problem meanRows(const Tensor &input, const Tensor &first, const Tensor &last, Tensor &out) const override;
+  Problem normalize(const Tensor &input, float eps, Tensor &out) const override;
   Problem add(const Tensor &a, const Tensor &b, Tensor &out) const override;
   Problem mul(const Tensor &a, const Tensor &b, Tensor &out) const override;
   Problem activate(Function f, const Tensor &input, Tensor &out) const override;

@@ -83,6 +83,12 @@ float One::activate(Function f, float x) {
     return math::ossGate(x);
   case Function::ossUp:
     return math::ossUp(x);
+  case Function::gelu:
+    return math::gelu(x);
+  case Function::relu:
+    return math::relu(x);
+  case Function::tanh:
+    return math::tanh(x);
   }
   return std::numeric_limits<float>::quiet_NaN();
 }
@@ -133,6 +139,15 @@ void One::layerNorm(const float *x, const float *weight, const float *bias, int6
   const float r = 1.0f / std::sqrt(squares.fold() / count + eps);
   for (int64_t i = 0; i < n; ++i)
     y[i] = bias ? std::fma((x[i] - mean) * r, weight[i], bias[i]) : ((x[i] - mean) * r) * weight[i];
+}
+
+void One::normalize(const float *x, int64_t n, float eps, float *y) {
+  Lanes squares;
+  for (int64_t i = 0; i < n; ++i)
+    squares.partial[i % 16] = std::fma(x[i], x[i], squares.partial[i % 16]);
+  const float root = std::sqrt(squares.fold()), length = root < eps ? eps : root;
+  for (int64_t i = 0; i < n; ++i)
+    y[i] = x[i] / length;
 }
 
 void One::rotate(const Rope &rope, bool interleaved, int64_t position, float *head) {

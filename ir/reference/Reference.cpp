@@ -83,10 +83,19 @@ FailureOr<std::vector<TensorPtr>> Reference::call(std::string_view name, std::ve
   int64_t context = b.context;
   for (size_t t = 0; !b.context && t < b.positions.size(); ++t)
     context = std::max<int64_t>(context, b.positions[t] + 1);
+  std::vector<int32_t> first, last; // token of each sequence
+  for (size_t t = 0; t < b.sequences.size(); ++t) {
+    if (t == 0 || b.sequences[t] != b.sequences[t - 1])
+      first.push_back(static_cast<int32_t>(t)), last.push_back(0);
+    last.back() = static_cast<int32_t>(t);
+  }
   BatchTensors batch{integers(b.ids),
                      integers(b.positions),
                      integers(b.sequences),
                      integers(b.rows, !b.ids.empty()),
+                     integers(first),
+                     integers(last),
+                     integers(b.types.empty() ? std::vector<int32_t>(b.sequences.size()) : b.types),
                      {integers(b.pageTable), nullptr, b.pageWidth},
                      context};
   for (auto &[state, table] : b.states)
@@ -161,6 +170,8 @@ FailureOr<std::vector<TensorPtr>> Reference::run(std::string_view name, const Ba
   size_t tokens = b.ids.size();
   if (b.positions.size() != tokens || b.sequences.size() != tokens)
     return bad("ids, positions and sequences differ in length");
+  if (!b.types.empty() && b.types.size() != tokens)
+    return bad("types and ids differ in length");
   for (size_t t = 0; t < tokens; ++t)
     if (b.positions[t] < 0 || b.sequences[t] < 0)
       return bad("token " + Twine(t) + " has a negative position or sequence");

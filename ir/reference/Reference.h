@@ -34,7 +34,8 @@ struct Batch {
   std::vector<int32_t> rows;      // [R] tokens whose logits are wanted
   int64_t pageWidth = 1;
   std::map<std::string, StateTable> states = {};
-  int64_t context = 0; // positions that are served, by which RoPE tables are chosen; 0: those of this step
+  std::vector<int32_t> types = {}; // [T] the part of a text that a token belongs to; none: 0
+  int64_t context = 0;             // positions that are served, by which RoPE tables are chosen; 0: those of this step
 };
 
 /// Lifecycle: holds references to the module and the weights, which must outlive it and stay unchanged; owns the states of all

@@ -155,6 +155,42 @@ template <class A> Problem KernelsOf<A>::recurrence(const RecurrenceCall &call, 
   return {};
 }
 
+template <class A>
+Problem KernelsOf<A>::meanRows(const Tensor &input, const Tensor &first, const Tensor &last, Tensor &out) const {
+  const auto *from = first.as<std::vector<int32_t>>(), *to = last.as<std::vector<int32_t>>();
+  if (!isReal<A>(input) || !from || !to || from->size() != to->size())
+    return "needs reals, and a first and a last token of each sequence";
+  if (!input.whole())
+    return "input is not whole";
+  const int64_t columns = input.columns();
+  out = makeReals<Real>({static_cast<int64_t>(from->size()), columns});
+  out.valid = {0, columns};
+  for (size_t s = 0; s < from->size(); ++s) {
+    if ((*from)[s] < 0 || (*from)[s] > (*to)[s] || (*to)[s] >= input.rows())
+      return "sequence " + std::to_string(s) + " is outside the tokens of the step";
+    for (int64_t n = 0; n < columns; ++n) {
+      Real sum = 0;
+      for (int64_t t = (*from)[s]; t <= (*to)[s]; ++t)
+        sum += reals<Real>(input)[t * columns + n];
+      reals<Real>(out)[static_cast<int64_t>(s) * columns + n] = sum / static_cast<Real>((*to)[s] - (*from)[s] + 1);
+    }
+  }
+  return {};
+}
+
+template <class A> Problem KernelsOf<A>::normalize(const Tensor &input, float eps, Tensor &out) const {
+  if (!isReal<A>(input))
+    return "operand must hold reals";
+  if (!input.whole())
+    return "input is not whole";
+  const int64_t columns = input.columns();
+  out = makeReals<Real>(input.shape);
+  out.valid = input.valid;
+  for (int64_t t = 0; t < input.rows(); ++t)
+    A::normalize(reals<Real>(input) + t * columns, columns, eps, reals<Real>(out) + t * columns);
+  return {};
+}
+
 namespace heddle::reference {
 #define HEDDLE_ROWS_OF(A)                                                                                                        \
   template Problem KernelsOf<A>::add(const Tensor &, const Tensor &, Tensor &) const;                                            \
@@ -162,6 +198,8 @@ namespace heddle::reference {
   template Problem KernelsOf<A>::activate(Function, const Tensor &, Tensor &) const;                                             \
   template Problem KernelsOf<A>::scale(float, const Tensor &, Tensor &) const;                                                   \
   template Problem KernelsOf<A>::selectRows(const Tensor &, const Tensor &, Tensor &) const;                                     \
+  template Problem KernelsOf<A>::meanRows(const Tensor &, const Tensor &, const Tensor &, Tensor &) const;                       \
+  template Problem KernelsOf<A>::normalize(const Tensor &, float, Tensor &) const;                                               \
   template std::vector<A::Real> KernelsOf<A>::vectorOf(const Tensor &, int64_t) const;                                           \
   template Problem KernelsOf<A>::norm(const NormCall &, Tensor &) const;                                                         \
   template Problem KernelsOf<A>::recurrence(const RecurrenceCall &, Tensor &) const;                                             \

@@ -77,6 +77,7 @@ struct EntryCall {
     uint64_t sequence;                // the caller's name for it
     std::vector<int32_t> tokens;      // at least one
     std::vector<int32_t> wanted = {}; // of them, in increasing order: those with a row in outputs of wanted rows
+    std::vector<int32_t> types = {};  // of each token, the part of the text that it belongs to (Frame.h); none: all 0
   };
   std::string entry;
   std::vector<Part> parts; // each of another sequence

@@ -41,6 +41,11 @@ void Engine::Impl::checkCall(const EntryCall &call, const ModelEntry &entry) {
     for (size_t i = 0; i < part.wanted.size(); ++i)
       if (part.wanted[i] < (i ? part.wanted[i - 1] + 1 : 0) || part.wanted[i] >= static_cast<int64_t>(part.tokens.size()))
         refuse(part, "wanted rows must be its tokens, in increasing order");
+    if (!part.types.empty() && part.types.size() != part.tokens.size())
+      refuse(part, "has " + std::to_string(part.types.size()) + " types for " + std::to_string(part.tokens.size()) + " tokens");
+    for (int32_t type : part.types)
+      if (type < 0 || type >= model_.tokenTypes)
+        refuse(part, "a token's type is " + std::to_string(type) + "; the model has " + std::to_string(model_.tokenTypes));
     const auto known = named_.find(part.sequence);
     const int64_t begin =
         known != named_.end() && actsOn(entry, {StateKind::Paged, StateKind::Recurrent}) ? known->second.computed : 0;
@@ -153,6 +158,7 @@ std::vector<EntryRows> Engine::Impl::call(const EntryCall &call) {
     for (size_t i = 0; i < part.tokens.size(); ++i) {
       step.ids.push_back(part.tokens[i]);
       step.positions.push_back(static_cast<int32_t>(begin + static_cast<int64_t>(i)));
+      step.types.push_back(part.types.empty() ? 0 : part.types[i]);
       step.sequences.push_back(static_cast<int32_t>(p));
     }
   }

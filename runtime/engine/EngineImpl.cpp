@@ -231,6 +231,7 @@ const StepOutputs *Engine::Impl::execute(StepPlan &step) {
 
 StepLimits Engine::Impl::limits() const {
   StepLimits limits{model_.vocabulary, settings_.context, settings_.pages, settings_.tokenBudget, settings_.rows, {}, {}};
+  limits.tokenTypes = model_.tokenTypes;
   for (const StateShape &state : model_.kv.states)
     limits.states.push_back(state.kind);
   for (const ModelEntry &entry : model_.entries)

@@ -107,6 +107,7 @@ StepModel loadStepModel(const Plan &plan, const std::string &target, int64_t con
   model.ropes = loaded->ropes.data();
   model.ropeOffsets = loaded->ropes.offsets().data();
   model.vocabulary = manifest.vocabulary;
+  model.tokenTypes = manifest.tokenTypes;
   model.arenaBytesPerToken = manifest.arenaBytesPerToken;
   model.context = context;
   model.kv = stateShapesOf(manifest);

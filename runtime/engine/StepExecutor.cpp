@@ -141,9 +141,17 @@ StepExecutor::~StepExecutor() = default;
 
 StepExecutor::Tables StepExecutor::tablesOf(const StepPlan &plan, bool transient) {
   Tables made;
-  made.ends.resize(static_cast<size_t>(plan.sequenceCount()));
-  for (size_t t = 0; t < plan.ids.size(); ++t) // positions increase
+  const auto sequences = static_cast<size_t>(plan.sequenceCount());
+  for (StepInts *list : {&made.ends, &made.first, &made.last})
+    list->resize(sequences);
+  for (size_t t = plan.ids.size(); t-- > 0;)
+    made.first[static_cast<size_t>(plan.sequences[t])] = static_cast<int32_t>(t);
+  for (size_t t = 0; t < plan.ids.size(); ++t) { // positions increase
     made.ends[static_cast<size_t>(plan.sequences[t])] = plan.positions[t] + 1;
+    made.last[static_cast<size_t>(plan.sequences[t])] = static_cast<int32_t>(t);
+  }
+  made.types = plan.types;
+  made.types.resize(plan.ids.size());
   if (!transient)
     return made;
   for (int32_t end : made.ends)
@@ -204,7 +212,10 @@ const StepOutputs *StepExecutor::run(StepPlan &plan) {
                     .rank = group_.rank(),
                     .ranks = group_.size(),
                     .threads = threads_,
-                    .context = context_.get()};
+                    .context = context_.get(),
+                    .firstRows = made.first.data(),
+                    .lastRows = made.last.data(),
+                    .types = made.types.data()};
   context_->error = nullptr;
   context_->leaveAfter = StepContext::kNever;
   if (context_->profile)

@@ -30,7 +30,7 @@ struct StepModel {
   const int64_t *weightOffsets = nullptr;
   const float *ropes = nullptr; // for `context` positions
   const int64_t *ropeOffsets = nullptr;
-  int64_t vocabulary = 0, arenaBytesPerToken = 0, context = 0;
+  int64_t vocabulary = 0, arenaBytesPerToken = 0, context = 0, tokenTypes = 1;
   StateShapes kv;
   std::vector<int64_t> endOfText;
 
@@ -83,8 +83,10 @@ public:
 private:
   /// What a step's tables are made of on this rank alone.
   struct Tables {
-    StepInts ends;      // [sequences] positions of each
-    StepInts transient; // [sequences · width] pages, one after another; none where the entry has no use for them
+    StepInts ends;        // [sequences] positions of each
+    StepInts first, last; // [sequences] token of each
+    StepInts types;       // [tokens] 0 where the plan says nothing
+    StepInts transient;   // [sequences · width] pages, one after another; none where the entry has no use for them
     int64_t width = 0, pages = 0;
   };
   static Tables tablesOf(const StepPlan &plan, bool transient);

@@ -7,7 +7,7 @@
 namespace heddle {
 namespace {
 
-constexpr uint64_t kMagic = 0x336e616c70646468; // "hddplan3": also the version of this layout
+constexpr uint64_t kMagic = 0x346e616c70646468; // "hddplan4": also the version of this layout
 
 class Writer {
 public:
@@ -89,6 +89,8 @@ void check(const StepPlan &plan, const StepLimits &limits) {
   requireWithin(plan.positions, limits.context, "a position is outside of the context");
   requireWithin(plan.sequences, tokens, "there are more sequences than tokens");
   requireWithin(plan.rows, tokens, "a row is no token of the step");
+  require(plan.types.empty() || plan.types.size() == plan.ids.size(), "lists of tokens differ in length");
+  requireWithin(plan.types, limits.tokenTypes, "a token's type is outside of the model's");
   for (size_t i = 1; i < plan.rows.size(); ++i)
     require(plan.rows[i - 1] < plan.rows[i], "rows do not increase");
   for (int64_t t = 1; t < tokens; ++t) {
@@ -129,6 +131,7 @@ std::vector<std::byte> StepPlan::serialize() const {
   out.list(positions);
   out.list(sequences);
   out.list(rows);
+  out.list(types);
   out.number(states.size());
   for (const StatePages &pages : states) {
     out.number(static_cast<uint64_t>(pages.width));
@@ -155,6 +158,7 @@ StepPlan StepPlan::parse(std::span<const std::byte> message, const StepLimits &l
   in.list(plan.positions);
   in.list(plan.sequences);
   in.list(plan.rows);
+  in.list(plan.types);
   const uint64_t states = in.number();
   require(states <= limits.states.size(), "the program has another number of states");
   for (uint64_t s = 0; s < states; ++s) {

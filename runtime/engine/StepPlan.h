@@ -27,6 +27,7 @@ struct StepLimits {
   int64_t vocabulary, context, pages, tokens, rows;
   std::vector<StateKind> states;              // of the program, as in its manifest
   std::vector<std::vector<StateUse>> entries; // what each does with them
+  int64_t tokenTypes = 1;
 };
 
 struct StepPlanError : std::runtime_error {
@@ -48,6 +49,7 @@ struct StepPlan {
   bool stop = false;  // follow() returns; everything else is empty
   int64_t entry = 0;  // which of the model's entries is called
   StepInts ids, positions, sequences, rows;
+  StepInts types = {};            // none: all 0
   std::vector<StatePages> states; // of each of the program
 
   int64_t sequenceCount() const { return sequences.empty() ? 0 : sequences.back() + 1; }

@@ -13,7 +13,7 @@
 
 namespace heddle {
 
-inline constexpr int64_t kFrameVersion = 2;
+inline constexpr int64_t kFrameVersion = 3;
 
 /// What a state is for (docs/stages.md, States). Keys and values of each sequence: `Paged` grows by the tokens of a call and is
 /// read by later ones, `Fixed` is written by one entry and read by others, `Transient` holds those of this very call. `Recurrent`
@@ -48,6 +48,10 @@ struct Frame {
   const int64_t *ropeOffsets = nullptr;     // of each table in `ropes`, in f32
   int64_t rank = 0, ranks = 1, threads = 1;
   void *context = nullptr; // the runtime's own
+  // Since version 3.
+  const int32_t *firstRows = nullptr; // [S] of each sequence its first token in [0, T)
+  const int32_t *lastRows = nullptr;  // [S] and its last one
+  const int32_t *types = nullptr;     // [T] the part of a text that a token belongs to, each < the plan's token types
 };
 
 /// One call, by every thread of every rank, each with its own number. Never throws.

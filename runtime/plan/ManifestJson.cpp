@@ -364,6 +364,7 @@ std::string manifestToJson(const Manifest &m, uint64_t weightsBytes) {
               {"vocabulary", m.vocabulary},
               {"width", m.width},
               {"context", m.context},
+              {"token_types", m.tokenTypes},
               {"frame_version", m.frameVersion},
               {"arena_bytes_per_token", m.arenaBytesPerToken},
               {"entries", entries},
@@ -410,6 +411,7 @@ ParsedManifest manifestFromJson(std::string_view text, const std::string &where)
   m.vocabulary = root.at("vocabulary").integer(1, kMost31);
   m.width = root.at("width").integer(1, kMost31);
   m.context = root.at("context").integer(1, kMost31);
+  m.tokenTypes = root.at("token_types").integer(1, kMost31);
   m.arenaBytesPerToken = root.at("arena_bytes_per_token").integer(0, kMostArena);
   m.frameVersion = root.at("frame_version").integer(1, INT64_MAX);
   if (m.frameVersion > kFrameVersion)

@@ -9,7 +9,7 @@
 
 namespace heddle {
 
-inline constexpr int64_t kManifestVersion = 5;
+inline constexpr int64_t kManifestVersion = 6;
 inline constexpr uint64_t kWeightAlignment = 64;
 
 std::string manifestToJson(const Manifest &manifest, uint64_t weightsBytes);

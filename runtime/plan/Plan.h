@@ -113,6 +113,7 @@ struct Manifest {
   std::string name, architecture, build, key; // key: hex of the cache key (model content, build, target, options)
   std::vector<std::string> targets;           // code/<target>.so
   int64_t vocabulary, width, context;
+  int64_t tokenTypes = 1;     // parts of a text that the model tells apart: a token's type is below it
   int64_t frameVersion;       // of Frame.h, that the code needs
   int64_t arenaBytesPerToken; // of a call of any entry
   std::vector<Entry> entries;

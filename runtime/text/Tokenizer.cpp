@@ -45,6 +45,18 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, bool parseSpecial)
   return std::vector<int32_t>(ids.data, ids.data + ids.count);
 }
 
+EncodedText Tokenizer::encodeWhole(std::string_view text, std::optional<std::string_view> second) const {
+  Ids numbers;
+  check(heddle_tokenizer_encode_whole(of(handle_), text.data(), text.size(),
+                                      second ? second->data() ? second->data() : "" : nullptr, second ? second->size() : 0,
+                                      &numbers.data, &numbers.count));
+  EncodedText encoded;
+  std::vector<int32_t> *const lists[] = {&encoded.ids, &encoded.types, &encoded.part, &encoded.begin, &encoded.end};
+  for (size_t i = 0; i < numbers.count; ++i)
+    lists[i % 5]->push_back(numbers.data[i]);
+  return encoded;
+}
+
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skipSpecial) const {
   Bytes text;
   check(heddle_tokenizer_decode(of(handle_), ids.data(), ids.size(), skipSpecial, &text.data, &text.size));

@@ -4,12 +4,20 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace heddle {
+
+/// A text, or a pair of them, as encoders take it. Lists have an element for each token.
+struct EncodedText {
+  std::vector<int32_t> ids, types;
+  std::vector<int32_t> part;       // which of the two texts it comes from; -1: neither
+  std::vector<int32_t> begin, end; // where it stands in that text, in bytes
+};
 
 /// A Hugging Face tokenizer (third_party/text). Immutable, any number of threads may use it. Throws TextError (one line).
 class Tokenizer {
@@ -24,6 +32,10 @@ public:
   /// Special tokens written in the text become their ids when `parseSpecial`; otherwise they are text like any other.
   /// Invalid UTF-8 throws, naming the byte. Adds no BOS.
   std::vector<int32_t> encode(std::string_view text, bool parseSpecial) const;
+
+  /// With the tokens that the model wants around a text and between two. Special tokens written in them are text. Invalid UTF-8
+  /// throws, naming the byte.
+  EncodedText encodeWhole(std::string_view text, std::optional<std::string_view> second = std::nullopt) const;
 
   /// Always valid UTF-8: what is broken becomes U+FFFD. Ids outside the vocabulary have no text. The space that some
   /// SentencePiece models put before the first word of a text is taken away again, so this is for whole texts. `skipSpecial`

@@ -163,6 +163,30 @@ void GroupSession::evaluate(const std::vector<int32_t> &tokens, int64_t chunk,
   }
 }
 
+std::vector<EntryRows> GroupSession::call(const EntryCall &call) {
+  uint64_t id = impl_->newId();
+  internal::FrontendMessage request;
+  *request.mutable_call() = toProto(call);
+  request.mutable_call()->set_request(id);
+  impl_->send(request);
+  std::vector<EntryRows> all;
+  for (;;) {
+    internal::WorkerMessage message = impl_->next();
+    if (message.has_call_result() && message.call_result().request() == id) {
+      for (const internal::CallResult::Output &output : message.call_result().outputs()) {
+        EntryRows &rows = all.emplace_back();
+        rows.rows = output.rows(), rows.columns = output.columns();
+        rows.values.resize(output.values().size() / sizeof(float));
+        std::memcpy(rows.values.data(), output.values().data(), rows.values.size() * sizeof(float));
+      }
+    } else if (message.has_done() && message.done().request() == id) {
+      if (!message.done().error().empty())
+        throw std::invalid_argument(message.done().error());
+      return all;
+    }
+  }
+}
+
 BenchFigures GroupSession::bench(const BenchOptions &options) {
   uint64_t id = impl_->newId();
   internal::FrontendMessage request;

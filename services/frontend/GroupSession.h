@@ -8,8 +8,8 @@
 
 namespace heddle {
 
-/// The worker group of `heddle run`, `eval` and `bench` with more than one rank or with a hostfile: launched by the constructor,
-/// which returns when the group is ready, and gone with all its processes when the destructor returns, at once if
+/// The worker group of `heddle run`, `eval`, `bench` and `embed` with more than one rank or with a hostfile: launched by the
+/// constructor, which returns when the group is ready, and gone with all its processes when the destructor returns, at once if
 /// the last request was cancelled or `event` threw. It is not restarted: when
 /// it dies, the call of the moment and all later ones throw GroupError. One thread uses a session; callbacks come on that thread.
 class GroupSession {
@@ -29,6 +29,8 @@ public:
                 const std::function<bool()> &cancelled = {});
   /// Engine::evaluate over the group.
   void evaluate(const std::vector<int32_t> &tokens, int64_t chunk, const std::function<void(int64_t, const float *)> &row);
+  /// Engine::call over the group, for sequences that are forgotten afterwards; `RowsOf` is not said.
+  std::vector<EntryRows> call(const EntryCall &call);
   BenchFigures bench(const BenchOptions &options);
 
 private:

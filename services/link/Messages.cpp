@@ -39,6 +39,29 @@ Request fromProto(const internal::Submit &submit) {
   return out;
 }
 
+internal::Call toProto(const EntryCall &call) {
+  internal::Call out;
+  out.set_entry(call.entry);
+  for (const EntryCall::Part &part : call.parts) {
+    internal::Call::Part &to = *out.add_parts();
+    to.mutable_tokens()->Add(part.tokens.begin(), part.tokens.end());
+    to.mutable_wanted()->Add(part.wanted.begin(), part.wanted.end());
+    to.mutable_types()->Add(part.types.begin(), part.types.end());
+  }
+  return out;
+}
+
+EntryCall fromProto(const internal::Call &call) {
+  EntryCall out;
+  out.entry = call.entry();
+  for (const internal::Call::Part &part : call.parts())
+    out.parts.push_back({out.parts.size(),
+                         {part.tokens().begin(), part.tokens().end()},
+                         {part.wanted().begin(), part.wanted().end()},
+                         {part.types().begin(), part.types().end()}});
+  return out;
+}
+
 internal::Event toProto(const Event &event) {
   internal::Event out;
   out.set_request(event.request);

@@ -13,6 +13,10 @@ internal::Event toProto(const Event &event);
 /// A stop reason that this build does not know becomes StopReason::Error with a text that says so.
 Event fromProto(const internal::Event &event);
 
+/// Sequences are numbered by their order: the link has no names for them.
+internal::Call toProto(const EntryCall &call);
+EntryCall fromProto(const internal::Call &call);
+
 internal::KernelTime toProto(const KernelTime &kernel);
 KernelTime fromProto(const internal::KernelTime &kernel);
 

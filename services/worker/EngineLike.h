@@ -16,6 +16,8 @@ public:
   virtual std::vector<Event> step() = 0;
   virtual void evaluate(const std::vector<int32_t> &tokens, int64_t chunk,
                         const std::function<void(int64_t, const float *)> &row) = 0;
+  /// Engine::call; what it leaves in states is forgotten.
+  virtual std::vector<EntryRows> call(const EntryCall &call) = 0;
   virtual void startProfile() = 0;
   virtual std::vector<KernelTime> endProfile() = 0;
 };
@@ -32,6 +34,12 @@ public:
   void evaluate(const std::vector<int32_t> &tokens, int64_t chunk,
                 const std::function<void(int64_t, const float *)> &row) override {
     engine_.evaluate(tokens, chunk, row);
+  }
+  std::vector<EntryRows> call(const EntryCall &call) override {
+    std::vector<EntryRows> rows = engine_.call(call);
+    for (const EntryCall::Part &part : call.parts)
+      engine_.forget(part.sequence);
+    return rows;
   }
   void startProfile() override { engine_.startProfile(); }
   std::vector<KernelTime> endProfile() override { return engine_.endProfile(); }

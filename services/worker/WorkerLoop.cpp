@@ -39,6 +39,9 @@ private:
     case internal::FrontendMessage::kBench:
       bench(message.bench());
       return true;
+    case internal::FrontendMessage::kCall:
+      call(message.call());
+      return true;
     case internal::FrontendMessage::kStop:
       return false;
     default:
@@ -99,6 +102,21 @@ private:
         *result.add_prefill_kernels() = toProto(kernel);
       for (const KernelTime &kernel : figures.decodeKernels)
         *result.add_decode_kernels() = toProto(kernel);
+      link_.send(out);
+    });
+  }
+
+  void call(const internal::Call &request) {
+    finish(request.request(), [&] {
+      internal::WorkerMessage out;
+      internal::CallResult &result = *out.mutable_call_result();
+      result.set_request(request.request());
+      for (const EntryRows &rows : engine_.call(fromProto(request))) {
+        internal::CallResult::Output &output = *result.add_outputs();
+        output.set_rows(rows.rows);
+        output.set_columns(rows.columns);
+        output.set_values(rows.values.data(), rows.values.size() * sizeof(float));
+      }
       link_.send(out);
     });
   }

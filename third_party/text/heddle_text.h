@@ -32,6 +32,12 @@ char *heddle_tokenizer_least_tokens(const heddle_tokenizer *tokenizer, const cha
 char *heddle_tokenizer_encode(const heddle_tokenizer *tokenizer, const char *text, size_t size, bool parse_special, int32_t **ids,
                               size_t *count);
 
+/// A text, or two (`second` may be null), as an encoder takes it, with the tokens that the model wants around it. Of each token
+/// five numbers: its id, its type, the text that it comes from (0, 1, or -1: none), and where it begins and ends there, in bytes.
+/// Freed with heddle_text_free_ids.
+char *heddle_tokenizer_encode_whole(const heddle_tokenizer *tokenizer, const char *text, size_t size, const char *second,
+                                    size_t second_size, int32_t **numbers, size_t *count);
+
 /// The text of a list of ids, UTF-8, freed with heddle_text_free_bytes.
 char *heddle_tokenizer_decode(const heddle_tokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special,
                               uint8_t **text, size_t *size);

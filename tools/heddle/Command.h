@@ -30,6 +30,7 @@ void addServe(CLI::App &app, Action &action);
 void addAsk(CLI::App &app, Action &action);
 void addInspect(CLI::App &app, Action &action);
 void addEval(CLI::App &app, Action &action);
+void addEmbed(CLI::App &app, Action &action);
 void addBench(CLI::App &app, Action &action);
 void addDoctor(CLI::App &app, Action &action);
 void addList(CLI::App &app, Action &action);

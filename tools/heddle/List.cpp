@@ -7,14 +7,11 @@
 #include "tools/heddle/hub/HubStore.h"
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <ctime>
 #include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
-#include <unistd.h>
 
 namespace heddle::tool {
 namespace fs = std::filesystem;
@@ -33,6 +30,25 @@ Model fromHub(const HubModel &model) {
   return {model.name.text(), model.path, model.bytes, model.used, model.isModel ? "model" : "file", model};
 }
 
+uint64_t bytesBelow(const fs::path &folder) {
+  uint64_t bytes = 0;
+  std::error_code error;
+  for (fs::recursive_directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
+    if (std::error_code ignored; at->is_regular_file(ignored))
+      bytes += at->file_size(ignored);
+  return bytes;
+}
+
+/// When a file of a folder was read last.
+int64_t lastUse(const fs::path &folder) {
+  int64_t used = 0;
+  std::error_code error;
+  for (fs::recursive_directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
+    if (struct stat info; ::stat(at->path().c_str(), &info) == 0)
+      used = std::max<int64_t>(used, info.st_atim.tv_sec);
+  return used;
+}
+
 std::vector<Model> pulledModels() {
   std::vector<Model> models;
   std::error_code error;
@@ -43,6 +59,9 @@ std::vector<Model> pulledModels() {
         ::stat(entry.path().c_str(), &info) == 0 && S_ISREG(info.st_mode))
       models.push_back({entry.path().stem().string(), entry.path(), uint64_t(info.st_size), info.st_atim.tv_sec});
   }
+  for (const KnownModel &known : knownModels())
+    if (const fs::path folder = pulledPath(known.name); known.isFolder() && fs::is_directory(folder, error))
+      models.push_back({std::string(known.name), folder, bytesBelow(folder), lastUse(folder)});
   for (const HubModel &model : hubModels())
     models.push_back(fromHub(model));
   std::sort(models.begin(), models.end(), [](auto &a, auto &b) { return a.name < b.name; });
@@ -197,8 +216,8 @@ int removeThem(const RemoveOptions &options) {
   for (const Model &model : models) {
     if (model.hub)
       removeHubModel(*model.hub);
-    else if (::unlink(model.path.c_str()) != 0 && errno != ENOENT)
-      throw Failure(model.path.string() + " cannot be removed: " + std::strerror(errno));
+    else if (std::error_code error; fs::remove_all(model.path, error), error)
+      throw Failure(model.path.string() + " cannot be removed: " + error.message());
     std::cout << "removed " << model.kind << " " << model.name << ", " << formatBytes(double(model.bytes)) << "\n";
   }
   for (const HubName &name : unfinished)

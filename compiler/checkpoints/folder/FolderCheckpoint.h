@@ -1,7 +1,8 @@
 //===- FolderCheckpoint.h - a Hugging Face folder as a checkpoint ---------------------------------------------------===//
 //
 // config.json, generation_config.json, model.safetensors or its shards, tokenizer.json and what stands beside it. Settings are
-// the leaves of config.json by keys with dots ("text_config.rope_scaling.factor").
+// the leaves of config.json by keys with dots ("text_config.rope_scaling.factor") and, of sentence-transformers' files,
+// "sentence_transformers.modules" and "sentence_transformers.pooling.pooling_mode_mean_tokens" (SentenceTransformers.h).
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
 #include "compiler/checkpoints/Checkpoint.h"
@@ -30,7 +31,7 @@ public:
   bool has(std::string_view tensor) const override { return tensors_.find(tensor).tensor; }
   std::string shownTensor(std::string_view name) const override;
   int64_t tokenCount() const override { return tokenizer_.count(); }
-  TokenizerFiles tokenizer() const override { return tokenizer_.files(); }
+  TokenizerFiles tokenizer(bool continues) const override { return tokenizer_.files(continues); }
   std::string chatTemplate() const override { return tokenizer_.chatTemplate(); }
   GenerationSettings generationSettings() const override;
   std::vector<std::string> unreadSettings() const override;

@@ -28,9 +28,6 @@ FolderTokenizer::FolderTokenizer(const fs::path &folder, const Json &generation,
     wanted.insert(extra.content);
   tokenizer_ = readTokenizerJson(text_, path("tokenizer.json").string(), wanted);
   addMissingTokens();
-  if (isTrue(names_, "add_eos_token"))
-    throw CompileError(path("tokenizer_config.json").string() +
-                       ": add_eos_token is true: an end of text after every prompt is not supported: use a model without it");
 }
 
 /// Tokens of tokenizer_config.json's added_tokens_decoder { "id": { "content", "special" } } and of added_tokens.json { content:
@@ -186,12 +183,17 @@ std::vector<int64_t> FolderTokenizer::ends(int64_t eos) const {
   return ids;
 }
 
-TokenizerFiles FolderTokenizer::files() const {
+TokenizerFiles FolderTokenizer::files(bool continues) const {
   TokenizerFiles out;
+  out.json = text_;
+  if (!continues)
+    return out;
+  if (isTrue(names_, "add_eos_token"))
+    throw CompileError(path("tokenizer_config.json").string() +
+                       ": add_eos_token is true: an end of text after every prompt is not supported: use a model without it");
   out.bos = idNamed("bos_token"), out.eos = idNamed("eos_token");
   out.addBos = beginsWithBos(out.bos);
   out.endOfText = ends(out.eos);
-  out.json = text_;
   return out;
 }
 

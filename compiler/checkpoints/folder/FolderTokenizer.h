@@ -16,7 +16,7 @@ public:
   /// CompileError.
   FolderTokenizer(const std::filesystem::path &folder, const Json &generation, const Json &config);
   int64_t count() const { return tokenizer_.count; }
-  TokenizerFiles files() const;
+  TokenizerFiles files(bool continues) const;
   std::string chatTemplate() const;
 
 private:

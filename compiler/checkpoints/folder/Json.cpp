@@ -47,7 +47,7 @@ void flatten(const Json &object, const std::string &prefix, std::vector<std::pai
 
 } // namespace
 
-Json parseJsonObject(const std::string &text, const std::string &file) {
+static Json parseJson(const std::string &text, const std::string &file) {
   std::vector<std::set<std::string>> keys;
   auto watch = [&](int depth, Json::parse_event_t event, Json &parsed) {
     if (depth > kDeepest)
@@ -61,15 +61,26 @@ Json parseJsonObject(const std::string &text, const std::string &file) {
     return true;
   };
   try {
-    Json json = Json::parse(text, watch);
-    if (json.is_object())
-      return json;
+    return Json::parse(text, watch);
   } catch (const Json::parse_error &error) {
     throw CompileError(file + ": is no JSON at byte " + std::to_string(error.byte) + ": download it again");
   } catch (const Json::exception &) { // a number beyond every range
     throw CompileError(file + ": holds a number that is out of range: download it again");
   }
-  throw CompileError(file + ": is no JSON object: download it again");
+}
+
+Json parseJsonObject(const std::string &text, const std::string &file) {
+  Json json = parseJson(text, file);
+  if (!json.is_object())
+    throw CompileError(file + ": is no JSON object: download it again");
+  return json;
+}
+
+Json readJsonList(const std::filesystem::path &path) {
+  Json json = parseJson(readSmallFile(path, kLargest), path.string());
+  if (!json.is_array())
+    throw CompileError(path.string() + ": is no JSON list: download it again");
+  return json;
 }
 
 Json readJsonFile(const std::filesystem::path &path) { return parseJsonObject(readSmallFile(path, kLargest), path.string()); }

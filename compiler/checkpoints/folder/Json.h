@@ -17,6 +17,9 @@ Json parseJsonObject(const std::string &text, const std::string &file);
 /// The same of a file of at most 64 MiB.
 Json readJsonFile(const std::filesystem::path &path);
 
+/// The list that a file of at most 64 MiB holds. Throws CompileError.
+Json readJsonList(const std::filesystem::path &path);
+
 /// The leaves of an object, sorted, by keys with dots. An object within a list is its text.
 std::vector<std::pair<std::string, Setting>> flattenedJson(const Json &object);
 

@@ -85,7 +85,7 @@ std::string GgufCheckpoint::shownTensor(std::string_view tensorName) const {
   return name() + ": tensor " + std::string(tensorName);
 }
 
-TokenizerFiles GgufCheckpoint::tokenizer() const {
+TokenizerFiles GgufCheckpoint::tokenizer(bool) const { // a "bert" vocabulary frames whole texts, whoever asks
   const GgufVocabulary vocabulary = readVocabulary(file());
   return {buildTokenizerJson(vocabulary), vocabulary.bos, vocabulary.eos, vocabulary.addBos.value_or(false),
           endsOfText(vocabulary)};

@@ -20,7 +20,7 @@ public:
   bool has(std::string_view tensor) const override;
   std::string shownTensor(std::string_view name) const override;
   int64_t tokenCount() const override { return tokens_; }
-  TokenizerFiles tokenizer() const override;
+  TokenizerFiles tokenizer(bool continues) const override;
   std::string chatTemplate() const override;
   GenerationSettings generationSettings() const override; // general.sampling.…
   std::vector<std::string> unreadSettings() const override;

@@ -40,6 +40,31 @@ std::string duplicates(const GgufVocabulary &vocabulary, const TokenRoles &roles
   return out;
 }
 
+/// The tokens around a text of a "bert" vocabulary, "[CLS] A [SEP]" and "[CLS] A [SEP] B [SEP]", as far as the file names them;
+/// null for other vocabularies.
+nlohmann::json frame(const GgufVocabulary &vocabulary) {
+  const int64_t first = vocabulary.first >= 0 ? vocabulary.first : vocabulary.bos;
+  const int64_t last = vocabulary.separator >= 0 ? vocabulary.separator : vocabulary.eos;
+  using Json = nlohmann::json;
+  if (vocabulary.model != "bert" || (first < 0 && last < 0))
+    return nullptr;
+  Json tokens = Json::object(), single = Json::array(), pair;
+  auto special = [&](Json &list, int64_t id, int type) {
+    if (id < 0)
+      return;
+    const std::string &text = vocabulary.tokens[static_cast<size_t>(id)];
+    list.push_back({{"SpecialToken", {{"id", text}, {"type_id", type}}}});
+    tokens[text] = {{"id", text}, {"ids", {id}}, {"tokens", {text}}};
+  };
+  special(single, first, 0);
+  single.push_back({{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
+  special(single, last, 0);
+  pair = single;
+  pair.push_back({{"Sequence", {{"id", "B"}, {"type_id", 1}}}});
+  special(pair, last, 1);
+  return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", tokens}};
+}
+
 /// Checked, and with a name for each empty token.
 GgufVocabulary checked(GgufVocabulary vocabulary) {
   const size_t count = vocabulary.tokens.size();
@@ -84,7 +109,8 @@ std::string buildTokenizerJson(const GgufVocabulary &source) {
   json += addedTokens(vocabulary, roles, added) + "],\n\"duplicates\":[";
   json += duplicates(vocabulary, roles, added, parts.everyTokenById ? nullptr : &pieces);
   json += "],\n\"normalizer\":" + parts.normalizer.dump() + ",\n\"pre_tokenizer\":" + parts.preTokenizer.dump();
-  json += ",\n\"post_processor\":null,\n\"decoder\":" + parts.decoder.dump() + ",\n\"model\":" + parts.model + "}\n";
+  json += ",\n\"post_processor\":" + frame(vocabulary).dump() + ",\n\"decoder\":" + parts.decoder.dump() +
+          ",\n\"model\":" + parts.model + "}\n";
   return json;
 }
 

@@ -26,6 +26,7 @@ struct GgufVocabulary {
   std::vector<std::string> merges;    // tokenizer.ggml.merges, "a b" each; "gpt2" and "gemma4" only
   int64_t bos = -1;                   // tokenizer.ggml.bos_token_id
   int64_t eos = -1;                   // tokenizer.ggml.eos_token_id
+  int64_t first = -1, separator = -1; // …cls_token_id, …seperator_token_id (so spelt): "bert" begins and ends texts with them
   std::vector<int64_t> otherEnds;     // …eot_token_id, …eom_token_id and those of the list …eos_token_ids
   int64_t unknown = -1;               // tokenizer.ggml.unknown_token_id
   std::optional<bool> addSpacePrefix; // tokenizer.ggml.add_space_prefix; absent: the model's default

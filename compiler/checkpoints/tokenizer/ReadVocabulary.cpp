@@ -37,6 +37,10 @@ GgufVocabulary readVocabulary(const GgufFile &file) {
   auto id = [&](const char *key) { return checkedId(file.findInteger(key).value_or(-1), key, v.tokens.size()); };
   v.bos = id("tokenizer.ggml.bos_token_id");
   v.eos = id("tokenizer.ggml.eos_token_id");
+  if (v.model == "bert") {
+    v.first = id("tokenizer.ggml.cls_token_id");
+    v.separator = id("tokenizer.ggml.seperator_token_id");
+  }
   for (const char *key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
     v.otherEnds.push_back(id(key));
   constexpr const char *kEnds = "tokenizer.ggml.eos_token_ids";
@@ -63,7 +67,7 @@ void applyTokenizerDefaults(GgufVocabulary &vocabulary) {
   const bool sentencePiece = vocabulary.model == "llama";
   const Splitting *splitting = vocabulary.model == "gpt2" ? findSplitting(vocabulary.pre) : nullptr;
   const auto outside = [&](int64_t id) { return id < 0 || id >= int64_t(vocabulary.tokens.size()); };
-  for (int64_t *id : {&vocabulary.bos, &vocabulary.eos, &vocabulary.unknown})
+  for (int64_t *id : {&vocabulary.bos, &vocabulary.eos, &vocabulary.unknown, &vocabulary.first, &vocabulary.separator})
     if (outside(*id))
       *id = -1;
   std::erase_if(vocabulary.otherEnds, outside);

@@ -185,6 +185,10 @@ def gelu(x):
     return 0.5 * x * (1 + math.tanh(0.7978845608028654 * (x + 0.044715 * x**3)))
 
 
+def gelu_erf(x):
+    return 0.5 * x * (1 + math.erf(x / math.sqrt(2)))
+
+
 def elementwise():
     noise = Noise(1)
     a, b = noise.rows(2, 5, 3.0), noise.rows(2, 5, 3.0)
@@ -200,7 +204,8 @@ def elementwise():
             + "".join(test(name, given("a", a) + f"  %y = heddle.activate {name} %a : {one}\n"
                            # The one arithmetic's tanh and exp are a few units of the last place off.
                            + near("y", each(a, f), bound, "exact") + near("y", each(a, f), "1.0e-6", "one"))
-                      for name, f, bound in (("silu", silu, WITHIN), ("gelu_tanh", gelu, "1.0e-9"))))
+                      for name, f, bound in (("silu", silu, WITHIN), ("gelu_tanh", gelu, "1.0e-9"), ("gelu", gelu_erf, WITHIN),
+                                             ("relu", lambda x: max(x, 0.0), WITHIN), ("tanh", math.tanh, WITHIN))))
 
 
 # ---- norms ----
@@ -630,13 +635,57 @@ def rows():
     return text
 
 
+# ---- one row of each sequence ----
+
+def pooling():
+    """Three sequences, of three, one and two tokens."""
+    noise, sequences = Noise(51), [0, 0, 0, 1, 2, 2]
+    x, types = noise.rows(6, 48, 3.0), [0, 1, 1, 0, 0, 1]
+    first, last = [0, 3, 4], [2, 3, 5]
+    x[3] = [0.0] * 48  # has no length
+    rows, list_ = "tensor<?x48xf32>", "tensor<?xi32>"
+    batch = f"  check.batch {{sequences = array<i32: {', '.join(map(str, sequences))}>, types = array<i32: {', '.join(map(str, types))}>}}\n"
+    head = batch + given("x", x) + f"  %f = heddle.batch first : {list_}\n  %l = heddle.batch last : {list_}\n"
+
+    def mean(one):
+        plus, by = (add, div) if one else (lambda a, b: a + b, lambda a, b: a / b)
+        out = []
+        for b, e in zip(first, last):
+            sums = [0.0] * 48
+            for row in x[b:e + 1]:
+                sums = [plus(s, v) for s, v in zip(sums, row)]
+            out.append([by(s, float(e - b + 1)) for s in sums])
+        return out
+
+    def length(row, eps, one):
+        return max(sqrt(lanes(row, lambda partial, v: fma(v, v, partial))) if one else math.sqrt(sum(v * v for v in row)), eps)
+
+    def unit(one):
+        return [[(div if one else lambda a, b: a / b)(v, length(row, f32(1e-12), one)) for v in row] for row in x]
+
+    table = noise.rows(2, 8)
+    return (f"heddle.weight @kinds : {tensor(table, 'f32')}\ncheck.weight @kinds {reals(table)}\n"
+            + test("mean_rows", head + f"  %y = heddle.mean_rows %x from %f to %l : ({rows}, {list_}, {list_}) -> {rows}\n"
+                   + near("y", mean(False), WITHIN, "exact") + same_bits("y", mean(True)))
+            + test("first_rows", head + f"  %y = heddle.select_rows %x, %f : ({rows}, {list_}) -> {rows}\n"
+                   + same_bits("y", [x[i] for i in first]))
+            + test("last_rows", head + f"  %y = heddle.select_rows %x, %l : ({rows}, {list_}) -> {rows}\n"
+                   + same_bits("y", [x[i] for i in last]))
+            + test("normalize", batch + given("x", x) + f"  %y = heddle.normalize %x eps 1.0e-12 : ({rows}) -> {rows}\n"
+                   + near("y", unit(False), WITHIN, "exact") + same_bits("y", unit(True)))
+            + test("types", batch + get("kinds", tensor(table, "f32")) + f"  %t = heddle.batch types : {list_}\n"
+                   + f"  %y = heddle.embed %t, %kinds : ({list_}, {tensor(table, 'f32')}) -> tensor<?x8xf32>\n"
+                   + same_bits("y", [table[i] for i in types])))
+
+
 GRAPH = """// RUN: heddle-opt %s -heddle-run-checks=meaning=exact -o /dev/null
 // What the fusions and the sharding make of it computes the same:
 // RUN: heddle-opt %s -heddle-to-fused -heddle-run-checks -heddle-to-sharded -heddle-run-checks=ranks=1,2,3 -o /dev/null
 """
 FUSED = "// RUN: heddle-opt %s -heddle-run-checks=ranks=1,2 -o /dev/null\n"
 FILES = {"elementwise": (GRAPH, elementwise), "norms": (GRAPH, norms), "rope": (GRAPH, rope), "formats": (GRAPH, formats),
-         "epilogues": (GRAPH, epilogues), "attention": (GRAPH, attention), "rows": (FUSED, rows)}
+         "epilogues": (GRAPH, epilogues), "attention": (GRAPH, attention), "rows": (FUSED, rows),
+         "pooling": (GRAPH, pooling)}
 
 
 def main():

@@ -76,8 +76,13 @@ public:
     encode += "    return\n  }\n";
     const std::string wanted = "    %rows = heddle.batch wanted : tensor<?xi32>\n    %s = heddle.select_rows %x2, %rows : (" + x +
                                ", tensor<?xi32>) -> " + x + "\n";
-    std::string pool = "  func.func @pool() -> (" + x + ", " + x + ") {\n" + embed() + calls("encoder_block", false) + wanted +
-                       "    return %x2, %s : " + x + ", " + x + "\n  }\n";
+    // Of each sequence come also the mean, of length 1, and the last token.
+    std::string pool =
+        "  func.func @pool() -> (" + x + ", " + x + ", " + x + ", " + x + ") {\n" + embed() + calls("encoder_block", false) +
+        wanted + "    %first = heddle.batch first : tensor<?xi32>\n    %last = heddle.batch last : tensor<?xi32>\n" +
+        "    %m = heddle.mean_rows %x2 from %first to %last : (" + x + ", tensor<?xi32>, tensor<?xi32>) -> " + x + "\n" +
+        "    %n = heddle.normalize %m eps 1.0e-12 : (" + x + ") -> " + x + "\n" + "    %e = heddle.select_rows %x2, %last : (" +
+        x + ", tensor<?xi32>) -> " + x + "\n" + "    return %x2, %s, %n, %e : " + x + ", " + x + ", " + x + ", " + x + "\n  }\n";
     std::string step = "  func.func @step() -> " + rows(kVocabulary) + " {\n" + embed() + calls("decoder_block", true) + wanted +
                        get("%out", "output.weight", kVocabulary, kWidth) + linear("%y", "%s", "%out", kWidth, kVocabulary) +
                        "    return %y : " + rows(kVocabulary) + "\n  }\n";
@@ -166,13 +171,20 @@ std::vector<Sequence> sequences() {
           {tokens(64, 7), tokens(5, 8)}};
 }
 
-/// What the entries give: of each sequence, its pooled rows and its logits.
+/// What the entries give: of each sequence, the rows of its tokens, of its wanted one, their mean and its last one, and its
+/// logits.
 struct Results {
-  std::vector<Logits> pooled, first, logits; // [tokens][64], [1][64], [tokens][vocabulary]
+  std::vector<Logits> pooled, first, mean, last, logits; // [tokens][64], three of [1][64], [tokens][vocabulary]
+  explicit Results(size_t sequences = 0) {
+    for (auto part : {&Results::pooled, &Results::first, &Results::mean, &Results::last, &Results::logits})
+      (this->*part).resize(sequences);
+  }
 };
+constexpr std::vector<Logits> Results::*kPooled[] = {&Results::pooled, &Results::first, &Results::mean,
+                                                     &Results::last}; // outputs of `pool`
 
 testing::AssertionResult same(const Results &a, const Results &b) {
-  for (auto part : {&Results::pooled, &Results::first, &Results::logits})
+  for (auto part : {&Results::pooled, &Results::first, &Results::mean, &Results::last, &Results::logits})
     for (size_t s = 0; s < (a.*part).size(); ++s) {
       const Logits &x = (a.*part)[s], &y = (b.*part).at(s);
       if (x.empty() || x.size() != y.size())
@@ -181,6 +193,8 @@ testing::AssertionResult same(const Results &a, const Results &b) {
         if (std::memcmp(&x[i], &y[i], sizeof(float)))
           return testing::AssertionFailure() << (part == &Results::pooled  ? "pooled rows"
                                                  : part == &Results::first ? "wanted rows"
+                                                 : part == &Results::mean  ? "means"
+                                                 : part == &Results::last  ? "last rows"
                                                                            : "logits")
                                              << " of sequence " << s << ", value " << i << ": " << x[i] << " against " << y[i];
     }
@@ -238,7 +252,7 @@ Results interpret(const CompiledModel &model, const char *stage, int ranks) {
     lengths.push_back(static_cast<int32_t>(s.source.size()));
     sourceCounts.push_back(s.source.size()), targetCounts.push_back(s.target.size());
   }
-  results.pooled.resize(sources.size()), results.first.resize(sources.size()), results.logits.resize(sources.size());
+  results = Results(sources.size());
   auto values = [](const reference::TensorPtr &t) { return std::get<std::vector<float>>(t->data); };
   auto pooled = reference->run("pool", batchOf(sources, true));
   reference::Batch step = batchOf(targets, false);
@@ -250,8 +264,9 @@ Results interpret(const CompiledModel &model, const char *stage, int ranks) {
     return results;
   }
   EXPECT_TRUE(encoded->empty());
-  take(results.pooled, values((*pooled)[0]), sourceCounts, kWidth);
-  take(results.first, values((*pooled)[1]), std::vector<size_t>(sources.size(), 1), kWidth);
+  for (size_t output = 0; output < std::size(kPooled); ++output)
+    take(results.*kPooled[output], values((*pooled)[output]), output ? std::vector<size_t>(sources.size(), 1) : sourceCounts,
+         kWidth);
   take(results.logits, values((*logits)[0]), targetCounts, kVocabulary);
   return results;
 }
@@ -284,8 +299,7 @@ void withEngine(const std::filesystem::path &directory, const Way &way, const st
 
 Results run(const std::filesystem::path &plan, const Way &way) {
   const std::vector<Sequence> all = sequences();
-  Results results;
-  results.pooled.resize(all.size()), results.first.resize(all.size()), results.logits.resize(all.size());
+  Results results(all.size());
   withEngine(plan, way, [&](Engine &engine) {
     std::vector<std::vector<size_t>> groups; // of sequences that share calls
     for (size_t s = 0; s < all.size(); ++s)
@@ -302,11 +316,12 @@ Results run(const std::filesystem::path &plan, const Way &way) {
       }
       auto pooled = engine.call(pool);
       EXPECT_TRUE(engine.call(encode).empty());
-      std::vector<Logits> tokens(group.size()), first(group.size());
-      take(tokens, pooled.at(0).values, counts, kWidth);
-      take(first, pooled.at(1).values, std::vector<size_t>(group.size(), 1), kWidth);
-      for (size_t i = 0; i < group.size(); ++i)
-        results.pooled[group[i]] = tokens[i], results.first[group[i]] = first[i];
+      for (size_t output = 0; output < std::size(kPooled); ++output) {
+        std::vector<Logits> rows(group.size());
+        take(rows, pooled.at(output).values, output ? std::vector<size_t>(group.size(), 1) : counts, kWidth);
+        for (size_t i = 0; i < group.size(); ++i)
+          (results.*kPooled[output])[group[i]] = rows[i];
+      }
       for (size_t begin = 0, more = 1; more; begin += static_cast<size_t>(way.chunk)) {
         EntryCall step{"step", {}};
         more = 0;

@@ -19,7 +19,7 @@ protected:
         R"({"w":{"dtype":"F16","shape":[2,1],"data_offsets":[0,4]},"u":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8);
     folder.write("model.safetensors", {reinterpret_cast<const char *>(bytes.data()), bytes.size()});
   }
-  TokenizerFiles tokenizer() { return FolderCheckpoint(folder.path()).tokenizer(); }
+  TokenizerFiles tokenizer() { return FolderCheckpoint(folder.path()).tokenizer(/*continues=*/true); }
   TemporaryFolder folder;
 };
 
@@ -74,7 +74,7 @@ TEST_F(Folder, TokensThatOtherFilesAdd) {
   folder.write("tokenizer_config.json", R"({"added_tokens_decoder":{"5":{"content":"<|im_end|>","special":true}}})");
   FolderCheckpoint checkpoint(folder.path());
   EXPECT_EQ(checkpoint.tokenCount(), 6);
-  const TokenizerFiles files = checkpoint.tokenizer();
+  const TokenizerFiles files = checkpoint.tokenizer(/*continues=*/true);
   EXPECT_SAYS(files.json, "<more>");
   EXPECT_EQ(files.endOfText, (std::vector<int64_t>{1, 2, 5})); // its text says so
 }

@@ -43,7 +43,7 @@ public:
   bool has(std::string_view name) const override { return stored_.contains(std::string(name)); }
   std::string shownTensor(std::string_view name) const override { return "m: tensor " + std::string(name); }
   int64_t tokenCount() const override { return 0; }
-  TokenizerFiles tokenizer() const override { return {}; }
+  TokenizerFiles tokenizer(bool) const override { return {}; }
   std::string chatTemplate() const override { return ""; }
   GenerationSettings generationSettings() const override { return {}; }
   std::vector<std::string> unreadSettings() const override { return {}; }

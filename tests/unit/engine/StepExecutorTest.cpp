@@ -37,11 +37,13 @@ void look(const Frame *frame, int64_t) {
   ++seen.calls;
   seen.badControl += _mm_getcsr() != 0x1f80;
   const StateView &kv = *frame->states[0];
-  for (const void *buffer : {static_cast<const void *>(frame->ids), static_cast<const void *>(frame->positions),
-                             static_cast<const void *>(frame->sequenceOf), static_cast<const void *>(frame->wantedRows),
-                             static_cast<const void *>(kv.pageTable), static_cast<const void *>(kv.memory),
-                             static_cast<const void *>(frame->outputs[0]), static_cast<const void *>(frame->outputs[1]),
-                             static_cast<const void *>(frame->arena), static_cast<const void *>(frame->partials)})
+  for (const void *buffer :
+       {static_cast<const void *>(frame->ids), static_cast<const void *>(frame->positions),
+        static_cast<const void *>(frame->sequenceOf), static_cast<const void *>(frame->wantedRows),
+        static_cast<const void *>(frame->firstRows), static_cast<const void *>(frame->lastRows),
+        static_cast<const void *>(frame->types), static_cast<const void *>(kv.pageTable), static_cast<const void *>(kv.memory),
+        static_cast<const void *>(frame->outputs[0]), static_cast<const void *>(frame->outputs[1]),
+        static_cast<const void *>(frame->arena), static_cast<const void *>(frame->partials)})
     seen.misaligned += reinterpret_cast<uintptr_t>(buffer) % 64 != 0;
   std::memset(frame->arena, 1, static_cast<size_t>(frame->tokens * seen.arenaPerToken)); // sanitizers would tell
   std::memset(frame->outputs[1], 1, static_cast<size_t>(frame->tokens) * 32 * sizeof(float));
@@ -100,10 +102,14 @@ TEST(StepExecutor, AStepThatHasNoRoomDoesNotRun) {
 struct SeenStates { // by the function below
   std::vector<std::vector<int32_t>> tables, lengths;
   std::vector<int64_t> widths;
+  std::vector<int32_t> first, last, types;
 };
 void lookAtStates(const Frame *frame, int64_t) {
   SeenStates &seen = *reinterpret_cast<SeenStates *>(const_cast<std::byte *>(frame->weights));
   seen = {};
+  seen.first.assign(frame->firstRows, frame->firstRows + frame->sequences);
+  seen.last.assign(frame->lastRows, frame->lastRows + frame->sequences);
+  seen.types.assign(frame->types, frame->types + frame->tokens);
   for (int64_t s = 0; s < 4; ++s) {
     const StateView &view = *frame->states[s];
     seen.widths.push_back(view.pageTableWidth);
@@ -137,6 +143,12 @@ TEST(StepExecutor, EachStateHasItsOwnTableAndLengths) {
   EXPECT_EQ(seen.lengths[0], (std::vector<int32_t>{65, 3}));
   EXPECT_EQ(seen.lengths[1], (std::vector<int32_t>{130, 1}));
   EXPECT_EQ(seen.lengths[3], (std::vector<int32_t>{65, 3}));
+  EXPECT_EQ(seen.first, (std::vector<int32_t>{0, 65}));
+  EXPECT_EQ(seen.last, (std::vector<int32_t>{64, 67}));
+  EXPECT_EQ(seen.types, std::vector<int32_t>(68));
+  plan.types.assign(68, 1);
+  executor.run(plan);
+  EXPECT_EQ(seen.types, std::vector<int32_t>(68, 1));
   // As many sequences as rows, and a page more for each 64 tokens: four single tokens find no room.
   StepExecutor small(model, {4, 2, 640}, 10, 1, *self);
   StepPlan four;

@@ -15,7 +15,8 @@ const StepLimits kLimits{.vocabulary = 100,
                          .tokens = 8,
                          .rows = 2,
                          .states = {StateKind::Paged, StateKind::Fixed, StateKind::Recurrent, StateKind::Transient},
-                         .entries = {{{0, Access::Update}}, {{1, Access::Read}, {2, Access::Update}}, {{3, Access::Update}}}};
+                         .entries = {{{0, Access::Update}}, {{1, Access::Read}, {2, Access::Update}}, {{3, Access::Update}}},
+                         .tokenTypes = 3};
 
 StepPlan sample() {
   StepPlan plan;
@@ -24,6 +25,7 @@ StepPlan sample() {
   plan.positions = {63, 64, 255};
   plan.sequences = {0, 0, 1};
   plan.rows = {1, 2};
+  plan.types = {0, 2, 1};
   plan.states.resize(4);
   plan.states[0] = {{{{1, 3}}, {2, 9}}, {1, 2, 0, 0, 3, 4, 5, 9}, 4};
   return plan;
@@ -47,6 +49,7 @@ TEST(StepPlan, ComesBackAsItWasSent) {
   EXPECT_EQ(got.positions, plan.positions);
   EXPECT_EQ(got.sequences, plan.sequences);
   EXPECT_EQ(got.rows, plan.rows);
+  EXPECT_EQ(got.types, plan.types);
   ASSERT_EQ(got.states.size(), 4u);
   EXPECT_EQ(got.states[0].table, plan.states[0].table);
   EXPECT_EQ(got.states[0].width, 4);

@@ -85,12 +85,39 @@ TEST(Functions, TanhF32) {
   EXPECT_TRUE(std::isnan(math::tanh(std::numeric_limits<float>::quiet_NaN())));
 }
 
+TEST(Functions, ErfF32) {
+  double worst = 0;
+  auto check = [&](float x) { worst = std::max(worst, relative(math::erf(x), std::erf(static_cast<double>(x)))); };
+  sweep(0x1p-60f, 100.0f, 1009, check);
+  sweep(-0x1p-60f, -100.0f, 1009, check);
+  EXPECT_LT(worst, 4e-7);
+  EXPECT_EQ(math::erf(0.0f), 0.0f);
+  for (float x : {3.91f, 10.0f, 1e30f, kInfinity}) {
+    EXPECT_EQ(math::erf(x), 1.0f);
+    EXPECT_EQ(math::erf(-x), -1.0f);
+  }
+  EXPECT_TRUE(std::isnan(math::erf(std::numeric_limits<float>::quiet_NaN())));
+  float last = -1;
+  for (int i = -500000; i <= 500000; ++i) {
+    float y = math::erf(static_cast<float>(i) * 1e-5f);
+    ASSERT_LE(std::fabs(y), 1.0f) << i;
+    ASSERT_GE(y, last - 4e-7f) << i;
+    last = y;
+  }
+}
+
 TEST(Functions, ActivationsF32) {
+  EXPECT_EQ(math::relu(-2.0f), 0.0f);
+  EXPECT_EQ(math::relu(2.0f), 2.0f);
+  EXPECT_TRUE(std::isnan(math::relu(std::numeric_limits<float>::quiet_NaN())));
+  EXPECT_EQ(math::gelu(-1e6f), 0.0f);
+  EXPECT_EQ(math::gelu(1e6f), 1e6f);
   for (int i = -3000; i <= 3000; ++i) {
     float x = static_cast<float>(i) * 0.01f;
     double d = x, silu = d / (1 + std::exp(-d)), gelu = 0.5 * d * (1 + std::tanh(0.7978845608 * (d + 0.044715 * d * d * d)));
     EXPECT_NEAR(math::silu(x), silu, 4e-7 * std::fabs(silu) + 1e-30) << x;
     EXPECT_NEAR(math::geluTanh(x), gelu, 4e-7 * std::fabs(d)) << x;
+    EXPECT_NEAR(math::gelu(x), 0.5 * d * (1 + std::erf(d / std::sqrt(2.0))), 4e-7 * std::fabs(d)) << x;
   }
 }
 

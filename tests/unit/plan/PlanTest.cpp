@@ -213,7 +213,7 @@ TEST_F(BrokenPlan, Values) {
   auto with = [&](const char *pointer, json value) {
     return errorWith([&](json &m) { m[json::json_pointer(pointer)] = value; });
   };
-  EXPECT_CONTAINS(with("/heddle_plan", 1), "plan version 1, this program reads 5");
+  EXPECT_CONTAINS(with("/heddle_plan", 1), "plan version 1, this program reads 6");
   EXPECT_CONTAINS(with("/key", "../x"), "'key' must be a word");
   EXPECT_CONTAINS(with("/targets/0", "../../tmp/evil"), "'targets[0]' must be a word");
   EXPECT_CONTAINS(with("/entries/0/outputs/0/stride", 2499), "'entries[0].outputs[0].stride' must be an integer from 2500");

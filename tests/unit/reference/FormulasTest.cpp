@@ -133,7 +133,7 @@ TEST(Activations, HaveKnownValues) {
   EXPECT_NEAR(Exact::activate(Function::geluTanh, 1.0), 0.84119199060827, 1e-12);
   for (int i = -4000; i <= 4000; ++i) {
     float x = static_cast<float>(i) / 200.0f;
-    for (Function f : {Function::silu, Function::geluTanh})
+    for (Function f : {Function::silu, Function::geluTanh, Function::gelu, Function::relu, Function::tanh})
       EXPECT_NEAR(static_cast<double>(One::activate(f, x)), Exact::activate(f, static_cast<double>(x)),
                   4e-7 * std::max(1.0, std::abs(static_cast<double>(x))));
   }

@@ -131,6 +131,33 @@ pub unsafe extern "C" fn heddle_tokenizer_encode(
 }
 
 #[unsafe(no_mangle)]
+#[allow(clippy::missing_safety_doc, clippy::too_many_arguments)]
+pub unsafe extern "C" fn heddle_tokenizer_encode_whole(
+    tokenizer: *const Tokenizer,
+    text: *const c_char,
+    size: usize,
+    second: *const c_char,
+    second_size: usize,
+    numbers: *mut *mut i32,
+    count: *mut usize,
+) -> *mut c_char {
+    guarded(|| unsafe {
+        let text = text_of(text, size, "the text")?;
+        let second = if second.is_null() { None } else { Some(text_of(second, second_size, "the second text")?) };
+        let encoding = (*tokenizer).encode_whole(text, second).map_err(|error| format!("tokenizer: {error}"))?;
+        let mut all = Vec::with_capacity(encoding.len() * 5);
+        for token in 0..encoding.len() {
+            let (begin, end) = encoding.get_offsets()[token];
+            let part = encoding.token_to_sequence(token).map_or(-1, |part| part as i32);
+            let place = if part < 0 { (0, 0) } else { (begin as i32, end as i32) };
+            all.extend([encoding.get_ids()[token] as i32, encoding.get_type_ids()[token] as i32, part, place.0, place.1]);
+        }
+        give(all, numbers, count);
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
 #[allow(clippy::missing_safety_doc)]
 pub unsafe extern "C" fn heddle_tokenizer_decode(
     tokenizer: *const Tokenizer,

@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 use std::sync::OnceLock;
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::{
-    AddedToken, AddedVocabulary, Decoder, DecoderWrapper, NormalizerWrapper, OffsetReferential, OffsetType, Result,
+    AddedToken, AddedVocabulary, Decoder, DecoderWrapper, Encoding, NormalizerWrapper, OffsetReferential, OffsetType,
+    PostProcessor, PostProcessorWrapper, PreTokenizedString, Result,
 };
 
 /// Immutable after loading; any number of threads may use it.
@@ -25,6 +26,8 @@ pub struct Tokenizer {
     spelling: serde_json::Value,
     splitting: serde_json::Value,
     decoder: Option<DecoderWrapper>,
+    /// The tokens that a model wants around its texts, or what is wrong with what the file says of them: decoders do without.
+    frame: Option<std::result::Result<PostProcessorWrapper, String>>,
     pieces: Option<Pieces>,
     /// Tokens found in a text before anything else, in the file's order.
     added: Vec<Added>,
@@ -74,6 +77,8 @@ struct Document<'a> {
     pre_tokenizer: Option<serde_json::Value>,
     #[serde(default)]
     decoder: Option<serde_json::Value>,
+    #[serde(default)]
+    post_processor: Option<serde_json::Value>,
     #[serde(borrow)]
     model: &'a RawValue,
 }
@@ -84,7 +89,7 @@ fn names_nothing(name: &str, id: u32) -> bool {
 }
 
 impl Tokenizer {
-    /// Reads a tokenizer.json. Truncation, padding and the post-processor are the caller's business and ignored.
+    /// Reads a tokenizer.json. Truncation and padding are the caller's business and ignored.
     pub fn from_json(json: &str) -> Result<Tokenizer> {
         let document: Document = serde_json::from_str(json)?;
         let mut spelling = document.normalizer.unwrap_or_default();
@@ -113,6 +118,8 @@ impl Tokenizer {
         let decoder = document.decoder.filter(|decoder| !decoder.is_null());
         let pieces = decoder.as_ref().and_then(Pieces::from_decoder);
         let decoder = decoder.map(serde_json::from_value).transpose()?;
+        let frame = document.post_processor.filter(|frame| !frame.is_null());
+        let frame = frame.map(|frame| serde_json::from_value(frame).map_err(|error| format!("post_processor: {error}")));
         Ok(Tokenizer {
             model,
             normalizer,
@@ -120,6 +127,7 @@ impl Tokenizer {
             spelling,
             splitting,
             decoder,
+            frame,
             pieces,
             added,
             every,
@@ -145,14 +153,39 @@ impl Tokenizer {
 
     /// Appends the ids of a text in which only the tokens of `added` are found before anything else.
     pub fn append_ids(&self, text: &str, added: &AddedVocabulary, ids: &mut Vec<i32>) -> Result<()> {
+        let words = self.words(text, added)?;
+        let splits = words.get_splits(OffsetReferential::Original, OffsetType::None);
+        ids.extend(splits.iter().filter_map(|(_, _, tokens)| tokens.as_ref()).flatten().map(|token| token.id as i32));
+        Ok(())
+    }
+
+    fn words(&self, text: &str, added: &AddedVocabulary) -> Result<PreTokenizedString> {
         let mut words = added.extract_and_normalize(self.normalizer.as_ref(), text);
         for step in &self.steps {
             step.cut(&mut words)?;
         }
         words.tokenize(|word| self.model.tokenize(word.get()))?;
-        let splits = words.get_splits(OffsetReferential::Original, OffsetType::None);
-        ids.extend(splits.iter().filter_map(|(_, _, tokens)| tokens.as_ref()).flatten().map(|token| token.id as i32));
-        Ok(())
+        Ok(words)
+    }
+
+    /// A text, or a pair of texts, as an encoder takes it: with the tokens that the model wants around them and between, which
+    /// part each token belongs to, and where in its text it stands, in bytes. Special tokens written in a text are text.
+    pub fn encode_whole(&self, text: &str, second: Option<&str>) -> Result<Encoding> {
+        let encoded = |text| self.words(text, &self.plain)?.into_encoding(None, 0, OffsetType::Byte);
+        let (first, second) = (encoded(text)?, second.map(encoded).transpose()?);
+        match &self.frame {
+            Some(Ok(frame)) => frame.process(first, second, true),
+            Some(Err(problem)) => Err(problem.clone().into()),
+            None => {
+                let mut both = first;
+                both.set_sequence_id(0);
+                if let Some(mut second) = second {
+                    second.set_sequence_id(1);
+                    both.merge_with(second, false);
+                }
+                Ok(both)
+            }
+        }
     }
 
     /// Tokens with a meaning of their own, found only where special tokens are meant: ids and texts.

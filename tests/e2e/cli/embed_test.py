@@ -1,0 +1,151 @@
+"""embed_test.py - `heddle embed` on small random BERT models against plain Python, alone, among others, over ranks and threads, and what it
+says where it cannot."""
+import json
+import math
+import os
+import unittest
+
+import bert_model
+import harness
+from bert_model import WORDS, Bert
+from harness import attempt, folder, heddle, refused
+
+# What the tokens of each text are.
+TEXTS = {"The cat sat on a mat.": "the cat sat on a mat .",
+         "dogs": "dog ##s",
+         "Running, unhappy dogs walk 42 cats": "[UNK] , un ##happy dog ##s walk 42 cat ##s",
+         "a house is wonderful [SEP] the e": None,
+         "The house is wonderful. " * 4 + "the end": None}
+
+
+def ids_of(text, words):
+    return [2] + [WORDS.index(word) for word in words.split()] + [3]
+
+
+def cosine(a, b):
+    return sum(x * y for x, y in zip(a, b)) / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+
+
+def vectors(*arguments, stdin=None):
+    return [json.loads(line)["embedding"] for line in heddle("embed", *arguments, "--json", stdin=stdin).splitlines()]
+
+
+class Vectors(unittest.TestCase):
+    def check(self, model, path, *, within=2e-3, alike=0.99999, options=(), **how):
+        known = {text: ids_of(text, words) for text, words in TEXTS.items() if words}
+        for vector, ids in zip(vectors(path, *known, *options), known.values(), strict=True):
+            exact = model.embedding(ids, **how)
+            self.assertEqual(len(vector), model.width)
+            self.assertGreaterEqual(cosine(vector, exact), alike)
+            self.assertLess(max(abs(x - y) for x, y in zip(vector, exact)), within)
+
+    def test_a_folder_with_sentence_transformers_files(self):
+        model, place = Bert(), folder()
+        self.check(model, model.write_folder(os.path.join(place, "mean")))
+        for pooling in ("cls", "lasttoken"):
+            self.check(model, model.write_folder(os.path.join(place, pooling), pooling=pooling), pooling=pooling)
+        self.check(model, model.write_folder(os.path.join(place, "raw"), modules=("Transformer", "Pooling")), normalized=False, within=5e-3)
+        self.check(model, model.write_folder(os.path.join(place, "none"), modules=()), normalized=False, within=5e-3)
+
+    def test_names_and_shapes_in_the_wild(self):
+        model, place = Bert(heads=1, activation="relu", kinds=1), folder()
+        self.check(model, model.write_folder(os.path.join(place, "old"), place="bert.", norms=("gamma", "beta")))
+        model = Bert(width=48, heads=3, feed_forward=80, layers=3, activation="gelu_new", seed=2)
+        self.check(model, model.write_folder(os.path.join(place, "new"), tensors={"cls.predictions.bias": [0.0] * len(WORDS)}))
+
+    def test_a_gguf_file_is_its_folder(self):
+        model, place = Bert(), folder()
+        path = model.write_gguf(os.path.join(place, "bert.gguf"))
+        self.check(model, path)
+        self.assertEqual(heddle("embed", path, *TEXTS, "--json"),
+                         heddle("embed", model.write_folder(os.path.join(place, "folder")), *TEXTS, "--json"))
+        self.check(model, model.write_gguf(os.path.join(place, "cls.gguf"), pooling=2), pooling="cls")
+
+    def test_quantised_weights(self):
+        model, place = Bert(width=64, feed_forward=128), folder()
+        path = model.write_folder(os.path.join(place, "folder"))
+        self.check(model, path, options=("--quantize", "q8_0"), alike=0.995, within=0.05)
+        self.assertNotEqual(vectors(path, "the cat", "--quantize", "q8_0"), vectors(path, "the cat"))
+
+    def test_the_same_bits_for_any_neighbours_ranks_and_threads(self):
+        for width, options in ((32, ()), (64, ("--quantize", "q8_0"))):
+            path = Bert(width=width, positions=120).write_folder(os.path.join(folder(), "folder"))
+            texts = [*TEXTS, "the cat sat on " * 29 + "a mat", *TEXTS]  # more than a chunk of keys
+            together = heddle("embed", path, *texts, "--json", *options)
+            self.assertEqual("".join(heddle("embed", path, text, "--json", *options) for text in texts), together)
+            for words in (["--ranks", 2, "--threads", 1], ["--ranks", 3, "--threads", 2], ["--threads", 3]):
+                self.assertEqual(heddle("embed", path, *texts, "--json", *options, *words), together, words)
+
+
+class Texts(unittest.TestCase):
+    def setUp(self):
+        self.model = Bert()
+        self.place = folder()
+        self.path = self.model.write_folder(os.path.join(self.place, "folder"))
+
+    def test_files_lines_and_arguments_are_the_same(self):
+        texts = list(TEXTS)[:3]
+        file = os.path.join(self.place, "texts.txt")
+        with open(file, "w", encoding="utf8", newline="") as out:
+            out.write("\r\n".join(texts))
+        expected = heddle("embed", self.path, *texts, "--json")
+        self.assertEqual(heddle("embed", self.path, "--file", file, "--json"), expected)
+        self.assertEqual(heddle("embed", self.path, "--json", stdin="\n".join(texts).encode() + b"\n"), expected)
+
+    def test_what_people_see(self):
+        lines = heddle("embed", self.path, "the cat", "the cat", "a house").splitlines()
+        self.assertRegex(lines[0], r"^1  \[-?\d\.\d{4}, .*, … 32 numbers\]  the cat$")
+        self.assertEqual(lines[4], "how alike (cosine)")
+        self.assertEqual(lines[6].split()[:3], ["1", "1.000", "1.000"])
+        self.assertEqual(len(lines), 9)
+
+    def test_a_text_that_is_too_long(self):
+        words = " ".join(["cat"] * 60)
+        refused(self, attempt("embed", self.path, "the cat", words), "text 2 has 62 tokens, and the model has 40 positions", "--truncate", status=1)
+        cut = vectors(self.path, words, "--truncate")[0]
+        self.assertGreater(cosine(cut, self.model.embedding(ids_of("", " ".join(["cat"] * 38)))), 0.99999)
+
+    def test_texts_that_are_none(self):
+        refused(self, attempt("embed", self.path, "the cat", " \t"), "text 2 is empty", status=1)
+        refused(self, attempt("embed", self.path, b"caf\xe9"), "text 1 is not valid UTF-8 at byte 3", status=1)
+        refused(self, attempt("embed", self.path, stdin=b""), "standard input holds no text", status=1)
+        refused(self, attempt("embed", self.path, stdin=b"the cat\n\na dog\n"), "standard input, line 2 is empty", status=1)
+        refused(self, attempt("embed", self.path, "the cat", "--file", __file__), "not from both", status=2)
+        refused(self, attempt("embed", self.path, "--file", os.path.join(self.place, "none")), "none", status=2)
+
+    def test_models_that_cannot(self):
+        refused(self, attempt("embed", harness.tiny(os.path.join(self.place, "tiny.gguf")), "the cat"), "cannot embed", "step", status=1)
+        refused(self, attempt("run", self.path, "--raw", "-p", "the cat", "-n", "1"), "no entry that gives logits", status=1)
+
+
+class Refusals(unittest.TestCase):
+    """Whatever a folder says of its vectors is done, or refused by name."""
+
+    def check(self, *words, **options):
+        path = Bert().write_folder(os.path.join(folder(), "folder"), **options)
+        refused(self, attempt("embed", path, "the cat"), *words, status=1)
+
+    def test_pooling(self):
+        self.check("pooling_mode_max_tokens is true", pooling="max")
+        self.check("pooling_mode_mean_tokens is true beside another kind", pooling_config={"pooling_mode_cls_token": True})
+        self.check("has the module 'Dense' as number 3", modules=("Transformer", "Pooling", "Dense", "Normalize"))
+        self.check("pooling_mode_mean_tokens is 'yes', neither true nor false", pooling_config={"pooling_mode_mean_tokens": "yes"})
+
+    def test_configuration(self):
+        self.check("hidden_act is 'mish'", config={"hidden_act": "mish"})
+        self.check("position_embedding_type is 'relative_key'", config={"position_embedding_type": "relative_key"})
+        self.check("is_decoder is true", config={"is_decoder": True})
+        self.check("a_new_key is 1", config={"a_new_key": 1})
+        self.check("type_vocab_size", config={"type_vocab_size": 3})
+        self.check("embeddings.position_embeddings.weight", tensors={"embeddings.position_embeddings.weight": None})
+        self.check("encoder.layer.0.attention.self.query.lora_A", tensors={"encoder.layer.0.attention.self.query.lora_A": [1.0]})
+
+    def test_files(self):
+        path = Bert().write_gguf(os.path.join(folder(), "bert.gguf"), pooling=4)
+        refused(self, attempt("embed", path, "the cat"), "bert.pooling_type is 4", status=1)
+        path = Bert().write_gguf(os.path.join(folder(), "bert.gguf"), keys={"tokenizer.ggml.model": b"\x08\0\0\0" + b"\x04" + bytes(7) + b"gpt2"})
+        refused(self, attempt("embed", path, "the cat"), "tokenizer.ggml.model is 'gpt2'; only bert", status=1)
+
+
+if __name__ == "__main__":
+    harness.main()
