@@ -1,5 +1,6 @@
 //===- Encoder.cpp - what encoders have in common ---------------------------------------------------------------------===//
 #include "compiler/architectures/Encoder.h"
+#include <algorithm>
 #include <optional>
 
 using namespace heddle;
@@ -20,15 +21,67 @@ ir::Activation heddle::readActivation(const ModelSource &m, std::string_view key
   m.refuse(key, "is " + quotedForError(name) + ": this activation function is not supported: use a model without it");
 }
 
-std::vector<ValueName> heddle::poolingValues() {
-  return {{"pooling_type", {}},
-          {kModules, {"sentence_transformers.modules"}},
-          {"pooling.first", {"sentence_transformers.pooling.pooling_mode_cls_token"}},
-          {"pooling.mean", {"sentence_transformers.pooling.pooling_mode_mean_tokens"}},
-          {"pooling.last", {"sentence_transformers.pooling.pooling_mode_lasttoken"}},
-          {"pooling.max", {"sentence_transformers.pooling.pooling_mode_max_tokens"}},
-          {"pooling.root_mean", {"sentence_transformers.pooling.pooling_mode_mean_sqrt_len_tokens"}},
-          {"pooling.weighted_mean", {"sentence_transformers.pooling.pooling_mode_weightedmean_tokens"}}};
+std::vector<ValueName> heddle::encoderValues(std::vector<ValueName> own) {
+  const std::vector<ValueName> common = {
+      {"attention.head_count_kv", {}},
+      {"attention.key_length", {}},
+      {"attention.layer_norm_rms_epsilon", {"layer_norm_eps"}, {1e-12}, {"attention.layer_norm_epsilon"}},
+      {"context_length", {"max_position_embeddings"}, {int64_t{512}}},
+      {"token_type_count", {"type_vocab_size"}, {int64_t{2}}},
+      {"activation", {"hidden_act"}, {std::string("gelu")}},
+      {"pooling_type", {}},
+      {kModules, {"sentence_transformers.modules"}},
+      {"pooling.first", {"sentence_transformers.pooling.pooling_mode_cls_token"}},
+      {"pooling.mean", {"sentence_transformers.pooling.pooling_mode_mean_tokens"}},
+      {"pooling.last", {"sentence_transformers.pooling.pooling_mode_lasttoken"}},
+      {"pooling.max", {"sentence_transformers.pooling.pooling_mode_max_tokens"}},
+      {"pooling.root_mean", {"sentence_transformers.pooling.pooling_mode_mean_sqrt_len_tokens"}},
+      {"pooling.weighted_mean", {"sentence_transformers.pooling.pooling_mode_weightedmean_tokens"}}};
+  own.insert(own.end(), common.begin(), common.end()); // the first of a name counts
+  return decoderValues(std::move(own));
+}
+
+/// The table's rows: GGUF files leave their number to it.
+static int64_t rowsOf(const ModelSource &m, const char *table) {
+  const std::optional<TensorInfo> info = m.tensor(table);
+  return info && info->shape.size() == 2 ? info->shape.front() : 1;
+}
+
+void heddle::buildPostNormEncoder(GraphBuilder &g) {
+  const ModelSource &m = g.model();
+  const Decoder d = readDecoder(m);
+  const bool gguf = m.checkpoint().kind() == Checkpoint::Kind::Gguf;
+  const Shape places{{*m.integer("context_length") - m.family().firstPosition, d.width}, "context_length × embedding_length"};
+  const bool kinds = std::ranges::find(m.family().weights, "token_types", &WeightName::name) != m.family().weights.end();
+  const Activation activation = readActivation(m, "activation");
+  constexpr auto kBias = GraphBuilder::Bias::Needed;
+
+  g.beginEntry("embed");
+  auto x = g.embed(g.weight("token_embd.weight", d.embeddings()));
+  if (kinds) {
+    const int64_t count = gguf ? rowsOf(m, "token_types.weight") : m.requiredInteger("token_type_count", 1, 1 << 16);
+    x = g.add(x, g.embedTypes(g.weight("token_types.weight", {{count, d.width}, "token_type_count × embedding_length"})));
+  }
+  x = g.add(x, g.embedPositions(g.weight("position_embd.weight", places)));
+  x = g.layerNorm(x, g.weight("token_embd_norm.weight", d.features(), kBias), d.eps);
+  for (int64_t layer = 0; layer < d.layers; ++layer)
+    x = g.block("encoder_block", layer, x,
+                {{"attn_q", d.queries(), kBias},
+                 {"attn_k", d.keys(), kBias},
+                 {"attn_v", d.keys(), kBias},
+                 {"attn_output", d.attended(), kBias},
+                 {"attn_output_norm", d.features(), kBias},
+                 {"ffn_up", d.up(), kBias},
+                 {"ffn_down", d.down(), kBias},
+                 {"layer_output_norm", d.features(), kBias}},
+                [&](mlir::Value x, const GraphBuilder::Weights &w) {
+                  auto q = g.linear(x, w("attn_q")), k = g.linear(x, w("attn_k")), v = g.linear(x, w("attn_v"));
+                  auto a = g.attention(q, k, v, {"", d.heads, d.kvHeads, d.headDim, d.scale});
+                  x = g.layerNorm(g.add(x, g.linear(a, w("attn_output"))), w("attn_output_norm"), d.eps);
+                  auto h = g.activate(g.linear(x, w("ffn_up")), activation);
+                  return g.layerNorm(g.add(x, g.linear(h, w("ffn_down"))), w("layer_output_norm"), d.eps);
+                });
+  g.endEntry(embeddingOf(g, x));
 }
 
 using Pooling = GraphBuilder::Pooling;

@@ -12,7 +12,12 @@ ir::Activation readActivation(const ModelSource &model, std::string_view key);
 /// Throws CompileError.
 mlir::Value embeddingOf(GraphBuilder &graph, mlir::Value x);
 
-/// What encoders call the values that embeddingOf reads.
-std::vector<ValueName> poolingValues();
+/// The encoder of Devlin et al., arXiv:1810.04805, with the entry `embed`: tokens, their places and, where the family has a table
+/// `token_types`, their kinds are added and normed; blocks `encoder_block` attend over the whole text and norm after each half.
+/// Throws CompileError.
+void buildPostNormEncoder(GraphBuilder &graph);
+
+/// What such encoders call their values, and those of one family before them: it may call some otherwise.
+std::vector<ValueName> encoderValues(std::vector<ValueName> own = {});
 
 } // namespace heddle

@@ -197,7 +197,7 @@ Manifest heddle::describe(const Compilation &compilation, const ModelSource &mod
   m.architecture = model.architecture();
   m.vocabulary = model.vocabularySize();
   m.width = model.integer("embedding_length").value_or(0);
-  m.context = model.integer("context_length").value_or(2048);
+  m.context = model.integer("context_length").value_or(2048) - model.family().firstPosition;
   int64_t types = INT64_MAX;
   compilation.module().walk([&](ir::BatchOp op) {
     if (op.getList() == ir::BatchList::Ids)

@@ -50,6 +50,7 @@ struct Family {
   /// Where folders keep the layers: the first spelling under which there is an embedding table counts for "model." in names.
   std::vector<std::string_view> places = {"model.", ""};
   std::string_view layers = "model.layers.*."; // * is the layer's number
+  int64_t firstPosition = 0;                   // rows of a table of positions that no text uses: the first token stands there
   std::vector<Rule> settingRules, tensorRules; // before the reader's (Checkpoint.h)
   void (*build)(GraphBuilder &graph);
 };
