@@ -1,5 +1,5 @@
-"""bert_model.py - small random BERT models, as a Hugging Face folder with sentence-transformers' files and as a GGUF file, and what they
-make of a text, in plain Python from the paper (Devlin et al., arXiv:1810.04805). Standard library only."""
+"""bert_model.py - small random models of BERT's equations, as Hugging Face folders (of BERT, RoBERTa and DistilBERT) with sentence-transformers'
+files and as a GGUF file, and what they make of a text, in plain Python from the paper (Devlin et al., arXiv:1810.04805). Standard library only."""
 import json
 import math
 import os
@@ -18,9 +18,9 @@ def f32(x):
 class Bert:
     """width is heads · head size; positions, layers and the feed-forward width are small."""
 
-    def __init__(self, width=32, heads=2, layers=2, feed_forward=64, positions=40, kinds=2, activation="gelu", seed=1):
+    def __init__(self, width=32, heads=2, layers=2, feed_forward=64, positions=40, kinds=2, activation="gelu", seed=1, eps=1e-5):
         self.width, self.heads, self.layers, self.feed_forward = width, heads, layers, feed_forward
-        self.positions, self.kinds, self.activation, self.eps = positions, kinds, activation, 1e-5
+        self.positions, self.kinds, self.activation, self.eps = positions, kinds, activation, eps
         noise = random.Random(seed)
 
         def matrix(rows, columns, size):
@@ -60,7 +60,8 @@ class Bert:
             return 0.5 * x * (1 + math.erf(x / math.sqrt(2)))
 
         add = lambda a, b: [x + y for x, y in zip(a, b)]
-        x = [norm(add(add(self.table[token], self.kind_table[0]), self.place_table[i]), self.norm) for i, token in enumerate(ids)]
+        kind = self.kind_table[0] if self.kinds else [0.0] * self.width
+        x = [norm(add(add(self.table[token], kind), self.place_table[i]), self.norm) for i, token in enumerate(ids)]
         size = self.width // self.heads
         for block in self.blocks:
             q, k, v = ([linear(row, block[name]) for row in x] for name in "qkv")
@@ -93,29 +94,46 @@ class Bert:
             all_ |= {f"{i}.{name}": values for name, values in block.items()}
         return all_
 
-    def write_folder(self, path, *, place="", norms=("weight", "bias"), config=None, pooling="mean", modules=("Transformer", "Pooling", "Normalize"),
+    def write_folder(self, path, *, family="bert", place="", norms=("weight", "bias"), config=None, pooling="mean", modules=("Transformer", "Pooling", "Normalize"),
                      pooling_config=None, tensors=None):
         """`place` before names; `norms`: what the weights of layer norms are called; without modules, no files of sentence-transformers."""
         os.makedirs(path)
         names = {"q": "attention.self.query", "k": "attention.self.key", "v": "attention.self.value", "o": "attention.output.dense",
                  "o_norm": "attention.output.LayerNorm", "up": "intermediate.dense", "down": "output.dense", "down_norm": "output.LayerNorm"}
+        layers, own = "encoder", {}
+        if family == "distilbert":
+            layers, names = "transformer", {"q": "attention.q_lin", "k": "attention.k_lin", "v": "attention.v_lin", "o": "attention.out_lin",
+                                            "o_norm": "sa_layer_norm", "up": "ffn.lin1", "down": "ffn.lin2", "down_norm": "output_layer_norm"}
+            own = {"architectures": ["DistilBertModel"], "model_type": "distilbert", "dim": self.width, "n_layers": self.layers, "n_heads": self.heads,
+                   "hidden_dim": self.feed_forward, "activation": self.activation, "dropout": 0.1, "seq_classif_dropout": 0.2, "qa_dropout": 0.1,
+                   "attention_dropout": 0.1, "sinusoidal_pos_embds": False, "max_position_embeddings": self.positions, "vocab_size": len(WORDS),
+                   "pad_token_id": 0}
         stored = {}
         for name, values in self.weights().items():
             layer, _, role = name.rpartition(".")
             whole = {"table": "embeddings.word_embeddings", "kinds": "embeddings.token_type_embeddings",
-                     "places": "embeddings.position_embeddings", "norm": "embeddings.LayerNorm"}.get(name) or f"encoder.layer.{layer}.{names[role]}"
+                     "places": "embeddings.position_embeddings", "norm": "embeddings.LayerNorm"}.get(name) or f"{layers}.layer.{layer}.{names[role]}"
             if isinstance(values, tuple):
                 endings = norms if "orm" in role else ("weight", "bias")
                 stored |= {f"{place}{whole}.{ending}": part for ending, part in zip(endings, values)}
             else:
                 stored[f"{place}{whole}.weight"] = values
-        stored |= {place + "pooler.dense.weight": self.table[:self.width], place + "pooler.dense.bias": self.table[0]} | (tensors or {})
+        if family == "distilbert":  # has neither kinds of sentences nor a pooler; its files do not name the epsilon of norms
+            stored = {name: values for name, values in stored.items() if "token_type" not in name}
+        else:
+            stored |= {place + "pooler.dense.weight": self.table[:self.width], place + "pooler.dense.bias": self.table[0]}
+        if family == "roberta":  # two rows for padding; nobody reads them
+            stored[place + "embeddings.position_embeddings.weight"] = [[9.0] * self.width] * 2 + self.place_table
+            own = {"architectures": ["RobertaModel"], "model_type": "roberta", "max_position_embeddings": self.positions + 2, "pad_token_id": 1,
+                   "bos_token_id": 0, "eos_token_id": 2}
+        stored |= tensors or {}
         stored = {name: values for name, values in stored.items() if values is not None}
         _safetensors(os.path.join(path, "model.safetensors"), stored)
-        files = {"config.json": {"architectures": ["BertModel"], "model_type": "bert", "hidden_size": self.width, "num_hidden_layers": self.layers,
+        base = {"architectures": ["BertModel"], "model_type": "bert", "hidden_size": self.width, "num_hidden_layers": self.layers,
                                  "num_attention_heads": self.heads, "intermediate_size": self.feed_forward, "hidden_act": self.activation,
                                  "layer_norm_eps": self.eps, "max_position_embeddings": self.positions, "type_vocab_size": self.kinds,
-                                 "vocab_size": len(WORDS), "pad_token_id": 0, "position_embedding_type": "absolute"} | (config or {}),
+                                 "vocab_size": len(WORDS), "pad_token_id": 0, "position_embedding_type": "absolute"}
+        files = {"config.json": (own if family == "distilbert" else base | own) | (config or {}),
                  "tokenizer.json": tokenizer(), "tokenizer_config.json": {"cls_token": "[CLS]", "do_lower_case": True}}
         if modules:
             types = [{"idx": i, "name": str(i), "path": f"{i}_{kind}" if i else "", "type": "sentence_transformers.models." + kind}

@@ -53,6 +53,18 @@ class Vectors(unittest.TestCase):
         model = Bert(width=48, heads=3, feed_forward=80, layers=3, activation="gelu_new", seed=2)
         self.check(model, model.write_folder(os.path.join(place, "new"), tensors={"cls.predictions.bias": [0.0] * len(WORDS)}))
 
+    def test_roberta(self):
+        model, place = Bert(kinds=1), folder()
+        self.check(model, model.write_folder(os.path.join(place, "roberta"), family="roberta", place="roberta."))
+        words = " ".join(["cat"] * 39)  # 41 tokens, a row of the table less than there are
+        refused(self, attempt("embed", os.path.join(place, "roberta"), words), "has 41 tokens, and the model has 40 positions", status=1)
+        path = model.write_folder(os.path.join(place, "padding"), family="roberta", config={"pad_token_id": 0})
+        refused(self, attempt("embed", path, "the cat"), "pad_token_id is 0", status=1)
+
+    def test_distilbert(self):
+        model = Bert(kinds=0, eps=1e-12)
+        self.check(model, model.write_folder(os.path.join(folder(), "distilbert"), family="distilbert", place="distilbert."))
+
     def test_a_gguf_file_is_its_folder(self):
         model, place = Bert(), folder()
         path = model.write_gguf(os.path.join(place, "bert.gguf"))
