@@ -9,7 +9,8 @@ using namespace heddle::ir;
 constexpr const char *kModules = "pooling.modules";
 
 ir::Activation heddle::readActivation(const ModelSource &m, std::string_view key) {
-  const std::string name = m.text(key).value_or("gelu");
+  // Where a folder is silent the family's values say what is meant, so none is null; GGUF files do not speak of it.
+  const std::string name = m.text(key).value_or(m.checkpoint().kind() == Checkpoint::Kind::Gguf ? "gelu" : "null");
   if (name == "gelu")
     return Activation::Gelu;
   if (name == "gelu_new" || name == "gelu_pytorch_tanh")
@@ -30,15 +31,50 @@ std::vector<ValueName> heddle::encoderValues(std::vector<ValueName> own) {
       {"token_type_count", {"type_vocab_size"}, {int64_t{2}}},
       {"activation", {"hidden_act"}, {std::string("gelu")}},
       {"pooling_type", {}},
-      {kModules, {"sentence_transformers.modules"}},
-      {"pooling.first", {"sentence_transformers.pooling.pooling_mode_cls_token"}},
-      {"pooling.mean", {"sentence_transformers.pooling.pooling_mode_mean_tokens"}},
-      {"pooling.last", {"sentence_transformers.pooling.pooling_mode_lasttoken"}},
-      {"pooling.max", {"sentence_transformers.pooling.pooling_mode_max_tokens"}},
-      {"pooling.root_mean", {"sentence_transformers.pooling.pooling_mode_mean_sqrt_len_tokens"}},
-      {"pooling.weighted_mean", {"sentence_transformers.pooling.pooling_mode_weightedmean_tokens"}}};
+      {kModules, {"sentence-transformers/modules"}},
+      {"pooling.mode", {"sentence-transformers/pooling/pooling_mode"}},
+      {"pooling.first", {"sentence-transformers/pooling/pooling_mode_cls_token"}},
+      {"pooling.mean", {"sentence-transformers/pooling/pooling_mode_mean_tokens"}},
+      {"pooling.last", {"sentence-transformers/pooling/pooling_mode_lasttoken"}},
+      {"pooling.max", {"sentence-transformers/pooling/pooling_mode_max_tokens"}},
+      {"pooling.root_mean", {"sentence-transformers/pooling/pooling_mode_mean_sqrt_len_tokens"}},
+      {"pooling.weighted_mean", {"sentence-transformers/pooling/pooling_mode_weightedmean_tokens"}}};
   own.insert(own.end(), common.begin(), common.end()); // the first of a name counts
   return decoderValues(std::move(own));
+}
+
+std::vector<Rule> heddle::encoderSettingRules(std::vector<Rule> own) {
+  constexpr const char *kHead = "of a head, which is not asked for", *kNote = "a note of training or of another program";
+  const std::vector<Rule> common = {
+      {"@is_decoder", "false", "a causal mask is not supported in this family"},
+      {"@tie_word_embeddings", "*", kHead},
+      {"@tie_weights_", "*", kHead},
+      {"@pooler_*", "*", kHead},
+      {"@unk_token_id", "*", "the tokenizer's files are asked"},
+      {"@model_max_length", "*", "the tables of positions say how long a text may be"},
+      {"@output_past", "*", kNote},
+      {"@directionality", "*", kNote},
+      {"@language", "*", kNote},
+      {"@name", "*", kNote},
+      {"sentence-transformers/pooling/word_embedding_dimension", "*", "the width, again"},
+      {"sentence-transformers/pooling/embedding_dimension", "*", "the width, again"},
+      {"sentence-transformers/pooling/include_prompt", "*", "no prompt is put before a text"},
+      {"sentence-transformers/pooling/*", "false", ""},
+      {"sentence-transformers/transformer/do_lower_case", "false", "texts are given to the tokenizer as they are"},
+      {"sentence-transformers/transformer/max_seq_length", "*", "texts are cut where that is asked for"},
+      {"sentence-transformers/transformer/*", "*", "which Python code computes the same"},
+      {"sentence-transformers/config/default_prompt_name", "null", "no prompt is put before a text"},
+      {"sentence-transformers/config/*", "*", "notes, and prompts that a caller may choose"}};
+  own.insert(own.end(), common.begin(), common.end()); // the first that fits counts
+  return own;
+}
+
+std::vector<Rule> heddle::encoderTensorRules(std::vector<Rule> own) {
+  const std::vector<Rule> common = {{"*embeddings.position_ids", "*", "follows from the configuration"},
+                                    {"*embeddings.token_type_ids", "*", "follows from the configuration"},
+                                    {"*pooler.dense.*", "*", "only heads for classification read it"}};
+  own.insert(own.end(), common.begin(), common.end());
+  return own;
 }
 
 /// The table's rows: GGUF files leave their number to it.
@@ -47,11 +83,22 @@ static int64_t rowsOf(const ModelSource &m, const char *table) {
   return info && info->shape.size() == 2 ? info->shape.front() : 1;
 }
 
+/// The tokens around a text are known of WordPiece vocabularies alone.
+static void checkVocabulary(const ModelSource &m) {
+  constexpr const char *kModel = "tokenizer.ggml.model";
+  const std::optional<Setting> model = m.checkpoint().setting(kModel);
+  if (const std::string *name = model ? model->as<std::string>() : nullptr; name && *name != "bert")
+    throw CompileError(m.checkpoint().shownKey(kModel) + " is " + quotedForError(*name) +
+                       "; only bert is supported in this family: use the model's folder");
+}
+
 void heddle::buildPostNormEncoder(GraphBuilder &g) {
   const ModelSource &m = g.model();
+  checkVocabulary(m);
   const Decoder d = readDecoder(m);
   const bool gguf = m.checkpoint().kind() == Checkpoint::Kind::Gguf;
-  const Shape places{{*m.integer("context_length") - m.family().firstPosition, d.width}, "context_length × embedding_length"};
+  m.requiredInteger("context_length", m.family().firstPosition + 1, 1 << 27);
+  const Shape places{{m.positions(), d.width}, "positions that a text has × embedding_length"};
   const bool kinds = std::ranges::find(m.family().weights, "token_types", &WeightName::name) != m.family().weights.end();
   const Activation activation = readActivation(m, "activation");
   constexpr auto kBias = GraphBuilder::Bias::Needed;
@@ -88,7 +135,9 @@ using Pooling = GraphBuilder::Pooling;
 
 /// pooling_type of a GGUF file, as llama.cpp numbers them.
 static Pooling poolingOfGguf(const ModelSource &m) {
-  switch (m.integer("pooling_type").value_or(1)) {
+  if (!m.integer("pooling_type"))
+    m.refuse("pooling_type", "is missing, so how vectors are made is not known: " + m.again());
+  switch (*m.integer("pooling_type")) {
   case 1:
     return Pooling::Mean;
   case 2:
@@ -101,35 +150,53 @@ static Pooling poolingOfGguf(const ModelSource &m) {
   }
 }
 
+/// Of sentence-transformers' Pooling module: one word in new files; in old ones a flag for each kind, of which the mean is set
+/// unless it is said not to be. Vectors of several kinds at once are put side by side there, which is not supported.
 static Pooling poolingOfFolder(const ModelSource &m) {
+  constexpr std::pair<const char *, Pooling> kFlags[] = {
+      {"pooling.first", Pooling::First}, {"pooling.mean", Pooling::Mean}, {"pooling.last", Pooling::Last}};
+  constexpr std::pair<std::string_view, Pooling> kWords[] = {
+      {"cls", Pooling::First}, {"mean", Pooling::Mean}, {"lasttoken", Pooling::Last}};
+  constexpr const char *kOnly = "only the first or last token or their mean is supported: use a model without it";
+  for (auto [key, how] : kFlags)
+    m.flag(key); // read, and checked, whatever counts
   for (const char *other : {"pooling.max", "pooling.root_mean", "pooling.weighted_mean"})
     if (m.flag(other).value_or(false))
-      m.refuse(other, "is true: only the first or last token or their mean is supported: use a model without it");
+      m.refuse(other, std::string("is true: ") + kOnly);
+  if (std::optional<std::string> word = m.text("pooling.mode")) {
+    for (auto [name, how] : kWords)
+      if (*word == name)
+        return how;
+    m.refuse("pooling.mode", "is " + quotedForError(*word) + ": " + kOnly);
+  }
   std::optional<Pooling> asked;
-  for (auto [key, how] :
-       {std::pair("pooling.first", Pooling::First), {"pooling.mean", Pooling::Mean}, {"pooling.last", Pooling::Last}})
-    if (m.flag(key).value_or(false)) {
+  for (auto [key, how] : kFlags)
+    if (m.flag(key).value_or(how == Pooling::Mean)) {
       if (asked)
         m.refuse(key,
                  "is true beside another kind: vectors of several kinds at once are not supported: use a model without them");
       asked = how;
     }
-  return asked.value_or(Pooling::Mean);
+  if (!asked)
+    m.refuse("pooling.mean", std::string("is false, and no other kind is asked for: ") + kOnly);
+  return *asked;
 }
 
 mlir::Value heddle::embeddingOf(GraphBuilder &g, mlir::Value x) {
   const ModelSource &m = g.model();
   if (m.checkpoint().kind() == Checkpoint::Kind::Gguf)
     return g.normalize(g.pool(x, poolingOfGguf(m)));
-  const std::vector<std::string> modules = m.texts(kModules).value_or(std::vector<std::string>{"Transformer", "Pooling"});
+  const std::optional<std::vector<std::string>> modules = m.texts(kModules);
+  if (!modules)
+    return g.pool(x, Pooling::Mean);
+  const std::vector<std::string> kKnown = {"Transformer", "Pooling", "Normalize"};
+  for (size_t i = 0; i < std::max<size_t>(modules->size(), 2); ++i)
+    if (i >= modules->size() || i >= kKnown.size() || (*modules)[i] != kKnown[i])
+      m.refuse(kModules, (i < modules->size() ? "has the module " + quotedForError((*modules)[i]) : std::string("ends")) +
+                             " as number " + std::to_string(i + 1) +
+                             "; only Transformer, Pooling and then perhaps Normalize are supported: use a model without others");
   x = g.pool(x, poolingOfFolder(m));
-  for (size_t i = 0; i < modules.size(); ++i) {
-    if (i < 2 && modules[i] == (i == 0 ? "Transformer" : "Pooling"))
-      continue;
-    if (i != 2 || modules[i] != "Normalize")
-      m.refuse(kModules, "has the module " + quotedForError(modules[i]) + " as number " + std::to_string(i + 1) +
-                             "; only Transformer, Pooling and Normalize are supported, in this order: use a model without it");
+  if (modules->size() == kKnown.size())
     x = g.normalize(x);
-  }
   return x;
 }

@@ -20,4 +20,8 @@ void buildPostNormEncoder(GraphBuilder &graph);
 /// What such encoders call their values, and those of one family before them: it may call some otherwise.
 std::vector<ValueName> encoderValues(std::vector<ValueName> own = {});
 
+/// What their files say that nobody reads, one family's own rules before them.
+std::vector<Rule> encoderSettingRules(std::vector<Rule> own = {});
+std::vector<Rule> encoderTensorRules(std::vector<Rule> own = {});
+
 } // namespace heddle

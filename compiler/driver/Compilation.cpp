@@ -184,6 +184,31 @@ static int64_t smallestTable(Value list, int depth = 0) {
   return least;
 }
 
+/// Throws where an op reads `value`, one of the batch's lists, for what it does not hold: a token's number where an id belongs.
+/// An edited stage may.
+static void checkUses(ir::BatchList list, Value value, int depth = 0) {
+  using enum ir::BatchList;
+  if (depth == 16)
+    return;
+  for (OpOperand &use : value.getUses()) {
+    Operation *op = use.getOwner();
+    bool good = true;
+    if (isa<ir::EmbedOp, ir::TileEmbedOp>(op))
+      good = list == Ids || list == Positions || list == Types;
+    else if (isa<ir::SelectRowsOp>(op))
+      good = list == Wanted || list == First || list == Last;
+    else if (auto mean = dyn_cast<ir::MeanRowsOp>(op))
+      good = list == (value == mean.getFirst() ? First : Last) && mean.getFirst() != mean.getLast();
+    else if (auto call = dyn_cast<func::CallOp>(op))
+      if (auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(call, call.getCalleeAttr());
+          callee && !callee.isExternal())
+        checkUses(list, callee.getArgument(use.getOperandNumber()), depth + 1);
+    if (!good)
+      throw CompileError("the stage's " + op->getName().getStringRef().str() + " takes the batch's list " +
+                         stringifyBatchList(list).str() + ", which it cannot use: mend the stage");
+  }
+}
+
 /// Values of a list are below `bound`. An edited stage may have a smaller table; the graph of a family checks its tables' shapes.
 static void checkLookups(ir::BatchOp list, int64_t bound, const char *what) {
   if (int64_t rows = smallestTable(list.getResult()); rows < bound)
@@ -197,9 +222,10 @@ Manifest heddle::describe(const Compilation &compilation, const ModelSource &mod
   m.architecture = model.architecture();
   m.vocabulary = model.vocabularySize();
   m.width = model.integer("embedding_length").value_or(0);
-  m.context = model.integer("context_length").value_or(2048) - model.family().firstPosition;
+  m.context = model.positions();
   int64_t types = INT64_MAX;
   compilation.module().walk([&](ir::BatchOp op) {
+    checkUses(op.getList(), op.getResult());
     if (op.getList() == ir::BatchList::Ids)
       checkLookups(op, m.vocabulary, "ids");
     else if (op.getList() == ir::BatchList::Positions)

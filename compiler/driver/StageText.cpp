@@ -2,6 +2,8 @@
 #include "compiler/driver/StageText.h"
 #include <algorithm>
 #include <set>
+#include <utility>
+#include <vector>
 
 namespace heddle {
 namespace {
@@ -23,7 +25,7 @@ public:
       else if (text_[at_] == '"')
         skipString();
       else if (text_.substr(at_).starts_with("func.func") && depth_ <= 1)
-        header_ = true, parens_ = 0, at_ += 9, defined_.clear();
+        header_ = true, parens_ = 0, at_ += 9, scopes_.assign(1, {}), inside_.clear();
       else if (text_[at_] == '%') {
         if (std::string problem = value(); !problem.empty())
           return problem;
@@ -42,13 +44,19 @@ private:
 
   void character(char c) {
     if (c == '\n')
-      ++line_, results_ = true;
+      ++line_, results_ = true, block_ = false;
+    else if (c == '^')
+      block_ = true;
     else if (c == '(')
       ++parens_;
     else if (c == ')')
       parens_ -= parens_ > 0;
     else if ((c == '{' || c == '}') && !(header_ && parens_)) { // not of an argument's attributes
       depth_ = c == '{' ? depth_ + 1 : depth_ - (depth_ > 0);
+      if (c == '{')
+        scopes_.push_back(std::exchange(inside_, {}));
+      else if (!scopes_.empty())
+        scopes_.pop_back();
       if (depth_ >= 2)
         header_ = false;
     }
@@ -56,7 +64,12 @@ private:
       results_ = false;
   }
 
-  /// %name, %name:3 or %name#1. A definition stands in the list that begins a line, or before `:` or ` =`.
+  bool isDefined(std::string_view name) const {
+    return std::ranges::any_of(scopes_, [&](const auto &scope) { return scope.contains(name); });
+  }
+
+  /// %name, %name:3 or %name#1. A definition stands in the list that begins a line, or before `:` or ` =`: then it is an argument
+  /// of a function or a loop, and known inside of the braces that follow, or of a block.
   std::string value() {
     size_t end = at_ + 1;
     while (end < text_.size() && isNameCharacter(text_[end]))
@@ -67,14 +80,15 @@ private:
     while (next < text_.size() && text_[next] == ' ')
       ++next;
     const bool assigned = next < text_.size() && text_[next] == '=' && (next + 1 >= text_.size() || text_[next + 1] != '=');
-    const bool defines = results_ ? resultList(end) : counted || assigned;
+    const bool result = results_ && resultList(end), defines = results_ ? result : counted || assigned;
     at_ = end;
     if (depth_ <= 1 && !header_)
       return "line " + std::to_string(line_) + ": a value stands outside of all functions: the text has lost a line or a brace";
     if (defines)
-      defined_.insert(name);
-    else if (!defined_.contains(name))
-      return "line " + std::to_string(line_) + ": " + std::string(name.substr(0, 60)) + " is used before it is defined";
+      (scopes_.empty() || !(result || block_) ? inside_ : scopes_.back()).insert(name);
+    else if (!isDefined(name))
+      return "line " + std::to_string(line_) + ": " + std::string(name.substr(0, 60)) +
+             " is used before it is defined, or outside of where it is";
     return {};
   }
 
@@ -92,8 +106,10 @@ private:
 
   std::string_view text_;
   size_t at_ = 0, line_ = 1, depth_ = 0, parens_ = 0;
-  bool header_ = false, results_ = true; // of a function, up to its body; at the beginning of a line
-  std::set<std::string_view> defined_;   // in this function
+  bool header_ = false, results_ = true;           // of a function, up to its body; at the beginning of a line
+  bool block_ = false;                             // on the line of a block's name
+  std::vector<std::set<std::string_view>> scopes_; // of this function, by braces
+  std::set<std::string_view> inside_;              // to be defined by the next brace
 };
 
 } // namespace

@@ -335,6 +335,8 @@ int64_t ModelSource::vocabularySize() const {
   return rows;
 }
 
+int64_t ModelSource::positions() const { return integer("context_length").value_or(2048) - family_.firstPosition; }
+
 bool ModelSource::tiedHead() const {
   if (isGguf())
     return !checkpoint_.tensor("output.weight");

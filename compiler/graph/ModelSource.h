@@ -49,6 +49,7 @@ public:
   std::optional<TensorInfo> tensor(std::string_view name) const;
   std::vector<float> vectorValues(std::string_view tensor) const;
   int64_t vocabularySize() const;
+  int64_t positions() const; // that a text can have
   /// Whether logits are products with the embedding table: GGUF files then have no output.weight.
   bool tiedHead() const;
 

@@ -84,9 +84,10 @@ struct FunctionPlan {
   SmallVector<Buffer> buffers;
   llvm::DenseMap<Value, int64_t> bufferOf;
   llvm::DenseMap<Value, RowsLike> rows;
-  SmallVector<int64_t> takesOver;     // for each result: the argument whose buffer holds it, or -1
-  llvm::DenseSet<OpOperand *> copied; // of calls and returns: a copy is passed, or made
-  int64_t bytes = 0, base = 0;        // of the arena, per token
+  SmallVector<int64_t> takesOver;        // for each result: the argument whose buffer holds it, or -1
+  llvm::SmallDenseSet<int64_t> ofTokens; // arguments that must have a row for each token of the step
+  llvm::DenseSet<OpOperand *> copied;    // of calls and returns: a copy is passed, or made
+  int64_t bytes = 0, base = 0;           // of the arena, per token
 };
 
 struct PlanMemory : heddle::ModulePass<PlanMemory> {
@@ -332,9 +333,25 @@ private:
   }
 
   /// An edited stage may give an op operands of which one has fewer rows than the op would read.
-  static LogicalResult checkRows(func::FuncOp function, FunctionPlan &p) {
+  /// Whether a value has a row for each token of the step; of an argument its function's callers answer.
+  static bool isOfTokens(Value value, FunctionPlan &p) {
+    const RowsLike &rows = p.rows[value];
+    if (rows.argument >= 0)
+      p.ofTokens.insert(rows.argument);
+    return rows.each == 1 && (rows.argument >= 0 || rows.count == RowCount::Tokens);
+  }
+
+  LogicalResult checkRows(func::FuncOp function, FunctionPlan &p) {
     for (Operation &op : function.front()) {
+      if (auto call = dyn_cast<func::CallOp>(op))
+        for (int64_t argument : plans_[calleeOf(call)].ofTokens)
+          if (!isOfTokens(call.getOperand(static_cast<unsigned>(argument)), p))
+            return op.emitError("argument ") << argument << " must have a row for each token of the step";
       auto compute = dyn_cast<ComputeOp>(op);
+      if (compute && op.getNumResults() && compute.rowsOf(0)) // rows are chosen by tokens' numbers
+        for (Value operand : op.getOperands())
+          if (isPlaced(operand.getType()) && !isOfTokens(operand, p))
+            return op.emitOpError("needs a row for each token of the step");
       if (!compute && isa<func::ReturnOp>(op) && function.isPublic())
         for (Value result : op.getOperands())
           if (p.rows[result].each != 1)

@@ -119,6 +119,7 @@ void Engine::submit(Request request) { impl_->submit(std::move(request)); }
 void Engine::cancel(uint64_t request) { impl_->cancel(request); }
 bool Engine::idle() const { return impl_->idle(); }
 int64_t Engine::context() const { return impl_->context(); }
+int64_t Engine::callSequences() const { return impl_->callSequences(); }
 EngineStats Engine::stats() const { return impl_->stats(); }
 std::vector<Event> Engine::step() { return impl_->step(); }
 void Engine::follow() { impl_->follow(); }

@@ -123,6 +123,7 @@ public:
   void cancel(uint64_t request); // its last event, Cancelled, comes with the next step(); unknown ids are ignored
   bool idle() const;             // nothing to do: step() would give nothing
   int64_t context() const;       // positions a request can have, prompt and answer
+  int64_t callSequences() const; // sequences, and wanted rows, that a call can have
   EngineStats stats() const;
   /// One step; at most one event per request. The end-of-text token is among its tokens, with no text.
   std::vector<Event> step(); // schedule → broadcast → execute → sample → update

@@ -49,6 +49,7 @@ public:
   std::vector<KernelTime> endProfile() { return executor_.endProfile(); }
   void leaveStepsWhile(const std::atomic<bool> &flag) { executor_.leaveStepsWhile(flag); }
   int64_t context() const { return settings_.context; }
+  int64_t callSequences() const { return settings_.rows; }
 
 private:
   struct Running { // a request from submit to its last event

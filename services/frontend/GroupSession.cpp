@@ -24,6 +24,7 @@ public:
 
   int64_t context() const { return context_; }
   int64_t threads() const { return threads_; }
+  int64_t callSequences() const { return callSequences_; }
 
   void send(const internal::FrontendMessage &message) {
     if (!supervisor_->send(message)) {
@@ -65,6 +66,7 @@ private:
     std::lock_guard lock(mutex_);
     context_ = std::max<int64_t>(ready.context(), 1);
     threads_ = ready.threads();
+    callSequences_ = std::max<int64_t>(ready.call_sequences(), 1);
     changed_.notify_all();
   }
   void groupLost(const std::string &) override {} // only with relaunch
@@ -81,7 +83,7 @@ private:
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  int64_t context_ = 0, threads_ = 0;
+  int64_t context_ = 0, threads_ = 0, callSequences_ = 0;
   std::string failure_;
   std::deque<internal::WorkerMessage> queue_;
   uint64_t lastId_ = 0;
@@ -97,6 +99,8 @@ GroupSession::~GroupSession() = default;
 int64_t GroupSession::context() const { return impl_->context(); }
 
 int64_t GroupSession::threads() const { return impl_->threads(); }
+
+int64_t GroupSession::callSequences() const { return impl_->callSequences(); }
 
 void GroupSession::generate(const Request &request, const std::function<bool(const Event &)> &event,
                             const std::function<bool()> &cancelled) {

@@ -20,6 +20,8 @@ public:
 
   /// What one request may hold, prompt and output.
   int64_t context() const;
+  /// Sequences of a call.
+  int64_t callSequences() const;
   /// What rank 0 computes with; every rank of its host has as many.
   int64_t threads() const;
   /// Runs one request to its end; `event` sees each event in order. The request is cancelled when `event` returns false, or when

@@ -84,6 +84,7 @@ private:
     EngineAdapter adapter(*engine, model.vocabulary);
     internal::WorkerMessage ready;
     ready.mutable_ready()->set_context(engine->context());
+    ready.mutable_ready()->set_call_sequences(engine->callSequences());
     ready.mutable_ready()->set_threads(engineOptions.threads);
     ready.mutable_ready()->set_cached_tokens(engine->stats().pages * kPageTokens);
     link.stepEnds();

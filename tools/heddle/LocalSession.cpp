@@ -48,6 +48,7 @@ public:
   BenchFigures bench(const BenchOptions &options) override { return runBench(adapter_, options); }
   int64_t threads() const override { return threads_; }
   int64_t context() const override { return engine_.context(); }
+  int64_t callSequences() const override { return engine_.callSequences(); }
 
 private:
   EngineOptions engineOptions(const MemoryOptions &memory) const {

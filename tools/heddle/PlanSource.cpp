@@ -38,7 +38,7 @@ static std::string contentOf(const PlanCache &cache, const fs::path &model) {
     return cache.contentHash(model);
   Sha256 hash;
   for (const fs::path &file : files)
-    hash.field(file.filename().string()).field(cache.contentHash(file));
+    hash.field(file.lexically_relative(model).string()).field(cache.contentHash(file));
   return hash.hex();
 }
 

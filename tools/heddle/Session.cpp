@@ -33,6 +33,7 @@ public:
   BenchFigures bench(const BenchOptions &options) override { return group_.bench(options); }
   int64_t threads() const override { return group_.threads(); }
   int64_t context() const override { return group_.context(); }
+  int64_t callSequences() const override { return group_.callSequences(); }
 
 private:
   GroupSession group_;

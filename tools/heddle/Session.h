@@ -24,6 +24,7 @@ public:
   virtual BenchFigures bench(const BenchOptions &options) = 0;
   virtual int64_t threads() const = 0; // of each rank
   virtual int64_t context() const = 0; // tokens that a request can have, prompt and answer
+  virtual int64_t callSequences() const = 0;
 };
 
 /// One rank and no hostfile: the engine in this process, with `tokenizer` if the caller has opened it. Else a group of

@@ -8,20 +8,6 @@
 
 using namespace heddle;
 
-/// The tokens around a text are known of WordPiece vocabularies alone.
-static void checkVocabulary(const ModelSource &m) {
-  constexpr const char *kModel = "tokenizer.ggml.model";
-  const std::optional<Setting> model = m.checkpoint().setting(kModel);
-  if (const std::string *name = model ? model->as<std::string>() : nullptr; name && *name != "bert")
-    throw CompileError(m.checkpoint().shownKey(kModel) + " is " + quotedForError(*name) +
-                       "; only bert is supported in this family: use the model's folder");
-}
-
-static void build(GraphBuilder &g) {
-  checkVocabulary(g.model());
-  buildPostNormEncoder(g);
-}
-
 const Family &HEDDLE_FAMILY(Bert)() {
   static const Family family{
       .name = "bert",
@@ -45,15 +31,13 @@ const Family &HEDDLE_FAMILY(Bert)() {
                        {"layer_output_norm", "output.LayerNorm.gamma", "$", "", true, "output.LayerNorm.beta"}},
       .places = {"bert.", ""},
       .layers = "model.encoder.layer.*.",
-      .settingRules = {{"@pooling_type", "", ""}, // read
-                       {"@attention.causal", "false", "a causal mask is not supported in this family"},
-                       {"@is_decoder", "false", "a causal mask is not supported in this family"},
-                       {"@classifier_dropout", "*", "only training drops values"},
-                       {"tokenizer.ggml.add_*_token", "*", "tokens around a text are those of BERT"},
-                       {"sentence_transformers.pooling.*", "*", "how to make vectors of several kinds, which are not asked for"}},
-      .tensorRules = {{"*embeddings.position_ids", "*", "follows from the configuration"},
-                      {"*pooler.dense.*", "*", "only heads for classification read it"},
-                      {"cls.*", "*", "only a head for masked words reads it"}},
-      .build = build};
+      .settingRules =
+          encoderSettingRules({{"@pooling_type", "", ""}, // read
+                               {"@attention.causal", "false", "a causal mask is not supported in this family"},
+                               {"tokenizer.ggml.add_bos_token", "true", "texts without the tokens around them are not supported"},
+                               {"tokenizer.ggml.add_sep_token", "true", "texts without the tokens around them are not supported"},
+                               {"tokenizer.ggml.add_eos_token", "*", "tokens around a text are those of BERT"}}),
+      .tensorRules = encoderTensorRules({{"cls.*", "*", "only a head for masked words reads it"}}),
+      .build = buildPostNormEncoder};
   return family;
 }

@@ -30,11 +30,9 @@ const Family &HEDDLE_FAMILY(DistilBert)() {
                        {"layer_output_norm", "output_layer_norm"}},
       .places = {"distilbert.", ""},
       .layers = "model.transformer.layer.*.",
-      .settingRules = {{"@dropout", "*", "only training drops values"},
-                       {"@seq_classif_dropout", "*", "only training drops values"},
-                       {"@sinusoidal_pos_embds", "*", "how the table of positions was first filled"},
-                       {"sentence_transformers.pooling.*", "*", "how to make vectors of several kinds, which are not asked for"}},
-      .tensorRules = {{"vocab_*", "*", "only a head for masked words reads it"}},
+      .settingRules = encoderSettingRules({{"@sinusoidal_pos_embds", "*", "how the table of positions was first filled"},
+                                           {"@dropout", "*", "only training drops values"}}),
+      .tensorRules = encoderTensorRules({{"vocab_*", "*", "only a head for masked words reads it"}}),
       .build = buildPostNormEncoder};
   return family;
 }

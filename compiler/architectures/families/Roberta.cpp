@@ -13,9 +13,7 @@ const Family &HEDDLE_FAMILY(Roberta)() {
   static const Family family{
       .name = "roberta",
       .modelTypes = {{"roberta"}, {"xlm-roberta"}, {"camembert"}},
-      .values = encoderValues({{"attention.layer_norm_rms_epsilon", {"layer_norm_eps"}, {1e-12}},
-                               {"context_length", {"max_position_embeddings"}, {int64_t{512}}},
-                               {"token_type_count", {"type_vocab_size"}, {int64_t{2}}}}),
+      .values = encoderValues(),
       .weights = {{"token_embd", "model.embeddings.word_embeddings"},
                   {"token_types", "model.embeddings.token_type_embeddings"},
                   {"position_embd", "model.embeddings.position_embeddings", "rows($, 2, {context_length})"},
@@ -31,13 +29,9 @@ const Family &HEDDLE_FAMILY(Roberta)() {
       .places = {"roberta.", ""},
       .layers = "model.encoder.layer.*.",
       .firstPosition = 2,
-      .settingRules = {{"@pad_token_id", "1", "the first position follows it: other padding is not supported"},
-                       {"@is_decoder", "false", "a causal mask is not supported in this family"},
-                       {"@classifier_dropout", "*", "only training drops values"},
-                       {"sentence_transformers.pooling.*", "*", "how to make vectors of several kinds, which are not asked for"}},
-      .tensorRules = {{"*embeddings.position_ids", "*", "follows from the configuration"},
-                      {"*pooler.dense.*", "*", "only heads for classification read it"},
-                      {"lm_head.*", "*", "only a head for masked words reads it"}},
+      .settingRules =
+          encoderSettingRules({{"@pad_token_id", "1", "the first position follows it: other padding is not supported"}}),
+      .tensorRules = encoderTensorRules({{"lm_head.*", "*", "only a head for masked words reads it"}}),
       .build = buildPostNormEncoder};
   return family;
 }

@@ -1,8 +1,8 @@
 //===- FolderCheckpoint.cpp - a Hugging Face folder as a checkpoint -------------------------------------------------===//
 #include "compiler/checkpoints/folder/FolderCheckpoint.h"
 #include "compiler/checkpoints/MappedFile.h"
-#include "compiler/checkpoints/folder/SentenceTransformers.h"
 #include <algorithm>
+#include <utility>
 
 namespace heddle {
 namespace fs = std::filesystem;
@@ -29,19 +29,13 @@ static std::string readModelType(const fs::path &folder, const Json &config) {
   return found->get<std::string>();
 }
 
-static std::vector<std::pair<std::string, Setting>> settingsOf(const fs::path &folder, const Json &config) {
-  std::vector<std::pair<std::string, Setting>> all = flattenedJson(config);
-  for (auto &setting : sentenceTransformersSettings(folder))
-    all.push_back(std::move(setting));
-  return all;
-}
-
 FolderCheckpoint::FolderCheckpoint(const fs::path &folder)
     : folder_(folder), config_(readJsonFile(folder / "config.json")),
       generation_(readOptional(folder / "generation_config.json")), modelType_(readModelType(folder, config_)),
-      settings_(settingsOf(folder, config_)), tensors_(folder), tokenizer_(folder, generation_, config_) {
-  for (const auto &[key, value] : settings_)
-    settingOf_.emplace(key, &value);
+      settings_(flattenedJson(config_)), vectors_(folder), tensors_(folder), tokenizer_(folder, generation_, config_) {
+  for (const auto *settings : {&vectors_.settings(), &std::as_const(settings_)})
+    for (const auto &[key, value] : *settings)
+      settingOf_.emplace(key, &value);
 }
 
 std::optional<Setting> FolderCheckpoint::setting(std::string_view key) const {
@@ -113,9 +107,10 @@ GenerationSettings FolderCheckpoint::generationSettings() const {
 std::vector<std::string> FolderCheckpoint::unreadSettings() const {
   std::lock_guard lock(mutex_);
   std::vector<std::string> unread;
-  for (const auto &[key, value] : settings_)
-    if (!readSettings_.contains(key))
-      unread.push_back(key);
+  for (const auto *settings : {&vectors_.settings(), &settings_})
+    for (const auto &[key, value] : *settings)
+      if (!readSettings_.contains(key))
+        unread.push_back(key);
   return unread;
 }
 

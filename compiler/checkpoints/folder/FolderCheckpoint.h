@@ -1,12 +1,12 @@
 //===- FolderCheckpoint.h - a Hugging Face folder as a checkpoint ---------------------------------------------------===//
 //
 // config.json, generation_config.json, model.safetensors or its shards, tokenizer.json and what stands beside it. Settings are
-// the leaves of config.json by keys with dots ("text_config.rope_scaling.factor") and, of sentence-transformers' files,
-// "sentence_transformers.modules" and "sentence_transformers.pooling.pooling_mode_mean_tokens" (SentenceTransformers.h).
+// the leaves of config.json by keys with dots ("text_config.rope_scaling.factor"), and those of SentenceTransformers.h.
 //===---------------------------------------------------------------------------------------------------------------===//
 #pragma once
 #include "compiler/checkpoints/Checkpoint.h"
 #include "compiler/checkpoints/folder/FolderTokenizer.h"
+#include "compiler/checkpoints/folder/SentenceTransformers.h"
 #include "compiler/checkpoints/folder/ShardedTensors.h"
 #include <mutex>
 #include <set>
@@ -24,7 +24,7 @@ public:
   std::string again() const override { return "download the model again"; }
   std::optional<Setting> setting(std::string_view key) const override;
   std::string shownKey(std::string_view key) const override {
-    return (folder_ / "config.json").string() + ": " + std::string(key);
+    return vectors_.shownKey(key).value_or((folder_ / "config.json").string() + ": " + std::string(key));
   }
   std::optional<StoredTensor> tensor(std::string_view name) const override;
   std::optional<StoredBytes> bytes(std::string_view name) const override;
@@ -45,6 +45,7 @@ private:
   Json config_, generation_;
   std::string modelType_;
   std::vector<std::pair<std::string, Setting>> settings_;
+  SentenceTransformers vectors_;
   std::unordered_map<std::string, const Setting *> settingOf_;
   ShardedTensors tensors_;
   FolderTokenizer tokenizer_;

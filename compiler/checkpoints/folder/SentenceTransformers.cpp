@@ -11,28 +11,54 @@ static std::string textOf(const Json &object, const char *key) {
   return object.is_object() && found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-std::vector<std::pair<std::string, Setting>> sentenceTransformersSettings(const fs::path &folder) {
-  const fs::path file = folder / "modules.json";
-  std::vector<std::pair<std::string, Setting>> settings;
-  if (!isThere(file))
-    return settings;
-  const Json list = readJsonList(file);
+/// The name of a folder beside the list.
+static bool isFolderName(const std::string &path) {
+  return !path.empty() && path.front() != '.' && path.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
+}
+
+void SentenceTransformers::read(const fs::path &file, const std::string &part) {
+  files_.emplace_back(part, file);
+  for (auto &[key, value] : flattenedJson(readJsonFile(file)))
+    settings_.emplace_back(std::string(kPrefix) + part + "/" + key, std::move(value));
+}
+
+SentenceTransformers::SentenceTransformers(const fs::path &folder) : list_(folder / "modules.json") {
+  if (!isThere(list_))
+    return;
   Setting::List kinds;
-  for (const Json &module : list) {
+  for (const Json &module : readJsonList(list_)) {
     const std::string type = textOf(module, "type"), kind = type.substr(type.rfind('.') + 1), path = textOf(module, "path");
+    auto wrong = [&](const std::string &what) {
+      return CompileError(list_.string() + ": the module " + quotedForError(kind) + " has the path " + quotedForError(path) +
+                          ", " + what + ": download it again");
+    };
     if (kind.empty())
-      throw CompileError(file.string() + ": a module has no type: download it again");
+      throw CompileError(list_.string() + ": a module has no type: download it again");
+    if (kind == "Transformer" && !path.empty())
+      throw wrong("where only a model beside this file is supported");
+    if (kind == "Pooling" && !isFolderName(path))
+      throw wrong("which is no folder beside it");
+    if (kind == "Pooling" && !isThere(folder / path / "config.json"))
+      throw wrong("in which there is no config.json");
+    if (kind == "Pooling")
+      read(folder / path / "config.json", "pooling");
     kinds.push_back({kind});
-    if (kind != "Pooling")
-      continue;
-    if (path.empty() || path.find_first_of(std::string("/\\\0", 3)) != std::string::npos || path.starts_with('.'))
-      throw CompileError(file.string() + ": the module Pooling has the path " + quotedForError(path) +
-                         ", which is no folder beside it: download it again");
-    for (auto &[key, value] : flattenedJson(readJsonFile(folder / path / "config.json")))
-      settings.emplace_back("sentence_transformers.pooling." + key, std::move(value));
   }
-  settings.emplace_back("sentence_transformers.modules", Setting{std::move(kinds)});
-  return settings;
+  settings_.emplace_back(std::string(kPrefix) + "modules", Setting{std::move(kinds)});
+  for (auto [name, part] :
+       {std::pair("sentence_bert_config.json", "transformer"), {"config_sentence_transformers.json", "config"}})
+    if (isThere(folder / name))
+      read(folder / name, part);
+}
+
+std::optional<std::string> SentenceTransformers::shownKey(std::string_view key) const {
+  if (!key.starts_with(kPrefix))
+    return std::nullopt;
+  key.remove_prefix(kPrefix.size());
+  for (const auto &[part, file] : files_)
+    if (key.starts_with(part + "/"))
+      return file.string() + ": " + std::string(key.substr(part.size() + 1));
+  return list_.string() + ": its list";
 }
 
 } // namespace heddle

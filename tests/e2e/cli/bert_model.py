@@ -95,8 +95,9 @@ class Bert:
         return all_
 
     def write_folder(self, path, *, family="bert", place="", norms=("weight", "bias"), config=None, pooling="mean", modules=("Transformer", "Pooling", "Normalize"),
-                     pooling_config=None, tensors=None):
-        """`place` before names; `norms`: what the weights of layer norms are called; without modules, no files of sentence-transformers."""
+                     pooling_config=None, tensors=None, more=None):
+        """`place` before names; `norms`: what the weights of layer norms are called; without modules, no files of sentence-transformers; `more`:
+        other files, {name: JSON}."""
         os.makedirs(path)
         names = {"q": "attention.self.query", "k": "attention.self.key", "v": "attention.self.value", "o": "attention.output.dense",
                  "o_norm": "attention.output.LayerNorm", "up": "intermediate.dense", "down": "output.dense", "down_norm": "output.LayerNorm"}
@@ -139,10 +140,10 @@ class Bert:
             types = [{"idx": i, "name": str(i), "path": f"{i}_{kind}" if i else "", "type": "sentence_transformers.models." + kind}
                      for i, kind in enumerate(modules)]
             files["modules.json"] = types
-            modes = {f"pooling_mode_{mode}": mode.startswith(pooling) for mode in ("cls_token", "mean_tokens", "max_tokens", "lasttoken")}
+            modes = {f"pooling_mode_{mode}": mode.startswith(pooling or "?") for mode in ("cls_token", "mean_tokens", "max_tokens", "lasttoken")}
             os.makedirs(os.path.join(path, "1_Pooling"))
-            files["1_Pooling/config.json"] = {"word_embedding_dimension": self.width} | modes | (pooling_config or {})
-        for name, content in files.items():
+            files["1_Pooling/config.json"] = {"word_embedding_dimension": self.width} | (modes if pooling else {}) | (pooling_config or {})
+        for name, content in (files | (more or {})).items():
             with open(os.path.join(path, name), "w", encoding="utf8") as file:
                 json.dump(content, file)
         return path

@@ -46,12 +46,31 @@ class Vectors(unittest.TestCase):
             self.check(model, model.write_folder(os.path.join(place, pooling), pooling=pooling), pooling=pooling)
         self.check(model, model.write_folder(os.path.join(place, "raw"), modules=("Transformer", "Pooling")), normalized=False, within=5e-3)
         self.check(model, model.write_folder(os.path.join(place, "none"), modules=()), normalized=False, within=5e-3)
+        for word in ("cls", "mean", "lasttoken"):  # as new versions write it
+            self.check(model, model.write_folder(os.path.join(place, "new_" + word), pooling=None, pooling_config={"pooling_mode": word, "include_prompt": True}),
+                       pooling=word)
+        # In old files the mean is what is meant, unless it is said not to be.
+        self.check(model, model.write_folder(os.path.join(place, "default"), pooling=None, pooling_config={"pooling_mode_max_tokens": False}))
+
+    def test_a_folder_whose_modules_change_is_another_model(self):
+        model = Bert()
+        path = model.write_folder(os.path.join(folder(), "model"))
+        self.check(model, path)
+        other = model.write_folder(os.path.join(folder(), "model"), pooling="cls")
+        os.rename(os.path.join(path, "1_Pooling"), os.path.join(path, "0_old"))
+        os.rename(os.path.join(other, "1_Pooling"), os.path.join(path, "1_Pooling"))
+        self.check(model, path, pooling="cls")
 
     def test_names_and_shapes_in_the_wild(self):
         model, place = Bert(heads=1, activation="relu", kinds=1), folder()
         self.check(model, model.write_folder(os.path.join(place, "old"), place="bert.", norms=("gamma", "beta")))
         model = Bert(width=48, heads=3, feed_forward=80, layers=3, activation="gelu_new", seed=2)
-        self.check(model, model.write_folder(os.path.join(place, "new"), tensors={"cls.predictions.bias": [0.0] * len(WORDS)}))
+        notes = {"tie_word_embeddings": True, "output_past": True, "tie_weights_": True, "directionality": "bidi", "pooler_fc_size": 768, "unk_token_id": 1,
+                 "model_max_length": 40, "language": "en", "sentence_transformers": {"version": "4.0.1", "modules": ["Transformer", "Dense"]}}
+        self.check(model, model.write_folder(os.path.join(place, "new"), config=notes, tensors={"cls.predictions.bias": [0.0] * len(WORDS)},
+                                             more={"sentence_bert_config.json": {"max_seq_length": 6, "do_lower_case": False},
+                                                   "config_sentence_transformers.json": {"__version__": {"pytorch": "2"}, "prompts": {"query": "q: "},
+                                                                                         "default_prompt_name": None, "similarity_fn_name": "cosine"}}))
 
     def test_roberta(self):
         model, place = Bert(kinds=1), folder()
@@ -118,7 +137,8 @@ class Texts(unittest.TestCase):
         self.assertGreater(cosine(cut, self.model.embedding(ids_of("", " ".join(["cat"] * 38)))), 0.99999)
 
     def test_texts_that_are_none(self):
-        refused(self, attempt("embed", self.path, "the cat", " \t"), "text 2 is empty", status=1)
+        for blank in (" \t", "\n", "\u00a0"):
+            refused(self, attempt("embed", self.path, "the cat", blank), "text 2 is empty", status=1)
         refused(self, attempt("embed", self.path, b"caf\xe9"), "text 1 is not valid UTF-8 at byte 3", status=1)
         refused(self, attempt("embed", self.path, stdin=b""), "standard input holds no text", status=1)
         refused(self, attempt("embed", self.path, stdin=b"the cat\n\na dog\n"), "standard input, line 2 is empty", status=1)
@@ -138,13 +158,19 @@ class Refusals(unittest.TestCase):
         refused(self, attempt("embed", path, "the cat"), *words, status=1)
 
     def test_pooling(self):
-        self.check("pooling_mode_max_tokens is true", pooling="max")
+        self.check("1_Pooling/config.json: pooling_mode_max_tokens is true", pooling="max")
+        self.check("1_Pooling/config.json: pooling_mode is 'max'", pooling_config={"pooling_mode": "max"})
+        self.check("1_Pooling/config.json: pooling_mode is [cls, mean], no text", pooling_config={"pooling_mode": ["cls", "mean"]})
+        self.check("pooling_mode_something is true", pooling_config={"pooling_mode_something": True})
+        self.check("pooling_mode_mean_tokens is false, and no other kind", pooling_config={"pooling_mode_mean_tokens": False})
+        self.check("modules.json: its list ends as number 2", modules=("Transformer",))
         self.check("pooling_mode_mean_tokens is true beside another kind", pooling_config={"pooling_mode_cls_token": True})
         self.check("has the module 'Dense' as number 3", modules=("Transformer", "Pooling", "Dense", "Normalize"))
         self.check("pooling_mode_mean_tokens is 'yes', neither true nor false", pooling_config={"pooling_mode_mean_tokens": "yes"})
 
     def test_configuration(self):
         self.check("hidden_act is 'mish'", config={"hidden_act": "mish"})
+        self.check("hidden_act is 'null'", config={"hidden_act": None})
         self.check("position_embedding_type is 'relative_key'", config={"position_embedding_type": "relative_key"})
         self.check("is_decoder is true", config={"is_decoder": True})
         self.check("a_new_key is 1", config={"a_new_key": 1})
@@ -153,10 +179,26 @@ class Refusals(unittest.TestCase):
         self.check("encoder.layer.0.attention.self.query.lora_A", tensors={"encoder.layer.0.attention.self.query.lora_A": [1.0]})
 
     def test_files(self):
+        lower = {"sentence_bert_config.json": {"max_seq_length": 6, "do_lower_case": True}}
+        self.check("sentence_bert_config.json: do_lower_case is true", more=lower)
+        prompt = {"config_sentence_transformers.json": {"default_prompt_name": "query", "prompts": {"query": "q: "}}}
+        self.check("config_sentence_transformers.json: default_prompt_name is 'query'", more=prompt)
+        for path, words in (("../x", "is no folder beside it"), ("none", "there is no config.json"), ("", "is no folder beside it")):
+            list_ = [{"type": "x.Transformer", "path": ""}, {"type": "x.Pooling", "path": path}]
+            self.check("modules.json", words, more={"modules.json": list_})
+        self.check("modules.json: the module 'Transformer' has the path '0_x'", more={"modules.json": [{"type": "Transformer", "path": "0_x"}]})
+        for wrong in ({}, [1], [{"path": "x"}]):
+            self.check("modules.json", more={"modules.json": wrong})
         path = Bert().write_gguf(os.path.join(folder(), "bert.gguf"), pooling=4)
         refused(self, attempt("embed", path, "the cat"), "bert.pooling_type is 4", status=1)
         path = Bert().write_gguf(os.path.join(folder(), "bert.gguf"), keys={"tokenizer.ggml.model": b"\x08\0\0\0" + b"\x04" + bytes(7) + b"gpt2"})
         refused(self, attempt("embed", path, "the cat"), "tokenizer.ggml.model is 'gpt2'; only bert", status=1)
+
+    def test_numbers_that_are_none(self):
+        model = Bert()
+        model.blocks[-1]["down_norm"] = ([1.0] * model.width, [3e38] * model.width)
+        path = model.write_folder(os.path.join(folder(), "folder"), modules=("Transformer", "Pooling"))
+        self.assertIn("the vector of text 1 holds a number that is not finite", "".join(harness.complaint(attempt("embed", path, "the cat", "--json"))))
 
 
 if __name__ == "__main__":

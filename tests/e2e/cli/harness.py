@@ -123,9 +123,9 @@ def refused(test, run, *words, status=(1, 2)):
 
 
 def without_sanitizer():
-    """Skips what the address sanitizer, with its memory for the memory of others, cannot do."""
+    """Skips what the address sanitizer, which needs memory, a process and files for itself, cannot do."""
     if "ASAN_OPTIONS" in os.environ:
-        raise unittest.SkipTest("a sanitizer takes more memory than the limit")
+        raise unittest.SkipTest("a sanitizer takes more than the limit for itself")
 
 
 # ---- models ----

@@ -2,6 +2,7 @@
 #include "tools/heddle/Command.h"
 #include "tools/heddle/tasks/TaskModel.h"
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <iostream>
@@ -83,6 +84,8 @@ int embed(const EmbedOptions &options) {
     encoded.push_back(model.encode(text, options.texts.truncate));
   std::vector<Vector> vectors(texts.size());
   model.forEach(encoded, [&](size_t i, std::span<const float> row) {
+    if (!std::ranges::all_of(row, [](float x) { return std::isfinite(x); }))
+      throw Failure("the vector of " + texts[i].name + " holds a number that is not finite; the model's weights may be broken");
     if (options.json)
       std::cout << jsonOf(row);
     else

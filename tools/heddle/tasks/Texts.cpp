@@ -20,13 +20,15 @@ void addTextOptions(CLI::App &command, TextOptions &options) {
 static void checkText(const GivenText &given) {
   if (const size_t at = firstInvalidUtf8(given.text); at != std::string::npos)
     throw Failure(given.name + " is not valid UTF-8 at byte " + std::to_string(at) + "; send UTF-8");
-  if (given.text.find_first_not_of(" \t\r") == std::string::npos)
+  constexpr const char *kBlank = " \t\r\n\v\f\xc2\xa0"; // the last two are a space that does not break
+  if (given.text.find_first_not_of(kBlank) == std::string::npos)
     throw Failure(given.name + " is empty: give it some words");
 }
 
 static std::vector<GivenText> linesOf(const std::string &whole, const std::string &place) {
   std::vector<GivenText> lines;
-  for (size_t begin = 0; begin < whole.size();) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf"; // of byte order, which some editors put before a text
+  for (size_t begin = whole.starts_with(kMark) ? kMark.size() : 0; begin < whole.size();) {
     const size_t end = std::min(whole.find('\n', begin), whole.size());
     std::string line = whole.substr(begin, end - begin);
     if (line.ends_with('\r'))
