@@ -187,6 +187,9 @@ class Refusals(unittest.TestCase):
             list_ = [{"type": "x.Transformer", "path": ""}, {"type": "x.Pooling", "path": path}]
             self.check("modules.json", words, more={"modules.json": list_})
         self.check("modules.json: the module 'Transformer' has the path '0_x'", more={"modules.json": [{"type": "Transformer", "path": "0_x"}]})
+        part, token = {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "[XX]", "type_id": 0}}
+        for frame in ({"type": "Magic"}, {"type": "TemplateProcessing", "single": [token, part], "pair": [part], "special_tokens": {}}):
+            self.check("its tokenizer.json cannot frame a text", more={"tokenizer.json": bert_model.tokenizer() | {"post_processor": frame}})
         for wrong in ({}, [1], [{"path": "x"}]):
             self.check("modules.json", more={"modules.json": wrong})
         path = Bert().write_gguf(os.path.join(folder(), "bert.gguf"), pooling=4)

@@ -103,6 +103,67 @@ TEST(SentencePiece, UserDefinedAlwaysControlWhenParsed) {
   EXPECT_GT(tokenizer->encode("</s>", false).size(), 1u);
 }
 
+/// A WordPiece tokenizer with `frame` as its post_processor.
+std::shared_ptr<const Tokenizer> framed(const nlohmann::json &frame) {
+  nlohmann::json vocabulary;
+  for (const char *word : {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "cat", "##s", "é"})
+    vocabulary[word] = vocabulary.size();
+  nlohmann::json added = nlohmann::json::array();
+  for (int id : {0, 2, 3})
+    added.push_back({{"id", id},
+                     {"content", id == 0   ? "[PAD]"
+                                 : id == 2 ? "[CLS]"
+                                           : "[SEP]"},
+                     {"special", true},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false}});
+  return Tokenizer::fromJson(nlohmann::json{
+      {"version", "1.0"},
+      {"truncation", {{"max_length", 3}, {"strategy", "LongestFirst"}, {"stride", 0}}},
+      {"padding", nullptr},
+      {"added_tokens", added},
+      {"normalizer", {{"type", "BertNormalizer"}, {"clean_text", true}, {"handle_chinese_chars", true}, {"lowercase", true}}},
+      {"pre_tokenizer", {{"type", "BertPreTokenizer"}}},
+      {"post_processor", frame},
+      {"decoder", nullptr},
+      {"model",
+       {{"type", "WordPiece"},
+        {"unk_token", "[UNK]"},
+        {"continuing_subword_prefix", "##"},
+        {"max_input_chars_per_word", 100},
+        {"vocab", vocabulary}}}}.dump());
+}
+
+TEST(WholeTexts, HaveTheTokensThatTheModelWantsAroundThem) {
+  auto tokenizer = framed({{"type", "BertProcessing"}, {"sep", {"[SEP]", 3}}, {"cls", {"[CLS]", 2}}});
+  EncodedText one = tokenizer->encodeWhole("The cats");
+  EXPECT_EQ(one.ids, (Ids{2, 4, 5, 6, 3})); // and none is cut
+  EXPECT_EQ(one.types, (Ids{0, 0, 0, 0, 0}));
+  EXPECT_EQ(one.part, (Ids{-1, 0, 0, 0, -1}));
+  EXPECT_EQ(one.begin, (Ids{0, 0, 4, 7, 0}));
+  EXPECT_EQ(one.end, (Ids{0, 3, 7, 8, 0}));
+  EncodedText pair = tokenizer->encodeWhole("cat", "[SEP] cats"); // a special token that is written is text
+  EXPECT_EQ(pair.ids, (Ids{2, 5, 3, 1, 1, 1, 5, 6, 3}));
+  EXPECT_EQ(pair.types, (Ids{0, 0, 0, 1, 1, 1, 1, 1, 1}));
+  EXPECT_EQ(pair.part, (Ids{-1, 0, -1, 1, 1, 1, 1, 1, -1}));
+  EXPECT_EQ(pair.begin[6], 6);
+  EXPECT_EQ(tokenizer->encodeWhole("").ids, (Ids{2, 3}));
+  EXPECT_EQ(tokenizer->encodeWhole("cat", "").ids, (Ids{2, 5, 3, 3}));
+  tokenizer = framed(nullptr);
+  EXPECT_EQ(tokenizer->encodeWhole("the", "cat").ids, (Ids{4, 5}));
+  EXPECT_EQ(tokenizer->encodeWhole("the", "cat").part, (Ids{0, 1}));
+  EXPECT_TRUE(tokenizer->encodeWhole("").ids.empty());
+}
+
+TEST(WholeTexts, AFrameThatIsNoneCostsOnlyThem) {
+  const auto tokenizer = framed({{"type", "Magic"}});
+  EXPECT_EQ(tokenizer->encode("the cat", false), (Ids{4, 5}));
+  EXPECT_NE(messageOf([&] { tokenizer->encodeWhole("the cat"); }).find("post_processor"), std::string::npos);
+  EXPECT_EQ(messageOf([&] { framed(nullptr)->encodeWhole("a\xe9"); }), "the text is not valid UTF-8 at byte 1; send UTF-8");
+}
+
 TEST(Tokenizer, InvalidUtf8NamesTheByte) {
   const auto tokenizer = tokenizerOf(tinyByteLevel());
   EXPECT_EQ(messageOf([&] { tokenizer->encode("hell\xC3(", false); }), "the text is not valid UTF-8 at byte 4; send UTF-8");

@@ -41,6 +41,11 @@ TaskModel::TaskModel(const std::string &name, const RankOptions &ranks, const st
     throw cannot("its program has the entries " + entriesOf(manifest()));
   if (found->outputs.size() != 1 || found->outputs[0].rows != RowsOf::Sequences)
     throw cannot("its entry of this name does not give one row for each text");
+  try {
+    model_->tokenizer()->encodeWhole("a"); // what stands around a text is looked at when it is used
+  } catch (const TextError &error) {
+    throw cannot("its tokenizer.json cannot frame a text (" + std::string(error.what()) + "): download the model again");
+  }
   RankOptions own = ranks;
   own.tokenBudget = tokenBudget_ = std::max(kStepTokens, std::min<int64_t>(manifest().context, 8192)); // a text is one step's
   session_ = openSession(plan, own, MemoryOptions(), model_->tokenizer());
