@@ -160,7 +160,7 @@ class ModelFile(unittest.TestCase):
         self.refuses("general.type is 'adapter'", keys={"general.type": text("adapter")})
         self.refuses("general.quantization_version is 1", keys={"general.quantization_version": u32(1)})
         self.refuses("clip.has_vision_encoder", keys={"clip.has_vision_encoder": boolean(True)})
-        self.refuses("'bert'", "not supported", architecture="bert", keys={"some.key": u32(1)})
+        self.refuses("'rwkv7'", "not supported", architecture="rwkv7", keys={"some.key": u32(1)})
 
     def test_keys_of_the_tokenizer(self):
         ggml = "tokenizer.ggml."
