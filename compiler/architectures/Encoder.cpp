@@ -62,9 +62,16 @@ std::vector<Rule> heddle::encoderSettingRules(std::vector<Rule> own) {
       {"sentence-transformers/pooling/*", "false", ""},
       {"sentence-transformers/transformer/do_lower_case", "false", "texts are given to the tokenizer as they are"},
       {"sentence-transformers/transformer/max_seq_length", "*", "texts are cut where that is asked for"},
-      {"sentence-transformers/transformer/*", "*", "which Python code computes the same"},
+      {"sentence-transformers/transformer/transformer_task", "feature-extraction", "only vectors of texts are supported"},
+      {"sentence-transformers/transformer/modality_config*", "*", "which outputs of Python code hold the rows"},
+      {"sentence-transformers/transformer/module_output_name", "*", "which outputs of Python code hold the rows"},
+      {"sentence-transformers/transformer/*", "", ""},
       {"sentence-transformers/config/default_prompt_name", "null", "no prompt is put before a text"},
-      {"sentence-transformers/config/*", "*", "notes, and prompts that a caller may choose"}};
+      {"sentence-transformers/config/prompts*", "*", "texts that a caller may put before his own"},
+      {"sentence-transformers/config/similarity_fn_name", "*", "how a caller may compare vectors"},
+      {"sentence-transformers/config/model_type", "*", kNote},
+      {"sentence-transformers/config/__version__*", "*", kNote},
+      {"sentence-transformers/config/*", "", ""}};
   own.insert(own.end(), common.begin(), common.end()); // the first that fits counts
   return own;
 }

@@ -190,15 +190,21 @@ std::optional<std::vector<bool>> ModelSource::flags(std::string_view key) const 
   return flags;
 }
 
-std::optional<std::vector<std::string>> ModelSource::texts(std::string_view key) const {
+std::optional<Setting::List> ModelSource::list(std::string_view key) const {
   std::optional<Setting> found = value(key);
   if (!found)
     return std::nullopt;
-  const Setting::List *list = found->as<Setting::List>();
-  if (!list)
-    refuse(key, "is " + typed(*found) + ", no list: " + again());
+  if (const Setting::List *list = found->as<Setting::List>())
+    return *list;
+  refuse(key, "is " + typed(*found) + ", no list: " + again());
+}
+
+std::optional<std::vector<std::string>> ModelSource::texts(std::string_view key) const {
+  const std::optional<Setting::List> entries = list(key);
+  if (!entries)
+    return std::nullopt;
   std::vector<std::string> texts;
-  for (const Setting &entry : *list) {
+  for (const Setting &entry : *entries) {
     const std::string *text = entry.as<std::string>();
     if (!text)
       refuse(key, "holds " + typed(entry) + ", no text: " + again());
@@ -208,14 +214,11 @@ std::optional<std::vector<std::string>> ModelSource::texts(std::string_view key)
 }
 
 std::optional<std::vector<double>> ModelSource::numbers(std::string_view key) const {
-  std::optional<Setting> found = value(key);
-  if (!found)
+  const std::optional<Setting::List> entries = list(key);
+  if (!entries)
     return std::nullopt;
-  const Setting::List *list = found->as<Setting::List>();
-  if (!list)
-    refuse(key, "is " + typed(*found) + ", no list: " + again());
   std::vector<double> numbers;
-  for (const Setting &entry : *list) {
+  for (const Setting &entry : *entries) {
     auto number = asNumber(entry);
     if (!number)
       refuse(key, "holds " + typed(entry) + ", no number: " + again());

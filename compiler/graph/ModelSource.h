@@ -69,6 +69,7 @@ private:
   const ValueName *declared(std::string_view key) const;
   std::vector<std::string> spellings(std::string_view key) const;
   std::optional<Setting> value(std::string_view key) const;
+  std::optional<Setting::List> list(std::string_view key) const;
   struct Named {
     const WeightName *weight = nullptr; // null: the family has no such
     std::string place;                  // of its layer, in folders

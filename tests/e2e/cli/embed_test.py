@@ -183,6 +183,8 @@ class Refusals(unittest.TestCase):
         self.check("sentence_bert_config.json: do_lower_case is true", more=lower)
         prompt = {"config_sentence_transformers.json": {"default_prompt_name": "query", "prompts": {"query": "q: "}}}
         self.check("config_sentence_transformers.json: default_prompt_name is 'query'", more=prompt)
+        for name in ("sentence_bert_config.json", "config_sentence_transformers.json"):
+            self.check(f"{name}: a_new_key is 1", more={name: {"a_new_key": 1}})
         for path, words in (("../x", "is no folder beside it"), ("none", "there is no config.json"), ("", "is no folder beside it")):
             list_ = [{"type": "x.Transformer", "path": ""}, {"type": "x.Pooling", "path": path}]
             self.check("modules.json", words, more={"modules.json": list_})
